@@ -1,0 +1,78 @@
+"""The application: its verbs, and how errors become one sentence and an exit code.
+
+Exit codes: 0 all is well, 1 some item of a batch failed, 2 bad usage or input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from hybridprior import __version__
+from hybridprior.cli import bench, degrade, demo, info, restore
+from hybridprior.errors import HybridPriorError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hprior",
+    help="Restore one picture with what it says about itself, and with what a network learned from others.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(restore.restore)
+app.command()(demo.demo)
+app.command()(degrade.degrade)
+app.command()(info.info)
+app.command()(bench.bench)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hprior {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Restore one picture with what it says about itself, and with what a network learned from others."""
+
+
+def main() -> None:
+    """Run `hprior` and exit with its code."""
+    logging.basicConfig(format="hprior: %(message)s", level=logging.WARNING)
+    try:
+        code = app(standalone_mode=False)
+    except HybridPriorError as error:
+        _complain(str(error))
+        code = 2
+    except (KeyboardInterrupt, EOFError):
+        _complain("Interrupted.")
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        message = getattr(error, "format_message", None)
+        if isinstance(error, typer.Abort) or type(error).__name__ == "Abort":
+            _complain("Interrupted.")
+            code = 130
+        elif message is None:
+            raise
+        else:
+            _complain(message())
+            code = getattr(error, "exit_code", 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(sentence: str) -> None:
+    sys.stderr.write(f"hprior: {' '.join(sentence.split())}\n")

@@ -1,0 +1,60 @@
+"""What people see while a restoration runs: progress on stderr with time left and the chosen step; results on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hybridprior.result import Step
+    from hybridprior.solver import Callback
+
+__all__ = ["FORMATS", "note", "progress", "say"]
+
+FORMATS = ("human", "json", "quiet")
+
+
+def note(sentence: str) -> None:
+    """Write one line to stderr."""
+    sys.stderr.write(f"hprior: {' '.join(sentence.split())}\n")
+
+
+def say(line: str) -> None:
+    """Write one line to stdout."""
+    typer.echo(line)
+
+
+@contextmanager
+def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
+    """Show a bar for one restoration; yield the callbacks that move it.
+
+    Args:
+        name: What is restored.
+        steps: The most steps there will be.
+        shown: Whether to show anything.
+    """
+    if not shown:
+        yield []
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: list[Any] = [
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("E {task.fields[energy]}"),
+        TextColumn("best at step {task.fields[chosen]}"),
+        TimeRemainingColumn(),
+    ]
+    with Progress(*columns, console=Console(stderr=True), transient=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(name, total=steps, energy="-", chosen="-")
+
+        def move(step: Step) -> None:
+            bar.update(task, completed=step.number, energy=f"{step.energy:.3f}", chosen=step.chosen or "-")
+
+        yield [move]

@@ -1,0 +1,91 @@
+"""`hprior degrade`: a clean picture made into a test input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hybridprior.cli.console import note, say
+from hybridprior.cli.files import pair_up, prepare
+from hybridprior.cli.options import (
+    DEFAULT_KERNEL,
+    DEFAULT_SCALE,
+    Kernel,
+    Scale,
+    Seed,
+    check_scale,
+    check_sigma,
+    check_task,
+)
+from hybridprior.errors import OutputError
+
+if TYPE_CHECKING:
+    from hybridprior.imageio import Picture
+
+__all__ = ["degrade"]
+
+SIGMA = {"denoise": 25.0, "sr": 0.0, "inpaint": 0.0}
+
+
+def degrade(
+    clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="A clean picture.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="NOISY", help="The result; .tiff keeps it unclipped in float32.")
+    ],
+    task: Annotated[str, typer.Option(help="denoise, sr or inpaint.")] = "denoise",
+    sigma: Annotated[
+        float | None, typer.Option(help="Noise in units of 0-255; 25 for denoise, else 0 if not given.")
+    ] = None,
+    scale: Scale = DEFAULT_SCALE,
+    kernel: Kernel = DEFAULT_KERNEL,
+    missing: Annotated[float, typer.Option(help="inpaint: share of the pixels that go missing.")] = 0.5,
+    seed: Seed = 0,
+    bits: Annotated[int | None, typer.Option(help="8 or 16 for PNG and TIFF, 32 for TIFF; by the suffix if not given.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")] = False,
+) -> None:
+    """Degrade a clean picture: add noise, make it smaller, or take pixels away.
+
+    For inpaint, the mask (white is what is missing) is written beside the result as NOISY.mask.png. For sr, a picture that
+    the scale does not divide is cropped at its right and lower border first, which is said.
+    """
+    check_task(task)
+    (item,) = pair_up([clean], output, recursive=False)
+    if item.target.exists() and not overwrite:
+        raise OutputError(f"'{item.target}' exists; --overwrite replaces it.")
+    noise, factor = check_sigma(SIGMA[task] if sigma is None else sigma), check_scale(scale)
+
+    from hybridprior.degradation import Degradation
+    from hybridprior.degradation import degrade as apply
+    from hybridprior.imageio import read_picture, write_picture
+    from hybridprior.operators import Mask
+
+    picture = read_picture(item.source)
+    x = picture.pixels
+    if task == "sr":
+        height, width = (side - side % factor for side in x.shape[-2:])
+        if (height, width) != tuple(x.shape[-2:]):
+            note(f"'{clean}' is cropped to {width} x {height}, multiples of {factor}.")
+        x = x[..., :height, :width]
+    how = Degradation(task=task, sigma=noise or 0.0, scale=factor, kernel=kernel, missing=missing, seed=seed)
+    y, operator = apply(x, how)
+    prepare(item.target, 4 * y.numel())
+    alpha = picture.alpha if task == "denoise" else None
+    made = dataclasses.replace(picture, pixels=y, alpha=alpha, depth=_depth(item.target, picture, bits))
+    write_picture(item.target, made)
+    if isinstance(operator, Mask):
+        hole = dataclasses.replace(made, pixels=1 - operator.known, icc=None, exif=None, depth="uint8")
+        write_picture(item.target.with_name(f"{item.target.name}.mask.png"), hole)
+    say(json.dumps({"input": str(clean), "output": str(item.target), **dataclasses.asdict(how)}))
+
+
+def _depth(target: Path, picture: Picture, bits: int | None) -> str:
+    if bits is None:
+        return "float32" if target.suffix.lower() in (".tif", ".tiff") else picture.depth
+    depths = {8: "uint8", 16: "uint16", 32: "float32"}
+    if bits not in depths:
+        raise OutputError(f"--bits is 8, 16 or 32, not {bits}.")
+    return depths[bits]

@@ -1,0 +1,262 @@
+"""One picture of `hprior restore`, from its file to the result, the sidecar and the line on stdout."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+import torch.nn.functional as F
+
+import hybridprior
+from hybridprior import metrics
+from hybridprior.cli.console import note, progress, say
+from hybridprior.cli.files import Item, beside, prepare
+from hybridprior.config import RestoreConfig
+from hybridprior.device import choose_device
+from hybridprior.errors import ConfigError, InputError, ShapeError
+from hybridprior.generators import GENERATORS
+from hybridprior.imageio import Picture, read_picture, write_atomically, write_picture
+from hybridprior.operators import Identity, Mask, Operator, Resample
+from hybridprior.operators.base import Shape
+from hybridprior.oracle import Oracle
+from hybridprior.presets import preset
+from hybridprior.regularisers import REGULARISERS
+from hybridprior.restoration import configure, restore
+from hybridprior.result import Result, Status
+from hybridprior.stopping import STOPPING_RULES
+
+__all__ = ["Job", "Request", "known_parts"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, checked; the same for every picture of a batch."""
+
+    task: str
+    sigma: float | None
+    factor: int
+    kernel: str
+    mask: Path | None
+    mask_keeps: bool
+    reg: str | None
+    weight: float
+    generator: str | None
+    preset: str
+    steps: int | None
+    stop: str | None
+    seed: int
+    device: str
+    dtype: str | None
+    reference: Path | None
+    format: str
+    overwrite: bool
+    resume: bool
+
+    @property
+    def config(self) -> RestoreConfig:
+        """The preset with what was asked for put in its place."""
+        return configure(
+            preset(self.preset, self.task),
+            generator=self.generator,
+            regulariser=self.reg,
+            weight=self.weight,
+            stop=self.stop,
+            steps=self.steps,
+            seed=self.seed,
+            dtype=self.dtype,
+        )
+
+
+def known_parts(choice: Mapping[str, str | None], task: str) -> None:
+    """Raise `ConfigError` for a name in the choice that is not known, before any picture is read."""
+    preset(str(choice["preset"]), task)
+    for kind, registry in (("generator", GENERATORS), ("reg", REGULARISERS), ("stop", STOPPING_RULES)):
+        name = choice[kind]
+        if name is not None:
+            registry.find(name)
+    choose_device(str(choice["device"]))
+
+
+class Job:
+    """One picture to restore."""
+
+    def __init__(self, request: Request, item: Item) -> None:
+        """Take what was asked for, and of which picture."""
+        self.request, self.item = request, item
+        self.sidecar = item.target.with_name(f"{item.target.name}.json")
+        self.saved = item.target.with_name(f"{item.target.name}.state")
+
+    def run(self) -> bool:
+        """Restore the picture and write everything; return whether the run was interrupted."""
+        resuming = self.request.resume and self.saved.exists()
+        if self.item.target.exists() and not self.request.overwrite and not resuming:
+            hint = "--resume goes on with it" if self.saved.exists() else "--overwrite replaces it"
+            note(f"'{self.item.target}' exists and is left as it is; {hint}.")
+            return False
+        prepare(self.item.target, 4 * math.prod(self.operator.picture_shape(self._shape)))
+        state = self._state() if resuming else None
+        oracle = None if self.truth is None else Oracle(self.truth, self.request.task)
+        config = self.request.config
+        shown = self.request.format != "quiet"
+        with progress(self.item.source.name, config.solver.steps, shown=shown) as callbacks:
+            result = restore(
+                self.source.pixels,
+                self.operator,
+                config=config,
+                sigma=self.request.sigma,
+                device=self.request.device,
+                callbacks=[*callbacks, *([oracle] if oracle else [])],
+                state=state,
+            )
+        self._write(result)
+        self._report(result, oracle)
+        return result.status is Status.INTERRUPTED
+
+    @cached_property
+    def source(self) -> Picture:
+        """The degraded picture."""
+        return read_picture(self.item.source)
+
+    @property
+    def _shape(self) -> Shape:
+        batch, channels, height, width = self.source.pixels.shape
+        return batch, channels, height, width
+
+    @cached_property
+    def operator(self) -> Operator:
+        """What made it."""
+        if self.request.task == "sr":
+            return Resample(self.request.factor, self.request.kernel)
+        if self.request.task == "inpaint":
+            return Mask(self._known())
+        return Identity()
+
+    @cached_property
+    def truth(self) -> torch.Tensor | None:
+        """The ground truth, if one was named."""
+        path = beside(self.request.reference, self.item, what="reference")
+        if path is None:
+            return None
+        pixels = read_picture(path).pixels
+        expected = self.operator.picture_shape(self._shape)
+        if pixels.shape != expected:
+            (h, w), (a, b) = pixels.shape[-2:], expected[-2:]
+            raise ShapeError(f"The reference '{path}' is {w} x {h} x {pixels.shape[1]}, not {b} x {a} x {expected[1]}.")
+        return pixels
+
+    def _known(self) -> torch.Tensor:
+        """Return 1 where a pixel is known, `(1, 1, H, W)`."""
+        path = beside(self.request.mask, self.item, what="mask")
+        if path is None:
+            alpha = self.source.alpha
+            if alpha is None or bool((alpha > 0.5).all()):
+                raise InputError(f"'{self.item.source}' has no transparent region; name what to fill in with --mask.")
+            return alpha
+        mask = read_picture(path)
+        white = mask.pixels.mean(dim=1, keepdim=True) > 0.5
+        known = white if self.request.mask_keeps else ~white
+        if known.shape[-2:] != self.source.pixels.shape[-2:]:
+            (h, w), (a, b) = known.shape[-2:], self.source.pixels.shape[-2:]
+            raise ShapeError(f"The mask '{path}' is {w} x {h}, but '{self.item.source}' is {b} x {a}: no mask for it.")
+        return known.float()
+
+    def _state(self) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = torch.load(self.saved, weights_only=True)
+        except Exception as error:
+            raise ConfigError(f"'{self.saved}' cannot be read; delete it and start again.") from error
+        return state
+
+    def _write(self, result: Result) -> None:
+        alpha = None if self.request.task == "inpaint" else self.source.alpha
+        if alpha is not None and self.request.task == "sr":
+            size = result.picture.shape[-2:]
+            alpha = F.interpolate(alpha, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
+        write_picture(self.item.target, dataclasses.replace(self.source, pixels=result.picture, alpha=alpha))
+        if result.state is not None:
+            buffer = io.BytesIO()
+            torch.save(result.state, buffer)
+            write_atomically(self.saved, buffer.getvalue())
+        else:
+            self.saved.unlink(missing_ok=True)
+
+    def _report(self, result: Result, oracle: Oracle | None) -> None:
+        figures = self._figures(result, oracle)
+        trace = {
+            "step": [point.step for point in result.trace],
+            "energy": [point.energy for point in result.trace],
+            "prior": [point.prior for point in result.trace],
+            "score": [point.score for point in result.trace],
+        }
+        record = {**figures, **self._circumstances(result), "trace": trace}
+        write_atomically(self.sidecar, (json.dumps(_finite(record), indent=1) + "\n").encode())
+        if self.request.format == "json":
+            say(json.dumps(_finite(figures)))
+        elif self.request.format == "human":
+            say(_sentence(figures))
+
+    def _figures(self, result: Result, oracle: Oracle | None) -> dict[str, Any]:
+        figures: dict[str, Any] = {
+            "input": str(self.item.source),
+            "output": str(self.item.target),
+            "status": result.status.name.lower(),
+            "message": result.message,
+            "chosen_step": result.chosen_step,
+            "steps": len(result.trace),
+            "seconds": round(result.timings.total, 3),
+            "sigma": round(result.sigma * 255, 4),
+        }
+        if self.truth is not None and oracle is not None:
+            figures["psnr"] = metrics.psnr_for_task(result.picture, self.truth, self.request.task)
+            figures["ssim"] = metrics.ssim(result.picture, self.truth)
+            figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
+            figures["psnr_on"] = metrics.judged_on(self.request.task)
+        return figures
+
+    def _circumstances(self, result: Result) -> dict[str, Any]:
+        asked = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self.request).items()}
+        return {
+            "preset": self.request.preset,
+            "request": asked,
+            "config": result.config.to_dict(),
+            "seed": result.config.seed,
+            "held_out": result.held_out,
+            "device": str(choose_device(self.request.device)),
+            "precision": result.precision,
+            "threads": torch.get_num_threads(),
+            "setup_seconds": round(result.timings.setup, 3),
+            "versions": {
+                "hybridprior": hybridprior.__version__,
+                "torch": torch.__version__,
+                "numpy": numpy.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+
+def _sentence(figures: Mapping[str, Any]) -> str:
+    line = f"{figures['input']} -> {figures['output']}: step {figures['chosen_step']} of {figures['steps']} chosen, "
+    line += f"{figures['seconds']:.1f} s, sigma {figures['sigma']:.3g}. {figures['message']}"
+    if "psnr" in figures:
+        line += f" PSNR {figures['psnr']:.2f} dB (oracle {figures['oracle_psnr']:.2f} at step {figures['oracle_step']})"
+        line += f" on {figures['psnr_on']}."
+    return line
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with NaN and infinity, which JSON has no word for, as None."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))) else value

@@ -1,0 +1,79 @@
+"""The options that several verbs share, their defaults read from the library's frozen configuration."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import typer
+
+from hybridprior.errors import ConfigError, unknown_name
+from hybridprior.presets import PRESETS, TASKS
+
+__all__ = [
+    "DEFAULT_KERNEL",
+    "DEFAULT_PRESET",
+    "DEFAULT_SCALE",
+    "DTYPES",
+    "Device",
+    "Dtype",
+    "Kernel",
+    "Preset",
+    "Scale",
+    "Seed",
+    "Threads",
+    "check_name",
+    "check_scale",
+    "check_sigma",
+    "check_task",
+    "set_threads",
+]
+
+DEFAULT_PRESET = "balanced"
+DEFAULT_SCALE = 4
+DEFAULT_KERNEL = "lanczos2"
+DTYPES = {"auto": "auto", "fp32": "fp32", "float32": "fp32", "bf16": "bf16", "bfloat16": "bf16"}
+
+Scale = Annotated[float, typer.Option(help="sr: how many times larger, a whole number from 2.")]
+Kernel = Annotated[str, typer.Option(help="sr: how the picture was made small: lanczos2, lanczos3, bicubic or area.")]
+Preset = Annotated[str, typer.Option(help=f"The configuration: {', '.join(PRESETS)}.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Dtype = Annotated[str, typer.Option(help="Arithmetic of the network: auto, fp32 or bf16.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; all if not given.")]
+
+
+def check_name(kind: str, name: str, known: Any) -> str:
+    """Return `name`, or raise `ConfigError` with the nearest known one."""
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return name
+
+
+def check_task(task: str) -> str:
+    """Return the task, or raise `ConfigError` if there is none of that name."""
+    return check_name("task", task, TASKS)
+
+
+def check_scale(scale: float) -> int:
+    """Return the scale as a whole number, or raise `ConfigError` if it is none from 2 up."""
+    if not math.isfinite(scale) or scale != int(scale) or scale < 2:
+        raise ConfigError(f"--scale is a whole number, 2 or more, not {scale:g}.")
+    return int(scale)
+
+
+def check_sigma(sigma: float | None) -> float | None:
+    """Return sigma in [0, 1] from one in 0-255 units, or raise `ConfigError` if it is no number from 0 up."""
+    if sigma is None:
+        return None
+    if not math.isfinite(sigma) or sigma < 0:
+        raise ConfigError(f"--sigma is a number, 0 or more, in units of 0-255, not {sigma:g}.")
+    return sigma / 255
+
+
+def set_threads(threads: int | None) -> None:
+    """Let torch use this many threads."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)

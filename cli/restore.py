@@ -1,0 +1,141 @@
+"""`hprior restore`: somebody's pictures in, and back restored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hybridprior.cli.console import FORMATS, note
+from hybridprior.cli.files import Item, pair_up
+from hybridprior.cli.options import (
+    DEFAULT_KERNEL,
+    DEFAULT_PRESET,
+    DEFAULT_SCALE,
+    DTYPES,
+    Device,
+    Dtype,
+    Kernel,
+    Preset,
+    Scale,
+    Seed,
+    Threads,
+    check_name,
+    check_scale,
+    check_sigma,
+    check_task,
+    set_threads,
+)
+from hybridprior.config import RestoreConfig
+from hybridprior.errors import ConfigError, HybridPriorError
+
+__all__ = ["restore"]
+
+MASK_WHITE = ("fill", "keep")
+
+
+def restore(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The result: a file, or a folder.")],
+    task: Annotated[str, typer.Option(help="denoise, sr (super-resolution) or inpaint.")] = "denoise",
+    sigma: Annotated[
+        float | None, typer.Option(help="Noise in units of 0-255, such as 25; estimated if not given.")
+    ] = None,
+    scale: Scale = DEFAULT_SCALE,
+    kernel: Kernel = DEFAULT_KERNEL,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="inpaint: white is what to fill in; a picture, or a folder of them by name. "
+                     "Without it, transparent pixels are filled in."),
+    ] = None,
+    mask_white: Annotated[str, typer.Option(help="What white means in --mask: fill or keep.")] = "fill",
+    reg: Annotated[str | None, typer.Option(help="The regulariser R: none or tv; the preset's if not given.")] = None,
+    weight: Annotated[float, typer.Option(help="lambda, the weight of R; 1 is Bayes' own.")] = RestoreConfig.weight,
+    generator: Annotated[
+        str | None, typer.Option(help="f_theta: skip, decoder or pixels; the preset's if not given.")
+    ] = None,
+    preset: Preset = DEFAULT_PRESET,
+    steps: Annotated[int | None, typer.Option(min=1, help="The most steps; the preset's if not given.")] = None,
+    stop: Annotated[
+        str | None, typer.Option(help="Stopping rule: fixed, variance or heldout; the preset's if not given.")
+    ] = None,
+    seed: Seed = RestoreConfig.seed,
+    device: Device = "auto",
+    dtype: Annotated[str | None, typer.Option(help="Arithmetic of the network: auto, fp32 or bf16.")] = None,
+    threads: Threads = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="The ground truth, for figures only; a picture, or a folder of them by name.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="What goes to stdout: human, json (a line a picture) or quiet.")] = "human",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist, not skip them.")] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", help="Go into folders of folders.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with runs that were interrupted.")] = False,
+) -> None:
+    """Restore pictures: denoise, enlarge, or fill in.
+
+    Each result OUT has a sidecar OUT.json beside it: configuration, seed, versions, figures, trace.
+    """
+    check_name("format", format, FORMATS)
+    check_name("--mask-white value", mask_white, MASK_WHITE)
+    if mask is not None and task != "inpaint":
+        raise ConfigError("--mask goes with --task inpaint.")
+    choice = {"preset": preset, "generator": generator, "reg": reg, "stop": stop, "device": device}
+    factor, level, dtype = check_scale(scale), check_sigma(sigma), _dtype(dtype)
+    check_task(task)
+    items = pair_up(inputs, output, recursive=recursive)
+    set_threads(threads)
+
+    from hybridprior.cli.job import Job, Request, known_parts
+
+    known_parts(choice, task)
+    request = Request(
+        task=task,
+        sigma=level,
+        factor=factor,
+        kernel=kernel,
+        mask=mask,
+        mask_keeps=mask_white == "keep",
+        reg=reg,
+        weight=weight,
+        generator=generator,
+        preset=preset,
+        steps=steps,
+        stop=stop,
+        seed=seed,
+        device=device,
+        dtype=dtype,
+        reference=reference,
+        format=format,
+        overwrite=overwrite,
+        resume=resume,
+    )
+    batch = len(items) > 1 or any(given.is_dir() for given in inputs)
+    raise typer.Exit(_run([Job(request, item) for item in items], batch))
+
+
+def _dtype(name: str | None) -> str | None:
+    return None if name is None else DTYPES[check_name("dtype", name, DTYPES)]
+
+
+def _run(jobs: list, batch: bool) -> int:
+    """Run the jobs one by one; return the exit code."""
+    failed = 0
+    for job in jobs:
+        try:
+            interrupted = job.run()
+        except HybridPriorError as error:
+            if not batch:
+                raise
+            note(str(error) if _names(error, job.item) else f"'{job.item.source}': {error}")
+            failed += 1
+            continue
+        if interrupted:
+            return 130
+    if failed:
+        note(f"{failed} of {len(jobs)} pictures failed.")
+    return 1 if failed else 0
+
+
+def _names(error: Exception, item: Item) -> bool:
+    return str(item.source) in str(error) or str(item.target) in str(error)

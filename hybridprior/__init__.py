@@ -1,0 +1,71 @@
+"""Restore one picture with both priors: what it says about itself, and what a network learned from millions of others.
+
+min over theta of  E(A f_theta(z); y) + lambda R(f_theta(z))
+
+The public names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "ConfigError": "errors",
+    "Gaussian": "fidelity",
+    "Generator": "generators",
+    "HybridPriorError": "errors",
+    "Identity": "operators",
+    "InputError": "errors",
+    "Mask": "operators",
+    "Operator": "operators",
+    "OutputError": "errors",
+    "Part": "config",
+    "Problem": "problem",
+    "Regulariser": "regularisers",
+    "Resample": "operators",
+    "RestoreConfig": "config",
+    "Result": "result",
+    "ShapeError": "errors",
+    "Solver": "solver",
+    "SolverConfig": "config",
+    "Status": "result",
+    "Step": "result",
+    "StoppingRule": "stopping",
+    "TotalVariation": "regularisers",
+    "estimate_sigma": "noise",
+    "preset": "presets",
+    "read_picture": "imageio",
+    "restore": "restoration",
+    "write_picture": "imageio",
+}
+
+__all__ = ["__version__", *_WHERE]
+
+if TYPE_CHECKING:
+    from hybridprior.config import Part, RestoreConfig, SolverConfig
+    from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
+    from hybridprior.fidelity import Gaussian
+    from hybridprior.generators import Generator
+    from hybridprior.imageio import read_picture, write_picture
+    from hybridprior.noise import estimate_sigma
+    from hybridprior.operators import Identity, Mask, Operator, Resample
+    from hybridprior.presets import preset
+    from hybridprior.problem import Problem
+    from hybridprior.regularisers import Regulariser, TotalVariation
+    from hybridprior.restoration import restore
+    from hybridprior.result import Result, Status, Step
+    from hybridprior.solver import Solver
+    from hybridprior.stopping import StoppingRule
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'hybridprior' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"hybridprior.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

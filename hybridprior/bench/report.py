@@ -1,0 +1,73 @@
+"""The table of a bench run in Markdown: each picture, then the means, then what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean, pstdev
+
+from hybridprior.bench.published import MEANS
+from hybridprior.bench.suites import Row
+
+__all__ = ["markdown"]
+
+
+def markdown(rows: Sequence[Row], *, title: str, notes: Sequence[str] = ()) -> str:
+    """Return the table.
+
+    Args:
+        rows: What was measured.
+        title: The heading.
+        notes: Lines under it: command, preset, machine.
+    """
+    lines = [f"# {title}", "", *(f"- {text}" for text in notes), ""]
+    head = ["picture", "size", "seeds", "baseline", "result (no ground truth)", "oracle", "published DIP", "step", "s"]
+    lines += [_line(head), _line(["---", "---", *["---:"] * 7])]
+    pictures = list(dict.fromkeys(row.picture for row in rows))
+    for picture in pictures:
+        lines.append(_line(_picture(picture, [row for row in rows if row.picture == picture])))
+    lines.append(_line(_mean(rows)))
+    suite = rows[0].suite if rows else ""
+    lines += ["", "Published means:", ""]
+    for name, figures in MEANS.items():
+        if name.startswith(f"{suite},"):
+            lines.append(f"- {name}: " + ", ".join(f"{method} {value:.2f}" for method, value in figures.items()))
+    return "\n".join(lines) + "\n"
+
+
+def _picture(name: str, rows: Sequence[Row]) -> list[str]:
+    published = rows[0].published
+    return [
+        name,
+        rows[0].size,
+        str(len(rows)),
+        f"{rows[0].baseline_psnr:.2f}",
+        _spread([row.psnr for row in rows]),
+        _spread([row.oracle_psnr for row in rows]),
+        "" if published is None else f"{published:.2f}",
+        f"{mean(row.chosen_step for row in rows):.0f}",
+        f"{mean(row.seconds for row in rows):.0f}",
+    ]
+
+
+def _mean(rows: Sequence[Row]) -> list[str]:
+    known = {row.picture: row.published for row in rows if row.published is not None}
+    complete = known and len(known) == len({row.picture for row in rows})
+    return [
+        "**mean**",
+        "",
+        str(len(rows)),
+        f"{mean(row.baseline_psnr for row in rows):.2f}",
+        f"**{mean(row.psnr for row in rows):.2f}**",
+        f"{mean(row.oracle_psnr for row in rows):.2f}",
+        f"{mean(known.values()):.2f}" if complete else "",
+        "",
+        f"{mean(row.seconds for row in rows):.0f}",
+    ]
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.2f}" + (f" ± {pstdev(values):.2f}" if len(values) > 1 else "")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,170 @@
+"""The suites: which pictures, how they are degraded, and how they are judged.
+
+A result is two numbers: at the step that the rule chose without ground truth, which is the result, and at the best step of
+all, the oracle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from hybridprior import metrics
+from hybridprior.bench.published import PICTURES
+from hybridprior.config import RestoreConfig
+from hybridprior.degradation import Degradation, degrade
+from hybridprior.errors import InputError
+from hybridprior.imageio import read_picture
+from hybridprior.oracle import Oracle
+from hybridprior.restoration import restore
+from hybridprior.result import Result
+from hybridprior.solver import Callback
+
+__all__ = ["SUITES", "Row", "Suite", "find_pictures", "run_suite"]
+
+SUFFIXES = {".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg"}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A task with its conventions."""
+
+    task: str
+    """"denoise", "sr" or "inpaint"."""
+    multiple: int = 1
+    """The ground truth is cropped to multiples of this."""
+    grey: bool = False
+    """Whether colour pictures are judged in grey."""
+
+
+SUITES = {"denoise": Suite("denoise"), "sr": Suite("sr", multiple=32), "inpaint": Suite("inpaint", grey=True)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture, one seed."""
+
+    suite: str
+    picture: str
+    size: str
+    seed: int
+    psnr: float
+    """At the chosen step: the result."""
+    oracle_psnr: float
+    """At the best step, which needs the ground truth."""
+    ssim: float | None
+    baseline_psnr: float
+    """Of the operator's cheap estimate."""
+    published: float | None
+    """Deep Image Prior's published figure."""
+    chosen_step: int
+    oracle_step: int
+    steps: int
+    seconds: float
+    status: str
+    curve: list[list[float]] = field(default_factory=list)
+    """[step, seconds, PSNR], every twentieth step."""
+
+
+def find_pictures(data: Path, names: Sequence[str] = ()) -> list[tuple[str, Path]]:
+    """Return the pictures of a folder by short names, sorted.
+
+    Args:
+        data: The folder.
+        names: Short names to keep; all if empty.
+
+    Raises:
+        InputError: No folder, no picture in it, or none of a name.
+    """
+    if not data.is_dir():
+        raise InputError(f"There is no folder '{data}'.")
+    found = {_short(path): path for path in sorted(data.iterdir()) if path.suffix.lower() in SUFFIXES}
+    if not found:
+        raise InputError(f"There is no picture in '{data}'.")
+    for name in names:
+        if name not in found:
+            raise InputError(f"There is no picture '{name}' in '{data}': {', '.join(found)}.")
+    return [(name, path) for name, path in found.items() if not names or name in names]
+
+
+def run_suite(
+    name: str,
+    pictures: Sequence[tuple[str, Path]],
+    how: Degradation,
+    config: RestoreConfig,
+    *,
+    seeds: Sequence[int] = (0,),
+    crop: int | None = None,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Iterator[Row]:
+    """Restore each picture with each seed and yield a row as soon as it is there.
+
+    Args:
+        name: The suite.
+        pictures: Short names and files.
+        how: The degradation; its seed is the data's, the same for every picture.
+        config: What restores.
+        seeds: The restoration's seeds.
+        crop: Side of a centre crop, to save time; the row says its size.
+        device: Where.
+        callbacks: More callbacks for every run.
+    """
+    for short, path in pictures:
+        truth = _truth(path, SUITES[name], crop)
+        y, operator = degrade(truth, how)
+        for seed in seeds:
+            oracle = Oracle(truth, how.task)
+            result = restore(
+                y,
+                operator,
+                config=replace(config, seed=seed),
+                sigma=how.sigma,
+                device=device,
+                callbacks=[oracle, *callbacks],
+            )
+            baseline = metrics.psnr_for_task(operator.initial(y), truth, how.task)
+            yield _row(name, short, seed, truth, result, oracle, baseline, whole=crop is None)
+
+
+def _row(
+    suite: str, picture: str, seed: int, truth: torch.Tensor, result: Result, oracle: Oracle, baseline: float, *, whole: bool
+) -> Row:
+    return Row(
+        suite=suite,
+        picture=picture,
+        size=f"{truth.shape[-1]}x{truth.shape[-2]}",
+        seed=seed,
+        psnr=metrics.psnr_for_task(result.picture, truth, oracle.task),
+        oracle_psnr=oracle.psnr,
+        ssim=metrics.ssim(result.picture, truth),
+        baseline_psnr=baseline,
+        published=PICTURES[suite].get(picture) if whole else None,
+        chosen_step=result.chosen_step,
+        oracle_step=oracle.step,
+        steps=len(result.trace),
+        seconds=round(result.timings.total, 2),
+        status=result.message,
+        curve=oracle.curve,
+    )
+
+
+def _truth(path: Path, suite: Suite, crop: int | None) -> torch.Tensor:
+    x = read_picture(path).pixels
+    if suite.grey and x.shape[1] == 3:
+        x = x.mean(dim=1, keepdim=True)
+    height, width = (min(side, crop or side) // suite.multiple * suite.multiple for side in x.shape[-2:])
+    if min(height, width) < 1:
+        raise InputError(f"'{path}' is smaller than {suite.multiple} pixels.")
+    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+    return x[..., top : top + height, left : left + width].contiguous()
+
+
+def _short(path: Path) -> str:
+    """Return the name that the literature gives a picture: `image_House256rgb.png` is "house"."""
+    name = re.sub(r"^image_|_GT$|_?(256|512)(rgb)?$", "", path.stem)
+    return name if name == "F16" else name.lower()

@@ -1,0 +1,140 @@
+"""The configuration of a restoration: frozen dataclasses, the only source of defaults.
+
+The options of a part (a generator's channels, a rule's patience) have their defaults in that part's own `Config`; here they
+are mappings of what departs from those. A configuration goes to JSON or TOML and back without loss.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hybridprior.errors import ConfigError
+from hybridprior.registry import build_config
+
+__all__ = ["Part", "RestoreConfig", "SolverConfig"]
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part by its registered name, and the options that depart from its defaults."""
+
+    name: str
+    """The registered name."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the part's `Config`."""
+
+
+@dataclass(frozen=True)
+class SolverConfig:
+    """How the one loop runs; the defaults are the paper's for denoising."""
+
+    steps: int = 1800
+    """The most steps taken."""
+    learning_rate: float = 0.01
+    """Adam's step size."""
+    jitter: float = 1 / 30
+    """Standard deviation of the noise added to z anew at each step."""
+    averaging: float = 0.99
+    """Decay of the exponential average of the iterates, which is the result; 0 takes the last iterate."""
+    collapse: float = 4.0
+    """E above this many times its running average is a collapse, and rolled back."""
+    keep_every: int = 50
+    """Steps between the states that are kept to roll back to."""
+    rollbacks: int = 5
+    """Rollbacks after which the run is given up; each halves the learning rate."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        if self.steps < 1:
+            raise ConfigError(f"steps is 1 or more, not {self.steps}.")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ConfigError(f"learning_rate is positive, not {self.learning_rate}.")
+        if self.jitter < 0 or not 0 <= self.averaging < 1:
+            raise ConfigError("jitter is 0 or more, and averaging lies in [0, 1).")
+        if self.collapse <= 1 or self.keep_every < 1 or self.rollbacks < 0:
+            raise ConfigError("collapse is above 1, keep_every 1 or more, rollbacks 0 or more.")
+
+
+@dataclass(frozen=True)
+class RestoreConfig:
+    """A choice of parts: everything of a restoration but the picture, its operator and its noise."""
+
+    generator: Part = Part("skip")
+    """f_theta."""
+    regulariser: Part = Part("none")
+    """R."""
+    weight: float = 1.0
+    """lambda, without unit: 1 is Bayes' own."""
+    stopping: Part = Part("fixed")
+    """When the iterate is best."""
+    solver: SolverConfig = SolverConfig()
+    """The loop."""
+    precision: str = "auto"
+    """Of the convolutions: "fp32", "bf16", or "auto" for what the processor gains from."""
+    seed: int = 0
+    """Seed of theta's start, of z, of the jitter and of what is held out."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise ConfigError(f"weight is a number, 0 or more, not {self.weight}.")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}, not '{self.precision}'.")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed is a whole number from 0 to 2^63 - 1, not {self.seed}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as nested dictionaries of plain values."""
+        plain: dict[str, Any] = json.loads(self.to_json())
+        return plain
+
+    def to_json(self) -> str:
+        """Return the configuration as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RestoreConfig:
+        """Return the configuration that `to_dict`, JSON or a TOML file describes.
+
+        Args:
+            values: Nested mappings; what is missing keeps its default.
+
+        Raises:
+            ConfigError: A field that there is not, or a value out of its range.
+        """
+        made: dict[str, Any] = dict(values)
+        for name in ("generator", "regulariser", "stopping"):
+            if isinstance(made.get(name), str):
+                made[name] = Part(made[name])
+            elif name in made:
+                part = build_config(Part, made[name], part=name)
+                options = {k: tuple(v) if isinstance(v, list) else v for k, v in part.options.items()}
+                made[name] = Part(part.name, options)
+        if "solver" in made:
+            made["solver"] = build_config(SolverConfig, made["solver"], part="solver")
+        return build_config(cls, made, part="configuration")
+
+    @classmethod
+    def from_json(cls, text: str) -> RestoreConfig:
+        """Return the configuration that `to_json` wrote.
+
+        Args:
+            text: JSON.
+
+        Raises:
+            ConfigError: Not JSON, or not a configuration.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"The configuration is not JSON: {error}.") from error
+        if not isinstance(values, dict):
+            raise ConfigError("The configuration is a JSON object.")
+        return cls.from_dict(values)

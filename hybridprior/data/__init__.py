@@ -1,0 +1,13 @@
+"""The photograph that ships with the package; its source is in `NOTICE.md`."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+__all__ = ["demo_picture"]
+
+
+def demo_picture() -> Path:
+    """Return the file of the demo's photograph, 256 x 192, CC0."""
+    return Path(str(files("hybridprior.data") / "otter.png"))

@@ -1,0 +1,18 @@
+"""f_theta: the generators, by name in `GENERATORS`. A new one is one file here and one line below."""
+
+from hybridprior.generators.base import GENERATORS, Generator, build_generator
+from hybridprior.generators.decoder import Decoder, DecoderConfig
+from hybridprior.generators.pixels import Pixels, PixelsConfig
+from hybridprior.generators.skip import Skip, SkipConfig
+
+__all__ = [
+    "GENERATORS",
+    "Decoder",
+    "DecoderConfig",
+    "Generator",
+    "Pixels",
+    "PixelsConfig",
+    "Skip",
+    "SkipConfig",
+    "build_generator",
+]

@@ -1,0 +1,47 @@
+"""Pixels as parameters: no architecture prior. What is left of the objective is E + lambda R alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from hybridprior.generators.base import GENERATORS, Generator, Shape
+
+__all__ = ["Pixels", "PixelsConfig"]
+
+
+@dataclass(frozen=True)
+class PixelsConfig:
+    """Where the pixels start."""
+
+    start: float = 0.5
+    """Intensity of every pixel at the start; what no measurement and no R moves stays there."""
+
+
+@GENERATORS.register("pixels")
+class Pixels(Generator):
+    """f_theta(z) = theta, unbounded."""
+
+    Config = PixelsConfig
+
+    def __init__(self, channels: int, config: PixelsConfig | None = None) -> None:
+        """Take the configuration; theta gets its size from `input`.
+
+        Args:
+            channels: Channels of the picture.
+            config: `PixelsConfig()` if not given.
+        """
+        super().__init__()
+        self.config = config or PixelsConfig()
+        self.theta = nn.Parameter(torch.empty(1, channels, 0, 0))
+
+    def input(self, shape: Shape, rng: torch.Generator) -> torch.Tensor:
+        """Give theta the shape and its start, and return a z of zeros, which is added to it."""
+        self.theta.data = torch.full(shape, self.config.start, device=self.theta.device)
+        return torch.zeros(shape)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Return theta + z, `(B, C, H, W)`: the solver's jitter of z would be noise on the pixels."""
+        return self.theta + z

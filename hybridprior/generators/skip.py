@@ -1,0 +1,184 @@
+"""The hourglass with skip connections of Deep Image Prior, in all its published variants.
+
+Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, figure 21 and the tables of section "Technical details". Down:
+two convolutions a level, the first with stride 2; up: batch norm of the concatenation, a convolution, a 1x1 convolution,
+each followed by batch norm and leaky ReLU; the skips are 1x1 convolutions to a few channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hybridprior.errors import ConfigError, unknown_name
+from hybridprior.generators.base import GENERATORS, Generator, Shape, uniform
+
+__all__ = ["Skip", "SkipConfig"]
+
+PADDINGS = {"reflect": "reflect", "zeros": "zeros", "replicate": "replicate"}
+UPSAMPLES = ("bilinear", "nearest")
+DOWNSAMPLES = ("stride", "avg", "max", "lanczos2", "lanczos3")
+ACTIVATIONS = {
+    "leaky_relu": lambda: nn.LeakyReLU(0.2, inplace=True),
+    "relu": lambda: nn.ReLU(inplace=True),
+    "elu": lambda: nn.ELU(inplace=True),
+    "swish": lambda: nn.SiLU(inplace=True),
+}
+
+
+@dataclass(frozen=True)
+class SkipConfig:
+    """The network's shape; the defaults are the paper's for denoising and super-resolution.
+
+    `down`, `up` and `skip` have one number a level, from the finest to the coarsest.
+    """
+
+    input: str = "noise"
+    """What z is: uniform "noise" in [0, `input_scale`), or the "mesh" of coordinates in [0, 1] (two planes)."""
+    input_depth: int = 32
+    """Planes of the noise z."""
+    input_scale: float = 0.1
+    """Upper end of the noise z."""
+    down: tuple[int, ...] = (128,) * 5
+    """Channels of the convolutions on the way down."""
+    up: tuple[int, ...] = (128,) * 5
+    """Channels of the convolutions on the way up."""
+    skip: tuple[int, ...] = (4,) * 5
+    """Channels of the skip connections; 0 is none."""
+    filter_down: int = 3
+    """Side of the kernels on the way down, odd."""
+    filter_up: int = 3
+    """Side of the kernels on the way up, odd."""
+    filter_skip: int = 1
+    """Side of the kernels in the skips, odd."""
+    upsample: str = "bilinear"
+    """How a level is doubled: "bilinear" or "nearest"."""
+    downsample: str = "stride"
+    """How a level is halved: "stride", "avg", "max", "lanczos2" or "lanczos3"."""
+    padding: str = "reflect"
+    """What lies beyond the border: "reflect", "zeros" or "replicate"."""
+    activation: str = "leaky_relu"
+    """"leaky_relu" (slope 0.2), "relu", "elu" or "swish"."""
+    conv1x1_up: bool = True
+    """Whether a 1x1 convolution closes each level on the way up."""
+    sigmoid: bool = True
+    """Whether the output goes through a sigmoid, and so stays in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` where the fields do not make a network."""
+        if not len(self.down) == len(self.up) == len(self.skip) >= 1:
+            raise ConfigError("skip: 'down', 'up' and 'skip' need one number for each level, and as many of each.")
+        if min(self.down + self.up + (self.input_depth,)) < 1 or min(self.skip) < 0:
+            raise ConfigError("skip: channels are positive (those of 'skip' may be 0).")
+        if any(side < 1 or side % 2 == 0 for side in (self.filter_down, self.filter_up, self.filter_skip)):
+            raise ConfigError("skip: filters have odd sides.")
+        for kind, name, known in (
+            ("input", self.input, ("noise", "mesh")),
+            ("upsample", self.upsample, UPSAMPLES),
+            ("downsample", self.downsample, DOWNSAMPLES),
+            ("padding", self.padding, PADDINGS),
+            ("activation", self.activation, ACTIVATIONS),
+        ):
+            if name not in known:
+                raise unknown_name(f"skip {kind}", name, known)
+
+
+class _Level(nn.Module):
+    """One scale: the skip beside the way down, the coarser levels, and the way up."""
+
+    def __init__(self, channels: int, level: int, config: SkipConfig) -> None:
+        super().__init__()
+        down, up, skip = config.down[level], config.up[level], config.skip[level]
+        deepest = level == len(config.down) - 1
+        self.skip = _block(channels, skip, config.filter_skip, config) if skip else None
+        self.down = nn.Sequential(
+            *_halving(channels, down, config), *_finish(down, config), _block(down, down, config.filter_down, config)
+        )
+        self.deeper = nn.Identity() if deepest else _Level(down, level + 1, config)
+        merged = skip + (down if deepest else config.up[level + 1])
+        self.norm = _norm(merged)
+        self.up = _block(merged, up, config.filter_up, config)
+        self.close = _block(up, up, 1, config) if config.conv1x1_up else nn.Identity()
+        self.mode = config.upsample
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        align = False if self.mode == "bilinear" else None
+        y = F.interpolate(self.deeper(self.down(x)), scale_factor=2, mode=self.mode, align_corners=align)
+        if self.skip is not None:
+            y = torch.cat([self.skip(x), y], dim=1)
+        out: torch.Tensor = self.close(self.up(self.norm(y)))
+        return out
+
+
+@GENERATORS.register("skip")
+class Skip(Generator):
+    """Deep Image Prior's network."""
+
+    Config = SkipConfig
+
+    def __init__(self, channels: int, config: SkipConfig | None = None) -> None:
+        """Draw a network for pictures of `channels` channels.
+
+        Args:
+            channels: Channels of the picture.
+            config: The network's shape; `SkipConfig()` if not given.
+        """
+        super().__init__()
+        self.config = config = config or SkipConfig()
+        self.multiple = 2 ** len(config.down)
+        # Two pixels a side at the coarsest scale are what reflection and batch norm need.
+        self.smallest = self.multiple * max(2, config.filter_down // 2 + 1, config.filter_up // 2 + 1)
+        planes = 2 if config.input == "mesh" else config.input_depth
+        self.scales = _Level(planes, 0, config)
+        self.output = _conv(config.up[0], channels, 1, config)
+        self.last = nn.Sigmoid() if config.sigmoid else nn.Identity()
+
+    def input(self, shape: Shape, rng: torch.Generator) -> torch.Tensor:
+        """Return z, `(B, input_depth or 2, H, W)`."""
+        batch, _, height, width = shape
+        if self.config.input == "noise":
+            return uniform((batch, self.config.input_depth, height, width), self.config.input_scale, rng)
+        rows, columns = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+        return torch.stack([columns, rows]).expand(batch, 2, height, width).contiguous()
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the picture, `(B, C, H, W)`."""
+        x: torch.Tensor = self.last(self.output(self.scales(z)))
+        return x
+
+
+def _conv(channels_in: int, channels_out: int, side: int, config: SkipConfig, stride: int = 1) -> nn.Conv2d:
+    padding = side // 2
+    mode: Any = PADDINGS[config.padding] if padding else "zeros"
+    return nn.Conv2d(channels_in, channels_out, side, stride=stride, padding=padding, padding_mode=mode)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, track_running_stats=False)
+
+
+def _finish(channels: int, config: SkipConfig) -> tuple[nn.Module, nn.Module]:
+    return _norm(channels), ACTIVATIONS[config.activation]()
+
+
+def _block(channels_in: int, channels_out: int, side: int, config: SkipConfig) -> nn.Sequential:
+    return nn.Sequential(_conv(channels_in, channels_out, side, config), *_finish(channels_out, config))
+
+
+def _halving(channels_in: int, channels_out: int, config: SkipConfig) -> list[nn.Module]:
+    if config.downsample == "stride":
+        return [_conv(channels_in, channels_out, config.filter_down, config, stride=2)]
+    layers: list[nn.Module] = [_conv(channels_in, channels_out, config.filter_down, config)]
+    if config.downsample == "avg":
+        layers.append(nn.AvgPool2d(2))
+    elif config.downsample == "max":
+        layers.append(nn.MaxPool2d(2))
+    else:
+        from hybridprior.operators.resample import Resample
+
+        layers.append(Resample(2, kernel=config.downsample))
+    return layers

@@ -1,0 +1,119 @@
+"""The operator A: what the camera, the scan or the accident did to the picture before noise was added.
+
+y = A x + n. Operators are modules so that they move between devices and can stand inside a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from hybridprior.errors import ShapeError
+from hybridprior.registry import Registry
+
+__all__ = ["OPERATORS", "CallableOperator", "Operator", "as_operator"]
+
+Shape = tuple[int, int, int, int]
+
+
+class Operator(nn.Module):
+    """A linear or differentiable map from pictures to measurements.
+
+    Subclasses write `forward`; the other methods have defaults that suit an operator whose measurements look like the
+    picture.
+    """
+
+    task: str = "denoise"
+    """Whose presets suit it: "denoise", "sr" or "inpaint"."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the measurements A x of a picture x, `(B, C, H, W)`, intensity in [0, 1]."""
+        raise NotImplementedError
+
+    def picture_shape(self, shape: Shape) -> Shape:
+        """Return the shape `(B, C, H, W)` of the picture whose measurements have `shape`."""
+        return shape
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """Return A^T y by automatic differentiation (of A at 0 where A is not linear).
+
+        Args:
+            y: Measurements.
+        """
+        x = torch.zeros(self.picture_shape(_shape(y)), dtype=y.dtype, device=y.device, requires_grad=True)
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(self(x), x, grad_outputs=y)
+        return gradient
+
+    def initial(self, y: torch.Tensor) -> torch.Tensor:
+        """Return a cheap estimate of the picture from measurements y, to look at and as a baseline."""
+        return y
+
+    def measured(self, y: torch.Tensor) -> torch.Tensor | None:
+        """Return which entries of y were measured at all: 1 or 0 in y's shape, or None where all were."""
+        return None
+
+    def check(self, y: torch.Tensor) -> None:
+        """Raise `ShapeError` if y cannot be this operator's measurements."""
+
+
+OPERATORS: Registry[Callable[..., Operator]] = Registry("operator")
+
+
+class CallableOperator(Operator):
+    """Any differentiable function of pictures as an operator."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], shape: Shape | None = None) -> None:
+        """Wrap a function.
+
+        Args:
+            function: Takes `(B, C, H, W)` and returns measurements of any shape, differentiable by torch.
+            shape: Shape of the picture, where it is not that of the measurements.
+        """
+        super().__init__()
+        self.function = function
+        self.shape = shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the function's value."""
+        return self.function(x)
+
+    def picture_shape(self, shape: Shape) -> Shape:
+        """Return the given shape, or that of the measurements."""
+        return self.shape or shape
+
+    def initial(self, y: torch.Tensor) -> torch.Tensor:
+        """Return y where it has the picture's shape, else A^T y scaled to y's mean."""
+        if self.picture_shape(_shape(y)) == tuple(y.shape):
+            return y
+        back = self.adjoint(y)
+        again = self(back)
+        scale = (again * y).sum() / again.square().sum().clamp_min(1e-12)
+        return (back * scale).clamp(0, 1)
+
+
+def as_operator(operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None, *, shape: Shape | None = None) -> Operator:
+    """Return `operator` as an `Operator`: None is the identity, a callable is wrapped.
+
+    Args:
+        operator: An operator, a differentiable callable, or None.
+        shape: Shape of the picture, for callables whose measurements have another one.
+
+    Raises:
+        ShapeError: It is none of these.
+    """
+    if operator is None:
+        from hybridprior.operators.identity import Identity
+
+        return Identity()
+    if isinstance(operator, Operator):
+        return operator
+    if callable(operator):
+        return CallableOperator(operator, shape)
+    raise ShapeError(f"An operator is an Operator, a callable or None, not {type(operator).__name__}.")
+
+
+def _shape(y: torch.Tensor) -> Shape:
+    return (y.shape[0], y.shape[1], y.shape[2], y.shape[3]) if y.ndim == 4 else tuple(y.shape)  # type: ignore[return-value]

@@ -1,0 +1,22 @@
+"""The identity: every pixel was measured, with noise. The task is denoising."""
+
+from __future__ import annotations
+
+import torch
+
+from hybridprior.operators.base import OPERATORS, Operator
+
+__all__ = ["Identity"]
+
+
+@OPERATORS.register("identity")
+class Identity(Operator):
+    """A x = x."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x."""
+        return x
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """Return y."""
+        return y

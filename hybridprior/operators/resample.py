@@ -1,0 +1,127 @@
+"""Resampling: the picture was made smaller by an integer factor. The task is super-resolution.
+
+Kernels are those of the papers: Lanczos as in Deep Image Prior (phase 0.5: pixels are areas, so that sample j of the small
+picture lies over the middle of its factor x factor block), bicubic with a = -1/2 stretched by the factor (Keys 1981; MATLAB's
+antialiased `imresize`), and the plain average over the block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from hybridprior.errors import ConfigError, ShapeError, unknown_name
+from hybridprior.operators.base import OPERATORS, Operator, Shape
+
+__all__ = ["KERNELS", "Resample"]
+
+
+def _lanczos(support: int) -> Callable[[float], float]:
+    def kernel(t: float) -> float:
+        if t == 0:
+            return 1.0
+        return support * math.sin(math.pi * t) * math.sin(math.pi * t / support) / (math.pi * t) ** 2
+
+    return kernel
+
+
+def _cubic(t: float) -> float:
+    t = abs(t)
+    return 1.5 * t**3 - 2.5 * t**2 + 1 if t <= 1 else -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+
+
+KERNELS: dict[str, tuple[Callable[[float], float], float, str]] = {
+    "lanczos2": (_lanczos(2), 2.0, "replicate"),
+    "lanczos3": (_lanczos(3), 3.0, "replicate"),
+    "bicubic": (_cubic, 2.0, "symmetric"),
+    "area": (lambda t: 1.0, 0.5, "replicate"),
+}
+"""Name -> (kernel over the distance in small pixels, its half width, what lies beyond the border)."""
+
+
+@OPERATORS.register("resample")
+class Resample(Operator):
+    """A x = x low-pass filtered and sampled at every `factor`-th place.
+
+    A picture whose sides are no multiples of the factor gives measurements of `ceil(H / factor)` rows; the last of them
+    reaches over the border.
+    """
+
+    task = "sr"
+
+    def __init__(self, factor: int, kernel: str = "lanczos2") -> None:
+        """Choose factor and kernel.
+
+        Args:
+            factor: How many times smaller, 2 or more (1 is the identity).
+            kernel: "lanczos2", "lanczos3", "bicubic" or "area".
+
+        Raises:
+            ConfigError: A factor below 1 or not whole, or an unknown kernel.
+        """
+        super().__init__()
+        if factor != int(factor) or factor < 1:
+            raise ConfigError(f"The scale is a whole number, 2 or more, not {factor}.")
+        if kernel not in KERNELS:
+            raise unknown_name("kernel", kernel, KERNELS)
+        self.factor = int(factor)
+        self.kernel = kernel
+        self._matrices: dict[tuple[int, torch.dtype, torch.device], torch.Tensor] = {}
+
+    def matrix(self, side: int, like: torch.Tensor) -> torch.Tensor:
+        """Return the matrix `(ceil(side / factor), side)` that shrinks one side of a picture.
+
+        Args:
+            side: Length of the side.
+            like: A tensor whose type and device the matrix gets.
+        """
+        key = (side, like.dtype, like.device)
+        if key not in self._matrices:
+            self._matrices[key] = _matrix(side, self.factor, self.kernel).to(like)
+        return self._matrices[key]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the small picture, `(B, C, ceil(H / factor), ceil(W / factor))`."""
+        rows, columns = self.matrix(x.shape[-2], x), self.matrix(x.shape[-1], x)
+        return rows @ (x @ columns.T)
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """Return A^T y, `(B, C, factor h, factor w)`."""
+        _, _, height, width = self.picture_shape((y.shape[0], y.shape[1], y.shape[2], y.shape[3]))
+        return self.matrix(height, y).T @ (y @ self.matrix(width, y))
+
+    def picture_shape(self, shape: Shape) -> Shape:
+        """Return the shape of the large picture."""
+        if len(shape) != 4:
+            raise ShapeError(f"A picture has the shape (B, C, H, W), not {tuple(shape)}.")
+        return (shape[0], shape[1], shape[2] * self.factor, shape[3] * self.factor)
+
+    def initial(self, y: torch.Tensor) -> torch.Tensor:
+        """Return the bicubic enlargement of y."""
+        large = F.interpolate(y, scale_factor=self.factor, mode="bicubic", align_corners=False)
+        return large.clamp(0, 1)
+
+
+def _matrix(side: int, factor: int, kernel: str) -> torch.Tensor:
+    weigh, support, border = KERNELS[kernel]
+    small = math.ceil(side / factor)
+    matrix = torch.zeros(small, side, dtype=torch.float64)
+    for j in range(small):
+        centre = (j + 0.5) * factor - 0.5
+        reach = support * factor
+        for i in range(math.ceil(centre - reach), math.floor(centre + reach) + 1):
+            t = (i - centre) / factor
+            if abs(t) < support:
+                matrix[j, _inside(i, side, border)] += weigh(t)
+    return matrix / matrix.sum(dim=1, keepdim=True)
+
+
+def _inside(i: int, side: int, border: str) -> int:
+    """Return the pixel of [0, side) that stands for position i beyond the border."""
+    if border == "replicate":
+        return min(max(i, 0), side - 1)
+    i %= 2 * side
+    return min(i, 2 * side - 1 - i)

@@ -1,0 +1,88 @@
+"""The presets: named configurations for each task.
+
+`paper` is the published configuration of Deep Image Prior, in fp32 and with its own number of steps, to be compared with;
+`paper-*` are its settings for single pictures. `balanced` and `fast` are ours, chosen on photographs that no benchmark
+contains, and stop without ground truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hybridprior.config import Part, RestoreConfig, SolverConfig
+from hybridprior.errors import unknown_name
+
+__all__ = ["PRESETS", "TASKS", "preset"]
+
+TASKS = ("denoise", "sr", "inpaint")
+
+
+def _paper(generator: Mapping[str, Any] | None = None, **solver: Any) -> RestoreConfig:
+    return RestoreConfig(
+        generator=Part("skip", generator or {}),
+        stopping=Part("fixed"),
+        solver=SolverConfig(**solver),
+        precision="fp32",
+    )
+
+
+_SAME = {"down": (128,) * 5, "up": (128,) * 5}
+_SNAIL = {"input_depth": 3, "down": (8, 16, 32, 64, 128), "up": (8, 16, 32, 64, 128), "skip": (0, 0, 0, 4, 4)}
+_VASE = {**_SAME, "input": "mesh", "skip": (0,) * 5, "upsample": "nearest"}
+_KATE = {**_SAME, "skip": (128,) * 5, "upsample": "nearest"}
+_WIDTHS = (16, 32, 64, 128, 128, 128)
+_LIBRARY = {"input_depth": 1, "down": _WIDTHS, "up": _WIDTHS, "skip": (0,) * 6, "upsample": "nearest"}
+_LIBRARY = {**_LIBRARY, "filter_down": 7, "filter_up": 7}
+
+_TAPERED = {"input_depth": 8, "down": (32, 64, 128, 128, 128), "up": (32, 64, 128, 128, 128), "padding": "zeros"}
+_SLIM = {"input_depth": 8, "down": (16, 32, 64, 128, 128), "up": (16, 32, 64, 128, 128), "padding": "zeros"}
+
+
+def _ours(generator: Mapping[str, Any], stopping: Mapping[str, Any], **solver: Any) -> RestoreConfig:
+    return RestoreConfig(
+        generator=Part("skip", generator),
+        stopping=Part("heldout", stopping),
+        solver=SolverConfig(**solver),
+    )
+
+
+PRESETS: dict[str, dict[str, RestoreConfig]] = {
+    "balanced": {
+        "denoise": _ours(_TAPERED, {}, steps=1800),
+        "sr": _ours(_TAPERED, {}, steps=2000, jitter=0.03),
+        "inpaint": _ours(_TAPERED, {}, steps=3000, jitter=0.03),
+    },
+    "fast": {
+        "denoise": _ours(_SLIM, {}, steps=700, learning_rate=0.02),
+        "sr": _ours(_SLIM, {}, steps=700, learning_rate=0.02),
+        "inpaint": _ours(_SLIM, {}, steps=900, learning_rate=0.02),
+    },
+    "paper": {
+        "denoise": _paper(steps=1800, jitter=1 / 30, averaging=0.99),
+        "sr": _paper(steps=2000, jitter=0.03, averaging=0.0),
+        "inpaint": _paper(steps=11000, jitter=0.03, averaging=0.0, learning_rate=0.001),
+    },
+    "paper-sr8": {"sr": _paper(steps=4000, jitter=0.05, averaging=0.0)},
+    "paper-snail": {"denoise": _paper(_SNAIL, steps=2400, jitter=1 / 30, averaging=0.99)},
+    "paper-vase": {"inpaint": _paper(_VASE, steps=5000, jitter=0.03, averaging=0.0)},
+    "paper-kate": {"inpaint": _paper(_KATE, steps=6000, jitter=0.03, averaging=0.0)},
+    "paper-library": {"inpaint": _paper(_LIBRARY, steps=3000, jitter=0.0, averaging=0.0)},
+}
+
+
+def preset(name: str, task: str) -> RestoreConfig:
+    """Return the configuration that preset `name` has for a task.
+
+    Args:
+        name: "paper", "balanced", "fast", or one of the `paper-*`.
+        task: "denoise", "sr" or "inpaint".
+
+    Raises:
+        ConfigError: No such preset, or none for this task.
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    if task not in PRESETS[name]:
+        raise unknown_name("preset", f"{name} for {task}", [known for known in PRESETS if task in PRESETS[known]])
+    return PRESETS[name][task]

@@ -1,0 +1,106 @@
+"""The problem: measurements y, the operator A that made them, the noise, and the geometry of the picture.
+
+What a generator makes may be larger than the picture (its sides are multiples of a power of two); `Problem.crop` takes the
+middle, so that any height and width from 1 up can be restored and nothing of the picture is cut off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from hybridprior.errors import InputError, ShapeError
+from hybridprior.fidelity import Fidelity
+from hybridprior.operators.base import Operator, Shape
+from hybridprior.seeds import stream
+
+__all__ = ["Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One degraded picture and what is known of how it came about."""
+
+    y: torch.Tensor
+    """The measurements; `(1, C, h, w)` for the built-in operators, intensity in [0, 1] plus noise."""
+    operator: Operator
+    """A."""
+    fidelity: Fidelity
+    """E."""
+    shape: Shape
+    """`(1, C, H, W)` of the picture."""
+    weights: torch.Tensor | None = None
+    """How much each measurement counts in E, in y's shape; None counts each once."""
+
+    @classmethod
+    def make(cls, y: torch.Tensor, operator: Operator, fidelity: Fidelity) -> Problem:
+        """Return the problem of restoring the picture behind y.
+
+        Args:
+            y: The measurements.
+            operator: What made them.
+            fidelity: The noise.
+
+        Raises:
+            ShapeError: y is not one picture, or not this operator's measurements.
+            InputError: y holds a NaN or an infinite number where it counts.
+        """
+        operator.check(y)
+        shape = operator.picture_shape(tuple(y.shape))  # type: ignore[arg-type]
+        if len(shape) != 4 or shape[0] != 1 or min(shape) < 1:
+            raise ShapeError(f"restore() takes one picture, (1, C, H, W), not {tuple(shape)}; loop over a batch.")
+        weights = operator.measured(y)
+        counted = y if weights is None else y[weights > 0]
+        if not torch.isfinite(counted).all():
+            raise InputError("The picture has pixels that are NaN or infinite; mask them out or repair them first.")
+        if weights is not None:
+            y = torch.where(weights > 0, y, torch.zeros_like(y))
+        return cls(y=y, operator=operator, fidelity=fidelity, shape=shape, weights=weights)
+
+    @property
+    def count(self) -> float:
+        """How many measurements count in E."""
+        return float(self.y.numel() if self.weights is None else self.weights.sum())
+
+    def energy(self, x: torch.Tensor) -> torch.Tensor:
+        """Return E(A x; y) in nats, a scalar.
+
+        Args:
+            x: The picture, `(1, C, H, W)`.
+        """
+        return self.fidelity(self.operator(x), self.y, self.weights)
+
+    def error(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the mean squared residual of x over the measurements that count."""
+        squared = (self.operator(x) - self.y).square()
+        return squared.mean() if self.weights is None else (squared * self.weights).sum() / self.count
+
+    def hold_out(self, fraction: float, seed: int) -> tuple[Problem, Problem]:
+        """Return the problem without, and with only, a part of its measurements.
+
+        All channels of a pixel are kept or held out together. At least one pixel is held out and one kept.
+
+        Args:
+            fraction: Share of the measured pixels to hold out, in (0, 1).
+            seed: Seed of the draw.
+
+        Raises:
+            InputError: Fewer than two pixels were measured.
+        """
+        weights = torch.ones_like(self.y) if self.weights is None else self.weights
+        pixels = weights.amax(dim=1, keepdim=True) if weights.ndim == 4 else weights
+        index = pixels.flatten().nonzero().flatten().cpu()
+        if len(index) < 2:
+            raise InputError("Two measured pixels are the least for holding one out; use stop='fixed'.")
+        held = torch.zeros(pixels.numel())
+        order = torch.randperm(len(index), generator=stream(seed, "held out"))
+        held[index[order[: min(max(round(fraction * len(index)), 1), len(index) - 1)]]] = 1
+        share = held.reshape(pixels.shape).to(self.y)
+        return replace(self, weights=weights * (1 - share)), replace(self, weights=weights * share)
+
+    def crop(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the middle of a generator's picture x, in the picture's own shape."""
+        height, width = self.shape[-2:]
+        top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+        return x[..., top : top + height, left : left + width]

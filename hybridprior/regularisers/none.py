@@ -1,0 +1,31 @@
+"""No regulariser: R = 0, the image-only mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from hybridprior.regularisers.base import REGULARISERS, Regulariser
+
+__all__ = ["NoRegulariser", "NoneConfig"]
+
+
+@dataclass(frozen=True)
+class NoneConfig:
+    """There is nothing to choose."""
+
+
+@REGULARISERS.register("none")
+class NoRegulariser(Regulariser):
+    """R(x) = 0."""
+
+    Config = NoneConfig
+
+    def __init__(self, config: NoneConfig | None = None) -> None:
+        """Take the empty configuration that every part takes."""
+        super().__init__()
+
+    def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
+        """Return 0."""
+        return x.new_zeros(())

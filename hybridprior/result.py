@@ -1,0 +1,120 @@
+"""What a restoration gives back: the picture, how it came about, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hybridprior.config import RestoreConfig
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Result", "Status", "Step", "Timings", "TracePoint"]
+
+
+class Status(Enum):
+    """How a run ended; the value is a message for people."""
+
+    STOPPED = "The stopping rule ended the run."
+    FINISHED = "All steps were taken."
+    INTERRUPTED = "Interrupted; the best picture so far is returned, and the run can be resumed."
+    DIVERGED = "The run diverged time and again; the best picture before that is returned. Try a lower learning rate."
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a callback and a stopping rule see of a step. There is no ground truth in it."""
+
+    number: int
+    """Counted from 1."""
+    picture: torch.Tensor
+    """The averaged iterate, `(1, C, H, W)`; not to be changed in place."""
+    iterate: torch.Tensor
+    """The step's own f_theta(z), `(1, C, H, W)`."""
+    energy: float
+    """E in nats a measurement; 0.5 is what noise alone has."""
+    prior: float
+    """lambda R in nats a measurement."""
+    held_error: float | None
+    """Mean squared error of `picture` on the held-out measurements, where some are."""
+    chosen: int
+    """The best step so far, by the rule and not counting this one; 0 at first."""
+    seconds: float
+    """Time spent, callbacks excluded."""
+
+
+@dataclass(frozen=True)
+class TracePoint:
+    """One step's figures."""
+
+    step: int
+    """Counted from 1."""
+    energy: float
+    """E in nats a measurement."""
+    prior: float
+    """lambda R in nats a measurement."""
+    score: float | None
+    """The stopping rule's statistic."""
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the time went, in seconds, callbacks excluded."""
+
+    setup: float
+    """Drawing the network and its input."""
+    steps: float
+    """The loop."""
+
+    @property
+    def total(self) -> float:
+        """The whole restoration."""
+        return self.setup + self.steps
+
+
+@dataclass(frozen=True)
+class Result:
+    """A restored picture and its history."""
+
+    picture: torch.Tensor
+    """`(1, C, H, W)`, float32 on the CPU, intensity in [0, 1] for pictures, not clipped."""
+    chosen_step: int
+    """The step the rule chose; `picture` is the averaged iterate there."""
+    status: Status
+    """How the run ended."""
+    message: str
+    """The same in a sentence or two for people, with rollbacks and what was held out."""
+    trace: tuple[TracePoint, ...]
+    """Figures of each step."""
+    config: RestoreConfig
+    """What ran."""
+    sigma: float
+    """Standard deviation of the noise, as given or estimated, in [0, 1]."""
+    timings: Timings
+    """Where the time went."""
+    precision: str
+    """The arithmetic used and why."""
+    held_out: float = 0.0
+    """Share of the measurements that took no part in the picture."""
+    state: dict[str, Any] | None = field(default=None, repr=False)
+    """What `restore(state=...)` resumes from, where the run was interrupted."""
+
+    def to_array(self) -> np.ndarray:
+        """Return the picture as `(H, W, C)`, or `(H, W)` where it is grey, float32, clipped to [0, 1]."""
+        array = self.picture[0].clamp(0, 1).permute(1, 2, 0).numpy()
+        return array[..., 0] if array.shape[-1] == 1 else array
+
+    def to_pil(self) -> Image.Image:
+        """Return the picture as an eight-bit grey or RGB picture of Pillow.
+
+        Raises:
+            ShapeError: It has neither 1 nor 3 channels.
+        """
+        from hybridprior.imageio import to_pil
+
+        return to_pil(self.picture)

@@ -1,0 +1,36 @@
+"""Streams of random numbers: one seed for a run, and from it an independent stream for each purpose.
+
+The streams must differ from the plain generator of the same seed. Whoever makes a test picture draws its noise from
+`torch.Generator().manual_seed(0)`; if z came from that stream too, the network would find the noise written in its input,
+fit it before the picture, and no held-out measurement would notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+__all__ = ["derive", "stream"]
+
+
+def derive(seed: int, purpose: str) -> int:
+    """Return a seed in [0, 2^63) for one purpose of a run.
+
+    Args:
+        seed: The run's seed.
+        purpose: What is drawn: "theta", "z", "jitter", "held out".
+    """
+    digest = hashlib.sha256(f"hybridprior/{purpose}/{seed}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a generator of random numbers for one purpose of a run.
+
+    Args:
+        seed: The run's seed.
+        purpose: What is drawn.
+        device: Where it is drawn.
+    """
+    return torch.Generator(device).manual_seed(derive(seed, purpose))

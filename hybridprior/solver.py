@@ -1,0 +1,258 @@
+"""The one loop: min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)), for any choice of parts.
+
+Each step adds fresh noise to z ("jitter"), takes one Adam step, and averages the iterates exponentially, as the published
+Deep Image Prior does (Ulyanov et al., IJCV 2020, section "Technical details"). The objective is divided by the number of
+measurements, so that figures of different pictures compare. A step that is not finite, or whose E leaps up, is rolled back.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from hybridprior.config import RestoreConfig
+from hybridprior.device import Precision
+from hybridprior.errors import ConfigError
+from hybridprior.generators.base import Generator
+from hybridprior.problem import Problem
+from hybridprior.regularisers.base import Regulariser
+from hybridprior.seeds import stream
+from hybridprior.result import Result, Status, Step, Timings, TracePoint
+from hybridprior.stopping.base import StoppingRule
+
+__all__ = ["Callback", "Solver"]
+
+Callback = Callable[[Step], None]
+
+log = logging.getLogger(__name__)
+
+SETTLING = 20
+"""Steps before a leap of E counts as a collapse."""
+
+
+class Solver:
+    """One run of the loop, from its first step or from a saved state."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        generator: Generator,
+        regulariser: Regulariser,
+        stopping: StoppingRule,
+        *,
+        config: RestoreConfig,
+        precision: Precision,
+    ) -> None:
+        """Put the parts on the problem's device and draw z.
+
+        Args:
+            problem: What to solve.
+            generator: f_theta, with theta at its start.
+            regulariser: R.
+            stopping: A fresh rule.
+            config: lambda, the loop's numbers and the seed.
+            precision: The generator's arithmetic.
+        """
+        started = time.perf_counter()
+        device = problem.y.device
+        layout = torch.channels_last if precision.channels_last else torch.contiguous_format
+        self.problem, self.held = problem, None
+        if stopping.held_fraction:
+            self.problem, self.held = problem.hold_out(stopping.held_fraction, config.seed)
+        self.share_held = 1 - self.problem.count / problem.count
+        self.regulariser, self.stopping = regulariser.to(device), stopping
+        self.config, self.precision = config, precision
+        shape = generator.padded(problem.shape)
+        z = generator.input(shape, stream(config.seed, "z"))
+        self.generator = generator.to(device=device, memory_format=layout)
+        self.z = z.to(device=device, memory_format=layout)
+        self.noise = torch.empty_like(self.z)
+        self.rng = stream(config.seed, "jitter", device)
+        theta = list(generator.parameters())
+        self.optimiser = torch.optim.Adam(theta, lr=config.solver.learning_rate, fused=device.type != "mps")
+        self.step, self.chosen, self.rollbacks, self.row = 0, 0, 0, 0
+        self.average: torch.Tensor | None = None
+        self.best: torch.Tensor | None = None
+        self.usual = math.inf
+        self.trace: list[TracePoint] = []
+        self.kept = self._theta()
+        self.setup, self.seconds = time.perf_counter() - started, 0.0
+
+    def run(self, callbacks: Sequence[Callback] = ()) -> Result:
+        """Take steps until the rule, the step count, an interrupt (Ctrl-C) or divergence ends the run.
+
+        Args:
+            callbacks: Called with each `Step`; their time is not counted.
+        """
+        status = Status.FINISHED
+        with _interruptible() as interrupted:
+            while self.step < self.config.solver.steps:
+                started = time.perf_counter()
+                step, stop = self._advance()
+                self.seconds += time.perf_counter() - started
+                if step is not None:
+                    for callback in callbacks:
+                        callback(step)
+                if self.row > self.config.solver.rollbacks:
+                    status = Status.DIVERGED
+                elif stop:
+                    status = Status.STOPPED
+                elif interrupted.is_set() and self.step < self.config.solver.steps:
+                    status = Status.INTERRUPTED
+                else:
+                    continue
+                break
+        return self._result(status)
+
+    def _advance(self) -> tuple[Step | None, bool]:
+        """Take one step; return what it showed (None if it was rolled back) and whether the rule says stop."""
+        self.step += 1
+        iterate, energy, prior = self._descend()
+        if iterate is None:
+            return None, False
+        decay = self.config.solver.averaging
+        self.average = iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
+        step = Step(
+            number=self.step,
+            picture=self.average,
+            iterate=iterate,
+            energy=energy,
+            prior=prior,
+            held_error=None if self.held is None else float(self.held.error(self.average)),
+            chosen=self.chosen,
+            seconds=self.setup + self.seconds,
+        )
+        verdict = self.stopping.judge(step)
+        if verdict.best:
+            self.chosen = self.step
+            self.best = self.average.clone() if self.best is None else self.best.copy_(self.average)
+        self.trace.append(TracePoint(self.step, energy, prior, verdict.score))
+        return step, verdict.stop
+
+    def _descend(self) -> tuple[torch.Tensor | None, float, float]:
+        """Take a gradient step on theta; return the iterate it started from, E and lambda R, each a measurement."""
+        self.optimiser.zero_grad(set_to_none=True)
+        x = self._forward()
+        energy = self.problem.energy(x) / self.problem.count
+        weight = self.config.weight
+        prior = weight * self.regulariser(x, self.step) / self.problem.count if weight else energy.new_zeros(())
+        value = float(energy.detach())
+        if not math.isfinite(value + float(prior.detach())) or self._collapsed(value):
+            self._roll_back(value)
+            return None, value, math.nan
+        self.usual = value if self.usual == math.inf else 0.95 * self.usual + 0.05 * value
+        if self.step % self.config.solver.keep_every == 0 and value <= 2 * self.usual:
+            self.kept, self.row = self._theta(), 0
+        (energy + prior).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return x.detach(), value, float(prior.detach())
+
+    def _forward(self) -> torch.Tensor:
+        """Return f_theta(z + jitter) in the picture's own shape, float32."""
+        z, jitter = self.z, self.config.solver.jitter
+        if jitter:
+            z = z + self.noise.normal_(0, jitter, generator=self.rng)
+        with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self.precision.bf16):
+            x = self.generator(z)
+        return self.problem.crop(x.float())
+
+    def _collapsed(self, energy: float) -> bool:
+        return self.step > SETTLING and energy > self.config.solver.collapse * self.usual
+
+    def _roll_back(self, energy: float) -> None:
+        """Go back to the last kept theta, with a slightly shorter step so that the same accident is not repeated."""
+        self.rollbacks += 1
+        self.row += 1
+        log.warning("step %d: E = %.3g nats a measurement; rolled back", self.step, energy)
+        self.generator.load_state_dict(self.kept["theta"])
+        self.optimiser.load_state_dict(copy.deepcopy(self.kept["adam"]))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.solver.learning_rate * 0.9**self.rollbacks
+
+    def _theta(self) -> dict[str, Any]:
+        theta = {name: value.detach().clone() for name, value in self.generator.state_dict().items()}
+        return {"theta": theta, "adam": copy.deepcopy(self.optimiser.state_dict())}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the run needs to go on to the same bits; `torch.load(weights_only=True)` reads it back."""
+        names = ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds")
+        return {
+            **{name: getattr(self, name) for name in names},
+            **self._theta(),
+            "rng": self.rng.get_state(),
+            "rule": self.stopping.state_dict(),
+            "trace": [[p.step, p.energy, p.prior, p.score] for p in self.trace],
+            "config": self.config.to_json(),
+            "y": self.problem.y.cpu(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the state of a run of the same problem and configuration.
+
+        Raises:
+            ConfigError: It is the state of another picture or configuration.
+        """
+        ours = self.state_dict()
+        if state.keys() != ours.keys():
+            raise ConfigError("This is not the saved state of a run; start again without --resume.")
+        if state["config"] != ours["config"] or not torch.equal(state["y"], ours["y"]):
+            raise ConfigError("The saved state belongs to another picture or configuration; start without --resume.")
+        device = self.problem.y.device
+        for name in ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds"):
+            value = copy.deepcopy(state[name])
+            setattr(self, name, value.to(device) if isinstance(value, torch.Tensor) else value)
+        self.generator.load_state_dict(state["theta"])
+        self.optimiser.load_state_dict(copy.deepcopy(state["adam"]))
+        self.rng.set_state(state["rng"])
+        self.stopping.load_state_dict(copy.deepcopy(state["rule"]))
+        self.trace = [TracePoint(*row) for row in state["trace"]]
+
+    def _result(self, status: Status) -> Result:
+        best = self.problem.operator.initial(self.problem.y) if self.best is None else self.best
+        parts = [status.value]
+        if self.rollbacks:
+            parts.append(f"Rolled back {self.rollbacks} time{'s' if self.rollbacks > 1 else ''}.")
+        if self.held is not None:
+            parts.append(f"{100 * self.share_held:.2g} % of the measurements judged the picture and are not in it.")
+        return Result(
+            picture=best.detach().float().cpu().clone(),
+            chosen_step=self.chosen,
+            status=status,
+            message=" ".join(parts),
+            trace=tuple(self.trace),
+            config=self.config,
+            sigma=self.problem.fidelity.sigma,
+            timings=Timings(self.setup, self.seconds),
+            precision=str(self.precision),
+            held_out=self.share_held,
+            state=self.state_dict() if status is Status.INTERRUPTED else None,
+        )
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event that is looked at between steps; a second one interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: object) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,72 @@
+"""Stop by measurements that were held out: a few per cent of them take no part in E and judge the iterates instead.
+
+Their mean squared error, which is that against the clean picture plus the noise's variance, has its least where the
+picture is best. It works for every operator whose measurements can be left out one by one. The price is that the held-out
+measurements do not help the picture; `Result.message` says how many they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hybridprior.errors import ConfigError
+from hybridprior.result import Step
+from hybridprior.stopping.base import STOPPING_RULES, StoppingRule, Verdict
+
+__all__ = ["Heldout", "HeldoutConfig"]
+
+
+@dataclass(frozen=True)
+class HeldoutConfig:
+    """How much is held out, and the patience."""
+
+    fraction: float = 0.03
+    """Share of the measured pixels that is held out."""
+    patience: int = 300
+    """Steps without a new least error after which the run stops."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        if not 0 < self.fraction < 1 or self.patience < 1:
+            raise ConfigError("heldout: fraction lies in (0, 1) and patience is 1 or more.")
+
+
+@STOPPING_RULES.register("heldout")
+class Heldout(StoppingRule):
+    """The step with the least error on held-out measurements is the best."""
+
+    Config = HeldoutConfig
+
+    def __init__(self, config: HeldoutConfig | None = None) -> None:
+        """Set fraction and patience.
+
+        Args:
+            config: `HeldoutConfig()` if not given.
+        """
+        self.config = config or HeldoutConfig()
+        self.held_fraction = self.config.fraction
+        self.least = float("inf")
+        self.least_at = 0
+
+    def judge(self, step: Step) -> Verdict:
+        """Rank by the step's error on the held-out measurements.
+
+        Raises:
+            ConfigError: The step has none, because nothing was held out.
+        """
+        if step.held_error is None:
+            raise ConfigError("heldout: nothing was held out; let the solver split the problem.")
+        best = step.held_error < self.least
+        if best:
+            self.least, self.least_at = step.held_error, step.number
+        return Verdict(best, step.number - self.least_at >= self.config.patience, step.held_error)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the least error so far and its step."""
+        return {"least": self.least, "least_at": self.least_at}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over another rule's memory."""
+        self.least, self.least_at = state["least"], state["least_at"]
