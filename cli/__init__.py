@@ -1,5 +1,5 @@
 """`hprior`, the command line. One file a verb; torch is imported only inside functions, so that `--help` is quick."""
 
-from hybridprior.cli.app import main
+from .app import main
 
 __all__ = ["main"]

@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from hybridprior import __version__
-from hybridprior.cli import bench, degrade, demo, info, restore
 from hybridprior.errors import HybridPriorError
+
+from . import bench, degrade, demo, info, restore
 
 __all__ = ["app", "main"]
 
@@ -42,7 +43,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Restore one picture with what it says about itself, and with what a network learned from others."""
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybridprior.cli.console import note, progress, say
-from hybridprior.cli.files import prepare
-from hybridprior.cli.options import (
+from hybridprior.errors import ConfigError
+
+from .console import note, progress, say
+from .files import prepare
+from .options import (
     DEFAULT_KERNEL,
     DEFAULT_PRESET,
     DEFAULT_SCALE,
@@ -28,7 +30,6 @@ from hybridprior.cli.options import (
     check_sigma,
     set_threads,
 )
-from hybridprior.errors import ConfigError
 
 if TYPE_CHECKING:
     from hybridprior.bench.suites import Row
@@ -102,7 +103,13 @@ def bench(
 
 
 def _rows(
-    task: str, picture: tuple[str, Path], how: Degradation, config: RestoreConfig, seeds: Sequence[int], crop: int | None, device: str
+    task: str,
+    picture: tuple[str, Path],
+    how: Degradation,
+    config: RestoreConfig,
+    seeds: Sequence[int],
+    crop: int | None,
+    device: str,
 ) -> Any:
     from hybridprior.bench import run_suite
 
@@ -150,9 +157,7 @@ class _Table:
 
         where = self._circumstances()
         notes = [f"{name}: {value}" for name, value in {**_plain(self.how), **where}.items()]
-        tables = [
-            markdown(rows, title=f"{self.suite}, preset {name}", notes=notes) for name, rows in self.rows.items()
-        ]
+        tables = [markdown(rows, title=f"{self.suite}, preset {name}", notes=notes) for name, rows in self.rows.items()]
         return "\n".join(tables)
 
     def _circumstances(self) -> dict[str, Any]:
@@ -162,12 +167,14 @@ class _Table:
         from hybridprior.device import choose_device, choose_precision
 
         device = choose_device(self.device)
+        python = platform.python_version()
+        versions = {"hybridprior": hybridprior.__version__, "torch": torch.__version__, "Python": python}
         wanted = {name: config.precision for name, config in self.configs.items()}
         return {
             "precision": {name: str(choose_precision(device, word)) for name, word in wanted.items()},
             "device": str(device),
             "threads": torch.get_num_threads(),
-            "versions": f"hybridprior {hybridprior.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+            "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         }
 
 

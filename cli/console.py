@@ -1,4 +1,6 @@
-"""What people see while a restoration runs: progress on stderr with time left and the chosen step; results on stdout."""
+"""What people see while a restoration runs: progress on stderr with time left and the chosen step; results on
+stdout.
+"""
 
 from __future__ import annotations
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybridprior.cli.console import note, say
-from hybridprior.cli.files import pair_up, prepare
-from hybridprior.cli.options import (
+from hybridprior.errors import OutputError
+
+from .console import note, say
+from .files import pair_up, prepare
+from .options import (
     DEFAULT_KERNEL,
     DEFAULT_SCALE,
     Kernel,
@@ -21,7 +23,6 @@ from hybridprior.cli.options import (
     check_sigma,
     check_task,
 )
-from hybridprior.errors import OutputError
 
 if TYPE_CHECKING:
     from hybridprior.imageio import Picture
@@ -44,13 +45,15 @@ def degrade(
     kernel: Kernel = DEFAULT_KERNEL,
     missing: Annotated[float, typer.Option(help="inpaint: share of the pixels that go missing.")] = 0.5,
     seed: Seed = 0,
-    bits: Annotated[int | None, typer.Option(help="8 or 16 for PNG and TIFF, 32 for TIFF; by the suffix if not given.")] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="8 or 16 for PNG and TIFF, 32 for TIFF; by the suffix if not given.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")] = False,
 ) -> None:
     """Degrade a clean picture: add noise, make it smaller, or take pixels away.
 
-    For inpaint, the mask (white is what is missing) is written beside the result as NOISY.mask.png. For sr, a picture that
-    the scale does not divide is cropped at its right and lower border first, which is said.
+    For inpaint, the mask (white is what is missing) is written beside the result as NOISY.mask.png. For sr, a picture
+    that the scale does not divide is cropped at its right and lower border first, which is said.
     """
     check_task(task)
     (item,) = pair_up([clean], output, recursive=False)

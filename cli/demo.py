@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybridprior.cli.console import progress, say
-from hybridprior.cli.files import prepare
-from hybridprior.cli.options import Seed, Threads, check_task, set_threads
+from .console import progress, say
+from .files import prepare
+from .options import Seed, Threads, check_task, set_threads
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["demo"]
 
-QUICK_STEPS = 60
+QUICK_STEPS = 250
 QUICK_SIDE = 96
 
 
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the pictures.")] = Path("hprior-demo"),
     task: Annotated[str, typer.Option(help="denoise, sr or inpaint.")] = "denoise",
-    quick: Annotated[bool, typer.Option("--quick", help="A small part and few steps: shows that everything works.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small part and few steps: shows that everything works.")
+    ] = False,
     seed: Seed = 0,
     threads: Threads = None,
 ) -> None:

@@ -28,9 +28,9 @@ class Item:
 def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool) -> list[Item]:
     """Return what to read and where to write.
 
-    A single file goes to the file `output`, or into the folder of that name. Several files, and the pictures of a folder,
-    go into the folder `output` under their own names; `recursive` takes the folders below along, as the same tree. Names
-    that start with a dot and other systems' files are left out.
+    A single file goes to the file `output`, or into the folder of that name. Several files, and the pictures of a
+    folder, go into the folder `output` under their own names; `recursive` takes the folders below along, as the same
+    tree. Names that start with a dot and other systems' files are left out.
 
     Args:
         inputs: Files and folders.
@@ -87,7 +87,7 @@ def _inside(path: Path, folder: Path) -> bool:
 
 
 def _same(a: Path, b: Path) -> bool:
-    return a.resolve() == b.resolve() or (a.exists() and b.exists() and os.path.samefile(a, b))
+    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
 
 
 def beside(given: Path | None, item: Item, *, what: str) -> Path | None:
@@ -103,7 +103,9 @@ def beside(given: Path | None, item: Item, *, what: str) -> Path | None:
     """
     if given is None or not given.is_dir():
         return given
-    matches = sorted(path for path in given.iterdir() if path.stem == item.source.stem and path.suffix.lower() in READABLE)
+    matches = sorted(
+        path for path in given.iterdir() if path.stem == item.source.stem and path.suffix.lower() in READABLE
+    )
     if not matches:
         raise InputError(f"There is no {what} named '{item.source.stem}' in '{given}'.")
     return matches[0]

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 import hybridprior
-from hybridprior.cli.console import say
-from hybridprior.cli.options import Device, check_name
+
+from .console import say
+from .options import Device, check_name
 
 __all__ = ["info"]
 

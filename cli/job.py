@@ -19,8 +19,6 @@ import torch.nn.functional as F
 
 import hybridprior
 from hybridprior import metrics
-from hybridprior.cli.console import note, progress, say
-from hybridprior.cli.files import Item, beside, prepare
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
 from hybridprior.errors import ConfigError, InputError, ShapeError
@@ -34,6 +32,9 @@ from hybridprior.regularisers import REGULARISERS
 from hybridprior.restoration import configure, restore
 from hybridprior.result import Result, Status
 from hybridprior.stopping import STOPPING_RULES
+
+from .console import note, progress, say
+from .files import Item, beside, prepare
 
 __all__ = ["Job", "Request", "known_parts"]
 
@@ -259,4 +260,4 @@ def _finite(value: Any) -> Any:
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    return None if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

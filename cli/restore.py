@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from hybridprior.cli.console import FORMATS, note
-from hybridprior.cli.files import Item, pair_up
-from hybridprior.cli.options import (
+from hybridprior.config import RestoreConfig
+from hybridprior.errors import ConfigError, HybridPriorError
+
+from .console import FORMATS, note
+from .files import Item, pair_up
+from .options import (
     DEFAULT_KERNEL,
     DEFAULT_PRESET,
     DEFAULT_SCALE,
     DTYPES,
     Device,
-    Dtype,
     Kernel,
     Preset,
     Scale,
@@ -27,8 +29,6 @@ from hybridprior.cli.options import (
     check_task,
     set_threads,
 )
-from hybridprior.config import RestoreConfig
-from hybridprior.errors import ConfigError, HybridPriorError
 
 __all__ = ["restore"]
 
@@ -40,14 +40,16 @@ def restore(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The result: a file, or a folder.")],
     task: Annotated[str, typer.Option(help="denoise, sr (super-resolution) or inpaint.")] = "denoise",
     sigma: Annotated[
-        float | None, typer.Option(help="Noise in units of 0-255, such as 25; estimated if not given.")
+        float | None, typer.Option(help="Noise in units of 0-255, such as 25. If not given: estimated; for sr, none.")
     ] = None,
     scale: Scale = DEFAULT_SCALE,
     kernel: Kernel = DEFAULT_KERNEL,
     mask: Annotated[
         Path | None,
-        typer.Option(help="inpaint: white is what to fill in; a picture, or a folder of them by name. "
-                     "Without it, transparent pixels are filled in."),
+        typer.Option(
+            help="inpaint: white is what to fill in; a picture, or a folder of them by name. "
+            "Without it, transparent pixels are filled in."
+        ),
     ] = None,
     mask_white: Annotated[str, typer.Option(help="What white means in --mask: fill or keep.")] = "fill",
     reg: Annotated[str | None, typer.Option(help="The regulariser R: none or tv; the preset's if not given.")] = None,
@@ -67,7 +69,9 @@ def restore(
     reference: Annotated[
         Path | None, typer.Option(help="The ground truth, for figures only; a picture, or a folder of them by name.")
     ] = None,
-    format: Annotated[str, typer.Option(help="What goes to stdout: human, json (a line a picture) or quiet.")] = "human",
+    format: Annotated[
+        str, typer.Option(help="What goes to stdout: human, json (a line a picture) or quiet.")
+    ] = "human",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist, not skip them.")] = False,
     recursive: Annotated[bool, typer.Option("--recursive", help="Go into folders of folders.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with runs that were interrupted.")] = False,
@@ -86,7 +90,7 @@ def restore(
     items = pair_up(inputs, output, recursive=recursive)
     set_threads(threads)
 
-    from hybridprior.cli.job import Job, Request, known_parts
+    from .job import Job, Request, known_parts
 
     known_parts(choice, task)
     request = Request(

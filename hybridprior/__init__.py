@@ -42,7 +42,36 @@ _WHERE = {
     "write_picture": "imageio",
 }
 
-__all__ = ["__version__", *_WHERE]
+__all__ = [
+    "ConfigError",
+    "Gaussian",
+    "Generator",
+    "HybridPriorError",
+    "Identity",
+    "InputError",
+    "Mask",
+    "Operator",
+    "OutputError",
+    "Part",
+    "Problem",
+    "Regulariser",
+    "Resample",
+    "RestoreConfig",
+    "Result",
+    "ShapeError",
+    "Solver",
+    "SolverConfig",
+    "Status",
+    "Step",
+    "StoppingRule",
+    "TotalVariation",
+    "estimate_sigma",
+    "preset",
+    "read_picture",
+    "restore",
+    "write_picture",
+    "__version__",
+]
 
 if TYPE_CHECKING:
     from hybridprior.config import Part, RestoreConfig, SolverConfig

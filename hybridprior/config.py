@@ -1,7 +1,7 @@
 """The configuration of a restoration: frozen dataclasses, the only source of defaults.
 
-The options of a part (a generator's channels, a rule's patience) have their defaults in that part's own `Config`; here they
-are mappings of what departs from those. A configuration goes to JSON or TOML and back without loss.
+The options of a part (a generator's channels, a rule's patience) have their defaults in that part's own `Config`; here
+they are mappings of what departs from those. A configuration goes to JSON or TOML and back without loss.
 """
 
 from __future__ import annotations

@@ -58,7 +58,9 @@ def degrade(x: torch.Tensor, how: Degradation) -> tuple[torch.Tensor, Operator]:
     if how.task == "sr":
         operator = Resample(how.scale, how.kernel)
         if x.shape[-2] % how.scale or x.shape[-1] % how.scale:
-            raise ConfigError(f"A picture of {x.shape[-1]} x {x.shape[-2]} is no multiple of {how.scale}; crop it first.")
+            raise ConfigError(
+                f"A picture of {x.shape[-1]} x {x.shape[-2]} is no multiple of {how.scale}; crop it first."
+            )
     elif how.task == "inpaint":
         operator = Mask((torch.rand((1, 1, *x.shape[-2:]), generator=rng) >= how.missing).float())
     y = operator(x)

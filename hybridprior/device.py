@@ -1,8 +1,8 @@
 """Where the arithmetic runs and in which precision.
 
-bf16 autocast with channels_last makes the paper's network about twice as fast as fp32 on processors whose units multiply
-bf16 (AVX512-BF16, AMX) and on recent GPUs. That is known by feature and never assumed, and the same on every start: a
-measured choice could flip between two runs that should give the same bits.
+bf16 autocast with channels_last makes the paper's network about twice as fast as fp32 on processors whose units
+multiply bf16 (AVX512-BF16, AMX) and on recent GPUs. That is known by feature and never assumed, and the same on every
+start: a measured choice could flip between two runs that should give the same bits.
 """
 
 from __future__ import annotations
@@ -86,6 +86,6 @@ def _bf16_feature() -> str | None:
     probes = (("AMX", "_is_amx_tile_supported"), ("AVX512-BF16", "_is_avx512_bf16_supported"))
     for name, probe in probes:
         supported = getattr(torch.cpu, probe, None)
-        if torch.backends.mkldnn.is_available() and supported is not None and supported():
+        if supported is not None and supported():
             return name
     return None

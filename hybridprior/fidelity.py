@@ -19,7 +19,10 @@ SIGMA_FLOOR = 0.5 / 255
 class Fidelity(Protocol):
     """What the solver asks of a fidelity."""
 
-    sigma: float
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise, or what comes nearest, in [0, 1]."""
+        ...
 
     def __call__(self, prediction: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return E in nats, a scalar, up to a constant that does not depend on the prediction."""

@@ -1,7 +1,7 @@
-"""Pictures in and out of memory: tensors, arrays, Pillow, and files of every common kind and depth.
+"""Pictures in files of every common kind and depth.
 
-Eight-bit files go through Pillow; sixteen-bit PNG and every deeper TIFF through imagecodecs and tifffile, since Pillow has
-no sixteen-bit colour. The depth is the file's own and never guessed from its brightest pixel.
+Eight-bit files go through Pillow; sixteen-bit PNG and every deeper TIFF through imagecodecs and tifffile, since Pillow
+has no sixteen-bit colour.
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ import struct
 import tempfile
 import warnings
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-import torch
 
 from hybridprior.errors import InputError, OutputError, ShapeError
+from hybridprior.picture import ORIENTATION, Picture, assemble, from_pillow, quantise, upright_exif
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-__all__ = ["SUFFIXES", "Picture", "as_tensor", "read_picture", "to_pil", "write_atomically", "write_picture"]
+__all__ = ["SUFFIXES", "Picture", "read_picture", "write_atomically", "write_picture"]
 
 log = logging.getLogger(__name__)
 
@@ -41,72 +37,6 @@ SUFFIXES = {
 """The file names that can be written, and their formats."""
 
 DEPTHS = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float32")}
-ORIENTATION = 0x0112
-PLAUSIBLE = (-4.0, 5.0)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture with what its file says about it."""
-
-    pixels: torch.Tensor
-    """`(1, C, H, W)` float32, [0, 1] for integer files, upright."""
-    alpha: torch.Tensor | None = None
-    """`(1, 1, H, W)` float32 in [0, 1], where the file has one."""
-    depth: str = "uint8"
-    """Type of the file's numbers: "uint8", "uint16" or "float32"."""
-    icc: bytes | None = None
-    """The colour profile."""
-    exif: bytes | None = None
-    """The EXIF block, its orientation set to upright."""
-
-
-def as_tensor(y: torch.Tensor | np.ndarray | Image.Image) -> torch.Tensor:
-    """Return a picture as a float32 tensor `(1, C, H, W)`.
-
-    Args:
-        y: A floating tensor `(1, C, H, W)`, `(C, H, W)` or `(H, W)`, measurements of any other shape; an array
-            `(H, W)` or `(H, W, C)`, floating or of unsigned integers; or a picture of Pillow without transparency.
-
-    Raises:
-        InputError: A type or a mode that has no plain reading.
-        ShapeError: No pixels, or an array that is no picture.
-    """
-    if isinstance(y, torch.Tensor):
-        if not y.is_floating_point():
-            raise InputError(f"A tensor holds intensities in [0, 1] as floating numbers, not {y.dtype}.")
-        tensor = y.detach().float()
-        tensor = tensor.reshape((1,) * (4 - tensor.ndim) + tensor.shape) if tensor.ndim in (2, 3) else tensor
-    elif isinstance(y, np.ndarray):
-        if y.ndim not in (2, 3):
-            raise ShapeError(f"An array has the shape (H, W) or (H, W, C), not {y.shape}.")
-        tensor = _channels_first(_unit(y))
-    elif hasattr(y, "getbands"):
-        if set(y.getbands()) & {"A", "a"} or y.mode == "PA" or "transparency" in y.info:
-            raise InputError("The picture has transparency: restore picture.convert('RGB') and put alpha back.")
-        tensor = _decoded(y).pixels
-    else:
-        raise InputError(f"A picture is a tensor, an array or a Pillow picture, not {type(y).__name__}.")
-    if tensor.numel() == 0:
-        raise ShapeError(f"The picture has no pixels: {tuple(tensor.shape)}.")
-    return tensor
-
-
-def to_pil(x: torch.Tensor) -> Image.Image:
-    """Return a picture as an eight-bit grey or RGB picture of Pillow.
-
-    Args:
-        x: `(1, C, H, W)`, C of 1 or 3; clipped to [0, 1].
-
-    Raises:
-        ShapeError: Another number of channels.
-    """
-    from PIL import Image
-
-    if x.ndim != 4 or x.shape[0] != 1 or x.shape[1] not in (1, 3):
-        raise ShapeError(f"A Pillow picture is grey or RGB, (1, 1 or 3, H, W), not {tuple(x.shape)}.")
-    array = _quantised(x[0].permute(1, 2, 0).cpu().numpy(), "uint8")
-    return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
 
 
 def read_picture(path: str | os.PathLike[str]) -> Picture:
@@ -134,7 +64,7 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
                 with Image.open(path) as image:
                     if getattr(image, "n_frames", 1) > 1:
                         log.warning("'%s' has several frames; the first is read", path)
-                    picture = _decoded(image)
+                    picture = from_pillow(image)
     except FileNotFoundError:
         raise InputError(f"There is no file '{path}'.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -155,7 +85,8 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
 def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
     """Write a picture, whole or not at all.
 
-    The suffix decides the format; the picture's depth is kept where the format has it, and the next lower one used else.
+    The suffix decides the format; the picture's depth is kept where the format has it, and the next lower one used
+    else.
 
     Args:
         path: A name that ends in one of `SUFFIXES`.
@@ -176,7 +107,7 @@ def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
         raise ShapeError(f"A picture with {array.shape[-1]} channels can only be written as TIFF.")
     if picture.alpha is not None and kind not in ("JPEG", "BMP"):
         array = np.concatenate([array, picture.alpha[0].permute(1, 2, 0).cpu().numpy()], axis=-1)
-    array = array.astype(np.float32) if depth == "float32" else _quantised(array, depth)
+    array = array.astype(np.float32) if depth == "float32" else quantise(array, depth)
     extra = picture.alpha is not None and kind not in ("JPEG", "BMP")
     write_atomically(path, _encoded(array, kind, picture, extra))
 
@@ -198,30 +129,13 @@ def write_atomically(path: Path, data: bytes) -> None:
                 file.write(data)
             umask = os.umask(0)
             os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)
-            os.replace(name, path)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(path)
         except BaseException:
-            os.unlink(name)
+            Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
         raise OutputError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-
-
-def _decoded(image: Image.Image) -> Picture:
-    """Return what Pillow has decoded as a picture."""
-    orientation = int(image.getexif().get(ORIENTATION, 1) or 1)
-    exif, icc = _upright_exif(image), image.info.get("icc_profile")
-    if image.mode in ("P", "PA") or "transparency" in image.info:
-        transparent = image.mode == "PA" or "transparency" in image.info
-        image = image.convert("RGBA" if transparent else "RGB")
-    elif image.mode not in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L", "I", "F"):
-        icc = None if image.mode in ("CMYK", "LAB") else icc
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    array = np.asarray(image)
-    if array.dtype == np.int32:  # Pillow's "I": sixteen bits in thirty-two
-        array = array.astype(np.uint16) if 0 <= array.min() and array.max() < 2**16 else array
-    alpha = image.mode in ("LA", "RGBA")
-    return _assembled(array, alpha=alpha, orientation=orientation, icc=icc, exif=exif)
 
 
 def _deep(path: Path) -> Picture | None:
@@ -241,10 +155,10 @@ def _deep_png(path: Path) -> Picture:
 
     with Image.open(path) as image:  # checks the size before anything is unpacked
         orientation = int(image.getexif().get(ORIENTATION, 1) or 1)
-        exif, icc = _upright_exif(image), image.info.get("icc_profile")
+        exif, icc = upright_exif(image), image.info.get("icc_profile")
     array = imagecodecs.png_decode(path.read_bytes())
     alpha = array.ndim == 3 and array.shape[-1] in (2, 4)
-    return _assembled(array, alpha=alpha, orientation=orientation, icc=icc, exif=exif)
+    return assemble(array, alpha=alpha, orientation=orientation, icc=icc, exif=exif)
 
 
 def _deep_tiff(path: Path) -> Picture | None:
@@ -269,62 +183,7 @@ def _deep_tiff(path: Path) -> Picture | None:
         alpha = any(extra in (1, 2) for extra in page.extrasamples)
         tag = page.tags.get(ORIENTATION)
         orientation = int(tag.value) if tag else 1
-        return _assembled(array, alpha=alpha, orientation=orientation, icc=page.iccprofile, exif=None)
-
-
-def _assembled(array: np.ndarray, *, alpha: bool, orientation: int, icc: bytes | None, exif: bytes | None) -> Picture:
-    depth = {1: "uint8", 2: "uint16"}.get(array.dtype.itemsize, "float32") if array.dtype.kind == "u" else "float32"
-    tensor = _channels_first(_oriented(_unit(array), orientation))
-    if depth == "float32":
-        finite = tensor[torch.isfinite(tensor)]
-        if finite.numel() and not PLAUSIBLE[0] <= float(finite.min()) <= float(finite.max()) <= PLAUSIBLE[1]:
-            low, high = float(finite.min()), float(finite.max())
-            raise InputError(f"floating pictures have intensity in [0, 1]; this one goes from {low:.3g} to {high:.3g}")
-    if not torch.isfinite(tensor).all():
-        raise InputError("it has pixels that are NaN or infinite; mask them out or repair them first")
-    if alpha:
-        return Picture(tensor[:, :-1].contiguous(), tensor[:, -1:].contiguous(), depth, icc, exif)
-    return Picture(tensor, None, depth, icc, exif)
-
-
-def _unit(array: np.ndarray) -> np.ndarray:
-    """Return an array as float32, unsigned integers divided by their type's greatest."""
-    if array.dtype.kind == "u":
-        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-    if array.dtype.kind == "b":
-        return array.astype(np.float32)
-    if array.dtype.kind == "f":
-        return array.astype(np.float32)
-    raise InputError(f"Pictures have unsigned or floating numbers, not {array.dtype}.")
-
-
-def _channels_first(array: np.ndarray) -> torch.Tensor:
-    array = array[..., None] if array.ndim == 2 else array
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
-
-
-def _oriented(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Return the array turned upright, by EXIF's orientation 1 to 8."""
-    if orientation in (5, 6, 7, 8):
-        array = array.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    return array
-
-
-def _upright_exif(image: Image.Image) -> bytes | None:
-    exif = image.getexif()
-    if not len(exif):
-        return None
-    exif[ORIENTATION] = 1
-    return exif.tobytes()
-
-
-def _quantised(array: np.ndarray, depth: str) -> np.ndarray:
-    top = np.iinfo(depth).max
-    return np.rint(np.clip(array, 0, 1).astype(np.float64) * top).astype(depth)
+        return assemble(array, alpha=alpha, orientation=orientation, icc=page.iccprofile, exif=None)
 
 
 def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> bytes:
@@ -347,13 +206,14 @@ def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> byt
     elif array.dtype == np.uint16:
         import imagecodecs
 
-        buffer.write(_with_icc(imagecodecs.png_encode(array), picture.icc))
+        buffer.write(_with_icc(bytes(imagecodecs.png_encode(array)), picture.icc))
     else:
         from PIL import Image
 
         flat = array[..., 0] if array.shape[-1] == 1 else array
         options = {"icc_profile": picture.icc, "exif": picture.exif}
-        quality = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
+        qualities: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+        quality = qualities.get(kind, {})
         given = {name: value for name, value in options.items() if value and kind != "BMP"}
         Image.fromarray(flat).save(buffer, format=kind, **given, **quality)
     return buffer.getvalue()

@@ -1,7 +1,7 @@
 """How close a picture is to its ground truth, by the conventions of the literature.
 
-Everything clips to [0, 1] first. Super-resolution is judged on luma, ITU-R BT.601 scaled to [16, 235] / 255, without a border
-of four pixels; the other tasks on all channels.
+Everything clips to [0, 1] first. Super-resolution is judged on luma, ITU-R BT.601 scaled to [16, 235] / 255, without a
+border of four pixels; the other tasks on all channels.
 """
 
 from __future__ import annotations

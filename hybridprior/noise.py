@@ -20,7 +20,8 @@ PATCH = 8
 def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
     """Return the standard deviation of white noise in y, `SIGMA_FLOOR` at the least.
 
-    Where patches are too few for an estimate (a tiny picture, or one with a hole every few pixels) the floor is returned.
+    Where patches are too few for an estimate (a tiny picture, or one with a hole every few pixels) the floor is
+    returned.
 
     Args:
         y: `(1, C, H, W)`, intensity in [0, 1].

@@ -1,7 +1,7 @@
 """The problem: measurements y, the operator A that made them, the noise, and the geometry of the picture.
 
-What a generator makes may be larger than the picture (its sides are multiples of a power of two); `Problem.crop` takes the
-middle, so that any height and width from 1 up can be restored and nothing of the picture is cut off.
+What a generator makes may be larger than the picture (its sides are multiples of a power of two); `Problem.crop` takes
+the middle, so that any height and width from 1 up can be restored and nothing of the picture is cut off.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Problem:
 
     def error(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean squared residual of x over the measurements that count."""
-        squared = (self.operator(x) - self.y).square()
-        return squared.mean() if self.weights is None else (squared * self.weights).sum() / self.count
+        squared: torch.Tensor = (self.operator(x) - self.y).square()
+        return (squared if self.weights is None else squared * self.weights).sum() / self.count
 
     def hold_out(self, fraction: float, seed: int) -> tuple[Problem, Problem]:
         """Return the problem without, and with only, a part of its measurements.

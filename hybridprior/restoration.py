@@ -14,10 +14,10 @@ from hybridprior.device import choose_device, choose_precision
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Fidelity, Gaussian
 from hybridprior.generators import Generator, build_generator
-from hybridprior.imageio import as_tensor
 from hybridprior.noise import estimate_sigma
 from hybridprior.operators import Operator, as_operator
 from hybridprior.operators.base import Shape
+from hybridprior.picture import as_tensor
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser, build_regulariser
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = ["configure", "restore"]
+
 
 def restore(
     y: torch.Tensor | np.ndarray | Image.Image,
@@ -56,11 +57,13 @@ def restore(
 
     Args:
         y: The measurements. A tensor `(1, C, H, W)`, `(C, H, W)` or `(H, W)` in [0, 1]; an array `(H, W)` or
-            `(H, W, C)`, floating in [0, 1] or unsigned integers of its type's range; or a grey or RGB picture of Pillow.
+            `(H, W, C)`, floating in [0, 1] or unsigned integers of its type's range; or a grey or RGB picture of
+            Pillow.
         operator: A: an operator, a differentiable callable, or None for denoising.
         preset: Where the configuration comes from: "balanced", "fast", "paper" ...
         config: The whole configuration, in place of a preset.
-        sigma: Standard deviation of the noise in [0, 1]; estimated from y if not given.
+        sigma: Standard deviation of the noise in [0, 1]. If not given it is estimated from y; for super-resolution,
+            where the texture of a small picture looks like noise, it is taken to be none.
         fidelity: E, in place of Gaussian noise of `sigma`.
         generator: f_theta, by name ("skip", "decoder", "pixels") or as a module.
         regulariser: R, by name ("none", "tv") or as an object: `0.5 * TotalVariation()`.
@@ -98,8 +101,7 @@ def restore(
     measurement, a = measurement.to(where), a.to(where)
     problem = Problem.make(measurement, a, fidelity or Gaussian(0.0))
     if fidelity is None:
-        level = estimate_sigma(problem.y, problem.weights) if sigma is None else sigma
-        problem = dataclasses.replace(problem, fidelity=Gaussian(level))
+        problem = dataclasses.replace(problem, fidelity=Gaussian(_sigma(problem) if sigma is None else sigma))
     solver = Solver(
         problem,
         _generator(generator, config, problem.shape[1]),
@@ -150,6 +152,10 @@ def configure(
             if name != getattr(config, field).name:
                 changes[field] = Part(name)
     return dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _sigma(problem: Problem) -> float:
+    return 0.0 if problem.operator.task == "sr" else estimate_sigma(problem.y, problem.weights)
 
 
 def _generator(given: str | Generator | None, config: RestoreConfig, channels: int) -> Generator:

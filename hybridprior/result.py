@@ -115,6 +115,6 @@ class Result:
         Raises:
             ShapeError: It has neither 1 nor 3 channels.
         """
-        from hybridprior.imageio import to_pil
+        from hybridprior.picture import to_pil
 
         return to_pil(self.picture)

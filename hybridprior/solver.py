@@ -1,8 +1,9 @@
 """The one loop: min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)), for any choice of parts.
 
-Each step adds fresh noise to z ("jitter"), takes one Adam step, and averages the iterates exponentially, as the published
-Deep Image Prior does (Ulyanov et al., IJCV 2020, section "Technical details"). The objective is divided by the number of
-measurements, so that figures of different pictures compare. A step that is not finite, or whose E leaps up, is rolled back.
+Each step adds fresh noise to z ("jitter"), takes one Adam step, and averages the iterates exponentially, as the
+published Deep Image Prior does (Ulyanov et al., IJCV 2020, section "Technical details"). The objective is divided by
+the number of measurements, so that figures of different pictures compare. A step that is not finite, or whose E leaps
+up, is rolled back.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from hybridprior.errors import ConfigError
 from hybridprior.generators.base import Generator
 from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
-from hybridprior.seeds import stream
 from hybridprior.result import Result, Status, Step, Timings, TracePoint
+from hybridprior.seeds import stream
 from hybridprior.stopping.base import StoppingRule
 
 __all__ = ["Callback", "Solver"]
@@ -73,7 +74,7 @@ class Solver:
         self.config, self.precision = config, precision
         shape = generator.padded(problem.shape)
         z = generator.input(shape, stream(config.seed, "z"))
-        self.generator = generator.to(device=device, memory_format=layout)
+        self.generator = generator.to(device).to(memory_format=layout)
         self.z = z.to(device=device, memory_format=layout)
         self.noise = torch.empty_like(self.z)
         self.rng = stream(config.seed, "jitter", device)
@@ -119,7 +120,8 @@ class Solver:
         iterate, energy, prior = self._descend()
         if iterate is None:
             return None, False
-        decay = self.config.solver.averaging
+        # Departs from the paper in the first steps only, where its average lags behind: the window grows with the run.
+        decay = min(self.config.solver.averaging, self.step / (self.step + 10))
         self.average = iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
         step = Step(
             number=self.step,

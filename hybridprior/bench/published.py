@@ -1,7 +1,8 @@
 """The figures that were published, by suite and picture, in dB.
 
 Deep Image Prior: Ulyanov, Vedaldi, Lempitsky, IJCV 2020. Denoising figures of single pictures are those of the authors'
-published outputs. Super-resolution is PSNR on luma. Convolutional sparse coding: Papyan et al., ICCV 2017, as quoted there.
+published outputs. Super-resolution is PSNR on luma. Convolutional sparse coding: Papyan et al., ICCV 2017, as quoted
+there.
 """
 
 from __future__ import annotations

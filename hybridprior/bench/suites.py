@@ -1,7 +1,7 @@
 """The suites: which pictures, how they are degraded, and how they are judged.
 
-A result is two numbers: at the step that the rule chose without ground truth, which is the result, and at the best step of
-all, the oracle.
+A result is two numbers: at the step that the rule chose without ground truth, which is the result, and at the best
+step of all, the oracle.
 """
 
 from __future__ import annotations
@@ -132,7 +132,15 @@ def run_suite(
 
 
 def _row(
-    suite: str, picture: str, seed: int, truth: torch.Tensor, result: Result, oracle: Oracle, baseline: float, *, whole: bool
+    suite: str,
+    picture: str,
+    seed: int,
+    truth: torch.Tensor,
+    result: Result,
+    oracle: Oracle,
+    baseline: float,
+    *,
+    whole: bool,
 ) -> Row:
     return Row(
         suite=suite,

@@ -34,7 +34,7 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` where the fields do not make a network."""
-        if not self.channels or min(self.channels + (self.input_depth,)) < 1:
+        if not self.channels or min((*self.channels, self.input_depth)) < 1:
             raise ConfigError("decoder: at least one layer, and positive channels.")
 
 
@@ -55,9 +55,7 @@ class Decoder(Generator):
         self.config = config = config or DecoderConfig()
         self.multiple = 2 ** len(config.channels)
         widths = (config.input_depth, *config.channels)
-        self.mix = nn.ModuleList(
-            nn.Conv2d(a, b, 1, bias=False) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.mix = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.norm = nn.ModuleList(nn.BatchNorm2d(width, track_running_stats=False) for width in config.channels)
         self.output = nn.Conv2d(widths[-1], channels, 1, bias=False)
         self.last = nn.Sigmoid() if config.sigmoid else nn.Identity()

@@ -1,12 +1,13 @@
 """The hourglass with skip connections of Deep Image Prior, in all its published variants.
 
-Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, figure 21 and the tables of section "Technical details". Down:
-two convolutions a level, the first with stride 2; up: batch norm of the concatenation, a convolution, a 1x1 convolution,
-each followed by batch norm and leaky ReLU; the skips are 1x1 convolutions to a few channels.
+Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, figure 21 and the tables of section "Technical details".
+Down: two convolutions a level, the first with stride 2; up: batch norm of the concatenation, a convolution, a 1x1
+convolution, each followed by batch norm and leaky ReLU; the skips are 1x1 convolutions to a few channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ __all__ = ["Skip", "SkipConfig"]
 PADDINGS = {"reflect": "reflect", "zeros": "zeros", "replicate": "replicate"}
 UPSAMPLES = ("bilinear", "nearest")
 DOWNSAMPLES = ("stride", "avg", "max", "lanczos2", "lanczos3")
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(0.2, inplace=True),
     "relu": lambda: nn.ReLU(inplace=True),
     "elu": lambda: nn.ELU(inplace=True),

@@ -91,10 +91,13 @@ class CallableOperator(Operator):
         back = self.adjoint(y)
         again = self(back)
         scale = (again * y).sum() / again.square().sum().clamp_min(1e-12)
-        return (back * scale).clamp(0, 1)
+        estimate: torch.Tensor = (back * scale).clamp(0, 1)
+        return estimate
 
 
-def as_operator(operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None, *, shape: Shape | None = None) -> Operator:
+def as_operator(
+    operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None, *, shape: Shape | None = None
+) -> Operator:
     """Return `operator` as an `Operator`: None is the identity, a callable is wrapped.
 
     Args:

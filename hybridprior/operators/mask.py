@@ -1,7 +1,7 @@
 """The mask: some pixels were measured and the others are to be filled in. The task is inpainting.
 
-The estimate `initial` fills the holes by normalised averages over coarser and coarser scales (push and pull): Gortler et
-al., "The Lumigraph", SIGGRAPH 1996, section 4.3.
+The estimate `initial` fills the holes by normalised averages over coarser and coarser scales (push and pull): Gortler
+et al., "The Lumigraph", SIGGRAPH 1996, section 4.3.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Mask(Operator):
         """
         super().__init__()
         known = torch.as_tensor(known)
-        if known.ndim not in (2, 3, 4) or known.ndim == 4 and known.shape[0] != 1:
+        if known.ndim not in (2, 3, 4) or (known.ndim == 4 and known.shape[0] != 1):
             raise ShapeError(f"A mask has the shape (H, W), (C, H, W) or (1, C, H, W), not {tuple(known.shape)}.")
         known = (known.to(torch.float32) > 0.5).to(torch.float32).reshape((1,) * (4 - known.ndim) + known.shape)
         if not known.any():

@@ -1,8 +1,8 @@
 """Resampling: the picture was made smaller by an integer factor. The task is super-resolution.
 
-Kernels are those of the papers: Lanczos as in Deep Image Prior (phase 0.5: pixels are areas, so that sample j of the small
-picture lies over the middle of its factor x factor block), bicubic with a = -1/2 stretched by the factor (Keys 1981; MATLAB's
-antialiased `imresize`), and the plain average over the block.
+Kernels are those of the papers: Lanczos as in Deep Image Prior (phase 0.5: pixels are areas, so that sample j of the
+small picture lies over the middle of its factor x factor block), bicubic with a = -1/2 stretched by the factor (Keys
+1981; MATLAB's antialiased `imresize`), and the plain average over the block.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ __all__ = ["REGULARISERS", "Regulariser", "build_regulariser"]
 class Regulariser(nn.Module):
     """A functional of pictures, in nats.
 
-    Subclasses write `forward`. One whose gradient is known but whose value is not returns a surrogate with that gradient
-    and sets `has_value` to False.
+    Subclasses write `forward`. One whose gradient is known but whose value is not returns a surrogate with that
+    gradient and sets `has_value` to False.
     """
 
     Config: type

@@ -1,8 +1,8 @@
 """Total variation: the sum of the lengths of the gradient.
 
 Rudin, Osher, Fatemi, "Nonlinear total variation based noise removal algorithms", Physica D 1992. As a prior
-p(x) = exp(-TV(x) / b) / Z(b), whose partition function scales as b to the number of pixels; the likeliest b is then the mean
-of TV per pixel and channel. Measured on 373 photographs, that mean is the default: R = TV / b is in nats.
+p(x) = exp(-TV(x) / b) / Z(b), whose partition function scales as b to the number of pixels; the likeliest b is then
+the mean of TV per pixel and channel. Measured on 373 photographs, that mean is the default: R = TV / b is in nats.
 """
 
 from __future__ import annotations

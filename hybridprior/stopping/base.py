@@ -1,7 +1,7 @@
 """Stopping rules: when the iterate is best, judged without ground truth.
 
-Deep Image Prior's loss keeps falling while the picture gets worse, so a rule ranks iterates by a statistic of its own. It
-sees each `Step` (which holds no ground truth) and answers whether this one is the best so far and whether to go on.
+Deep Image Prior's loss keeps falling while the picture gets worse, so a rule ranks iterates by a statistic of its own.
+It sees each `Step` (which holds no ground truth) and answers whether this one is the best so far and whether to go on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Stop by measurements that were held out: a few per cent of them take no part in E and judge the iterates instead.
 
 Their mean squared error, which is that against the clean picture plus the noise's variance, has its least where the
-picture is best. It works for every operator whose measurements can be left out one by one. The price is that the held-out
-measurements do not help the picture; `Result.message` says how many they were.
+picture is best. It works for every operator whose measurements can be left out one by one. The price is that the
+held-out measurements do not help the picture; `Result.message` says how many they were.
 """
 
 from __future__ import annotations

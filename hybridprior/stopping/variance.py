@@ -1,8 +1,8 @@
 """ES-EMV: the iterate is best where the variance of the iterates has its first valley.
 
-Wang, Li, Zhuang, Chen, Liang, Sun, "Early Stopping for Deep Image Prior", TMLR 2023: before the peak the iterates change
-because they learn the picture, after it because they learn the noise. This is their algorithm 2, the exponential moving
-variance, whose memory is one picture whatever the window:
+Wang, Li, Zhuang, Chen, Liang, Sun, "Early Stopping for Deep Image Prior", TMLR 2023: before the peak the iterates
+change because they learn the picture, after it because they learn the noise. This is their algorithm 2, the
+exponential moving variance, whose memory is one picture whatever the window:
 
     v_t = (1 - alpha) (v_{t-1} + alpha |x_t - m_{t-1}|^2),    m_t = (1 - alpha) m_{t-1} + alpha x_t
 """

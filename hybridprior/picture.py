@@ -1,0 +1,175 @@
+"""Pictures in memory: tensors, arrays and Pillow's, turned into one form.
+
+The depth of a picture is its type's and never guessed from its brightest pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from hybridprior.errors import InputError, ShapeError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["ORIENTATION", "Picture", "as_tensor", "assemble", "from_pillow", "quantise", "to_pil", "upright_exif"]
+
+ORIENTATION = 0x0112
+"""EXIF's tag."""
+
+PLAUSIBLE = (-4.0, 5.0)
+"""Least and greatest intensity of a floating picture that is meant to lie in [0, 1], noise included."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with what its file says about it."""
+
+    pixels: torch.Tensor
+    """`(1, C, H, W)` float32, [0, 1] for integer files, upright."""
+    alpha: torch.Tensor | None = None
+    """`(1, 1, H, W)` float32 in [0, 1], where the file has one."""
+    depth: str = "uint8"
+    """Type of the file's numbers: "uint8", "uint16" or "float32"."""
+    icc: bytes | None = None
+    """The colour profile."""
+    exif: bytes | None = None
+    """The EXIF block, its orientation set to upright."""
+
+
+def as_tensor(y: torch.Tensor | np.ndarray | Image.Image) -> torch.Tensor:
+    """Return a picture as a float32 tensor `(1, C, H, W)`.
+
+    Args:
+        y: A floating tensor `(1, C, H, W)`, `(C, H, W)` or `(H, W)`, measurements of any other shape; an array
+            `(H, W)` or `(H, W, C)`, floating or of unsigned integers; or a picture of Pillow without transparency.
+
+    Raises:
+        InputError: A type or a mode that has no plain reading.
+        ShapeError: No pixels, or an array that is no picture.
+    """
+    if isinstance(y, torch.Tensor):
+        if not y.is_floating_point():
+            raise InputError(f"A tensor holds intensities in [0, 1] as floating numbers, not {y.dtype}.")
+        tensor = y.detach().float()
+        tensor = tensor.reshape((1,) * (4 - tensor.ndim) + tensor.shape) if tensor.ndim in (2, 3) else tensor
+    elif isinstance(y, np.ndarray):
+        if y.ndim not in (2, 3):
+            raise ShapeError(f"An array has the shape (H, W) or (H, W, C), not {y.shape}.")
+        tensor = _channels_first(_unit(y))
+    elif hasattr(y, "getbands"):
+        if set(y.getbands()) & {"A", "a"} or y.mode == "PA" or "transparency" in y.info:
+            raise InputError("The picture has transparency: restore picture.convert('RGB') and put alpha back.")
+        tensor = from_pillow(y).pixels
+    else:
+        raise InputError(f"A picture is a tensor, an array or a Pillow picture, not {type(y).__name__}.")
+    if tensor.numel() == 0:
+        raise ShapeError(f"The picture has no pixels: {tuple(tensor.shape)}.")
+    return tensor
+
+
+def to_pil(x: torch.Tensor) -> Image.Image:
+    """Return a picture as an eight-bit grey or RGB picture of Pillow.
+
+    Args:
+        x: `(1, C, H, W)`, C of 1 or 3; clipped to [0, 1].
+
+    Raises:
+        ShapeError: Another number of channels.
+    """
+    from PIL import Image
+
+    if x.ndim != 4 or x.shape[0] != 1 or x.shape[1] not in (1, 3):
+        raise ShapeError(f"A Pillow picture is grey or RGB, (1, 1 or 3, H, W), not {tuple(x.shape)}.")
+    array = quantise(x[0].permute(1, 2, 0).cpu().numpy(), "uint8")
+    return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+
+
+def from_pillow(image: Image.Image) -> Picture:
+    """Return what Pillow has decoded as a picture."""
+    orientation = int(image.getexif().get(ORIENTATION, 1) or 1)
+    exif, icc = upright_exif(image), image.info.get("icc_profile")
+    if image.mode in ("P", "PA") or "transparency" in image.info:
+        transparent = image.mode == "PA" or "transparency" in image.info
+        image = image.convert("RGBA" if transparent else "RGB")
+    elif image.mode not in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L", "I", "F"):
+        icc = None if image.mode in ("CMYK", "LAB") else icc
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    array = np.asarray(image)
+    if array.dtype == np.int32:  # Pillow's "I": sixteen bits in thirty-two
+        array = array.astype(np.uint16) if array.min() >= 0 and array.max() < 2**16 else array
+    alpha = image.mode in ("LA", "RGBA")
+    return assemble(array, alpha=alpha, orientation=orientation, icc=icc, exif=exif)
+
+
+def assemble(array: np.ndarray, *, alpha: bool, orientation: int, icc: bytes | None, exif: bytes | None) -> Picture:
+    """Return decoded numbers as a picture.
+
+    Args:
+        array: `(H, W)` or `(H, W, C)`, unsigned integers, booleans or floating numbers.
+        alpha: Whether the last channel is one.
+        orientation: EXIF's, 1 to 8.
+        icc: The colour profile.
+        exif: The EXIF block, its orientation set to upright.
+
+    Raises:
+        InputError: Numbers that are no intensities.
+    """
+    depth = {1: "uint8", 2: "uint16"}.get(array.dtype.itemsize, "float32") if array.dtype.kind == "u" else "float32"
+    tensor = _channels_first(_oriented(_unit(array), orientation))
+    if depth == "float32":
+        finite = tensor[torch.isfinite(tensor)]
+        if finite.numel() and not PLAUSIBLE[0] <= float(finite.min()) <= float(finite.max()) <= PLAUSIBLE[1]:
+            low, high = float(finite.min()), float(finite.max())
+            raise InputError(f"floating pictures have intensity in [0, 1]; this one goes from {low:.3g} to {high:.3g}")
+    if not torch.isfinite(tensor).all():
+        raise InputError("it has pixels that are NaN or infinite; mask them out or repair them first")
+    if alpha:
+        return Picture(tensor[:, :-1].contiguous(), tensor[:, -1:].contiguous(), depth, icc, exif)
+    return Picture(tensor, None, depth, icc, exif)
+
+
+def quantise(array: np.ndarray, depth: str) -> np.ndarray:
+    """Return an array in [0, 1] as unsigned integers of type `depth`, clipped and rounded."""
+    top = np.iinfo(depth).max
+    levels: np.ndarray = np.rint(np.clip(array, 0, 1).astype(np.float64) * top)
+    return levels.astype(depth)
+
+
+def upright_exif(image: Image.Image) -> bytes | None:
+    """Return a Pillow picture's EXIF block with its orientation set to upright, if it has a block."""
+    exif = image.getexif()
+    if not len(exif):
+        return None
+    exif[ORIENTATION] = 1
+    return exif.tobytes()
+
+
+def _unit(array: np.ndarray) -> np.ndarray:
+    """Return an array as float32, unsigned integers divided by their type's greatest."""
+    if array.dtype.kind == "u":
+        unit: np.ndarray = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+        return unit
+    if array.dtype.kind in "bf":
+        return array.astype(np.float32)
+    raise InputError(f"Pictures have unsigned or floating numbers, not {array.dtype}.")
+
+
+def _channels_first(array: np.ndarray) -> torch.Tensor:
+    array = array[..., None] if array.ndim == 2 else array
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
+
+
+def _oriented(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Return the array turned upright, by EXIF's orientation 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return array
