@@ -40,7 +40,7 @@ def restore(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The result: a file, or a folder.")],
     task: Annotated[str, typer.Option(help="denoise, sr (super-resolution) or inpaint.")] = "denoise",
     sigma: Annotated[
-        float | None, typer.Option(help="Noise in units of 0-255, such as 25. If not given: estimated; for sr, none.")
+        float | None, typer.Option(help="Noise in units of 0-255, such as 25; estimated if not given.")
     ] = None,
     scale: Scale = DEFAULT_SCALE,
     kernel: Kernel = DEFAULT_KERNEL,

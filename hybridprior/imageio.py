@@ -109,7 +109,7 @@ def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
         array = np.concatenate([array, picture.alpha[0].permute(1, 2, 0).cpu().numpy()], axis=-1)
     array = array.astype(np.float32) if depth == "float32" else quantise(array, depth)
     extra = picture.alpha is not None and kind not in ("JPEG", "BMP")
-    write_atomically(path, _encoded(array, kind, picture, extra))
+    write_atomically(path, _encoded(np.ascontiguousarray(array), kind, picture, extra))
 
 
 def write_atomically(path: Path, data: bytes) -> None:

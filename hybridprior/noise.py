@@ -7,6 +7,8 @@ dimensions. The largest eigenvalues are dropped until the mean of the rest is th
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -15,6 +17,13 @@ from hybridprior.fidelity import SIGMA_FLOOR
 __all__ = ["estimate_sigma"]
 
 PATCH = 8
+"""The side of a patch, at most."""
+
+ENOUGH = 4
+"""Patches a dimension of their space, at least."""
+
+MANY = 50_000
+"""Patches, about, at most."""
 
 
 def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
@@ -27,14 +36,14 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
         y: `(1, C, H, W)`, intensity in [0, 1].
         known: 1 where a pixel was measured, in a shape that expands to y's; patches with a hole are left out.
     """
-    if y.ndim != 4 or min(y.shape[-2:]) < PATCH:
+    if y.ndim != 4 or min(y.shape[-2:]) < 4:
         return SIGMA_FLOOR
-    size = min(PATCH, max(3, int((min(y.shape[-2:]) ** 2 / 4) ** 0.25)))
-    patches = F.unfold(y.double().transpose(0, 1), size).permute(1, 0, 2).reshape(size * size, -1)
+    side, step = _geometry(y.shape[1], y.shape[-2], y.shape[-1])
+    patches = F.unfold(y.double(), side, stride=step)[0]
     if known is not None:
-        whole = F.unfold(known.expand_as(y).double().transpose(0, 1), size).permute(1, 0, 2).reshape(size * size, -1)
+        whole = F.unfold(known.expand_as(y).double(), side, stride=step)[0]
         patches = patches[:, whole.amin(dim=0) > 0.5]
-    if patches.shape[1] < 4 * size * size:
+    if patches.shape[1] < ENOUGH * patches.shape[0]:
         return SIGMA_FLOOR
     values = torch.linalg.eigvalsh(torch.cov(patches))
     for count in range(len(values), 0, -1):
@@ -42,3 +51,10 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
         if rest.mean() <= rest.median():
             break
     return max(float(rest.mean().clamp_min(0).sqrt()), SIGMA_FLOOR)
+
+
+def _geometry(channels: int, height: int, width: int) -> tuple[int, int]:
+    """Return the side of the patches and the distance between them: large and many enough, but not more."""
+    places = height * width
+    side = next((side for side in range(PATCH, 2, -1) if places > 2 * ENOUGH * channels * side * side), 3)
+    return side, max(1, math.isqrt(places // MANY))

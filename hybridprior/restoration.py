@@ -62,8 +62,7 @@ def restore(
         operator: A: an operator, a differentiable callable, or None for denoising.
         preset: Where the configuration comes from: "balanced", "fast", "paper" ...
         config: The whole configuration, in place of a preset.
-        sigma: Standard deviation of the noise in [0, 1]. If not given it is estimated from y; for super-resolution,
-            where the texture of a small picture looks like noise, it is taken to be none.
+        sigma: Standard deviation of the noise in [0, 1]; estimated from y if not given.
         fidelity: E, in place of Gaussian noise of `sigma`.
         generator: f_theta, by name ("skip", "decoder", "pixels") or as a module.
         regulariser: R, by name ("none", "tv") or as an object: `0.5 * TotalVariation()`.
@@ -101,7 +100,8 @@ def restore(
     measurement, a = measurement.to(where), a.to(where)
     problem = Problem.make(measurement, a, fidelity or Gaussian(0.0))
     if fidelity is None:
-        problem = dataclasses.replace(problem, fidelity=Gaussian(_sigma(problem) if sigma is None else sigma))
+        level = estimate_sigma(problem.y, problem.weights) if sigma is None else sigma
+        problem = dataclasses.replace(problem, fidelity=Gaussian(level))
     solver = Solver(
         problem,
         _generator(generator, config, problem.shape[1]),
@@ -152,10 +152,6 @@ def configure(
             if name != getattr(config, field).name:
                 changes[field] = Part(name)
     return dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
-
-
-def _sigma(problem: Problem) -> float:
-    return 0.0 if problem.operator.task == "sr" else estimate_sigma(problem.y, problem.weights)
 
 
 def _generator(given: str | Generator | None, config: RestoreConfig, channels: int) -> Generator:

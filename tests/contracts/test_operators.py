@@ -1,0 +1,78 @@
+"""Every registered operator keeps the contract, at odd sizes too."""
+
+import pytest
+import torch
+
+from hybridprior.operators import OPERATORS, Identity, Mask, Operator, Resample, as_operator
+
+
+def _mask(height: int, width: int) -> Mask:
+    known = (torch.rand(height, width, generator=torch.Generator().manual_seed(1)) > 0.4).float()
+    known[0, 0] = 1
+    return Mask(known)
+
+
+# name -> [(operator, shape of the picture)]
+CASES: dict[str, list[tuple[Operator, tuple[int, int, int, int]]]] = {
+    "identity": [(Identity(), (1, 3, 7, 5)), (Identity(), (1, 1, 1, 1))],
+    "mask": [(_mask(9, 13), (1, 3, 9, 13)), (_mask(1, 2), (1, 1, 1, 2)), (_mask(31, 8), (1, 5, 31, 8))],
+    "resample": [
+        (Resample(factor, kernel), (1, 3, factor * 5, factor * 7))
+        for factor in (2, 3, 4, 5, 8)
+        for kernel in ("lanczos2", "lanczos3", "bicubic", "area")
+    ]
+    + [(Resample(4), (1, 2, 4, 4)), (Resample(3, "bicubic"), (1, 1, 3, 12))],
+}
+ALL = [(name, operator, shape) for name, cases in CASES.items() for operator, shape in cases]
+
+
+def test_every_registered_operator_is_tested() -> None:
+    assert set(CASES) == set(OPERATORS)
+
+
+@pytest.mark.parametrize(("name", "operator", "shape"), ALL)
+def test_adjoint(name: str, operator: Operator, shape: tuple[int, int, int, int]) -> None:
+    rng = torch.Generator().manual_seed(0)
+    operator = operator.double()
+    x = torch.randn(shape, generator=rng, dtype=torch.float64)
+    y = torch.randn(operator(x).shape, generator=rng, dtype=torch.float64)
+    left, right = (operator(x) * y).sum(), (x * operator.adjoint(y)).sum()
+    torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(operator.adjoint(y), Operator.adjoint(operator, y), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "operator", "shape"), ALL)
+def test_shapes_and_first_estimate(name: str, operator: Operator, shape: tuple[int, int, int, int]) -> None:
+    operator = operator.float()
+    y = operator(torch.full(shape, 0.25))
+    assert operator.picture_shape(tuple(y.shape)) == shape
+    operator.check(y)
+    estimate = operator.initial(y)
+    assert estimate.shape == shape
+    torch.testing.assert_close(estimate, torch.full(shape, 0.25), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("name", "operator", "shape"), ALL)
+def test_gradient_reaches_the_picture(name: str, operator: Operator, shape: tuple[int, int, int, int]) -> None:
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    operator.float()(x).square().sum().backward()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+    assert x.grad.abs().sum() > 0
+
+
+def test_a_wrong_adjoint_is_caught() -> None:
+    class Wrong(Resample):
+        def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+            return super().adjoint(y).roll(1, -1)
+
+    with pytest.raises(AssertionError):
+        test_adjoint("wrong", Wrong(3), (1, 1, 9, 15))
+
+
+def test_any_callable_is_an_operator() -> None:
+    operator = as_operator(lambda x: x.mean(dim=1), shape=(1, 3, 5, 7))
+    y = operator(torch.full((1, 3, 5, 7), 0.5))
+    assert operator.picture_shape(tuple(y.shape)) == (1, 3, 5, 7)
+    torch.testing.assert_close(operator.adjoint(y), torch.full((1, 3, 5, 7), 0.5 / 3))
+    torch.testing.assert_close(operator.initial(y), torch.full((1, 3, 5, 7), 0.5))

@@ -1,0 +1,373 @@
+"""`hprior` on real files: what people ask for, what they get wrong, and what is never lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from hybridprior.cli import main
+from hybridprior.data import demo_picture
+from hybridprior.imageio import Picture, read_picture, write_picture
+
+FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed"]
+SLOW = ["--preset", "fast", "--steps", "100000", "--stop", "fixed", "--threads", "1"]
+
+
+class Outcome:
+    """Exit code and what was said."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def hprior(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path):  # noqa: ANN201
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["hprior", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A real picture of 24 x 20."""
+    picture = read_picture(demo_picture())
+    write_picture(tmp_path / "small.png", Picture(picture.pixels[..., 30:50, 30:54].contiguous()))
+    return tmp_path / "small.png"
+
+
+def _refused(outcome: Outcome, *words: str) -> None:
+    assert outcome.code == 2
+    assert outcome.out == ""
+    lines = outcome.err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("hprior: ")
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in lines[0]
+
+
+def test_restore_writes_the_picture_and_its_sidecar(hprior, small: Path) -> None:  # noqa: ANN001
+    before = small.read_bytes()
+    outcome = hprior("restore", small, "-o", "out.png", "--sigma", 25, "--reference", small, "--format", "json", *FAST)
+    assert outcome.code == 0
+    said = json.loads(outcome.out)
+    assert {"psnr", "ssim", "oracle_psnr", "chosen_step", "seconds", "status", "message"} <= said.keys()
+    record = json.loads(Path("out.png.json").read_text())
+    assert record["psnr"] == said["psnr"]
+    assert record["config"]["solver"]["steps"] == 2
+    assert record["sigma"] == 25
+    assert {"hybridprior", "torch"} <= record["versions"].keys()
+    assert len(record["trace"]["energy"]) == 2
+    assert read_picture("out.png").pixels.shape == (1, 3, 20, 24)
+    assert small.read_bytes() == before
+    assert {path.name for path in small.parent.iterdir()} == {"small.png", "out.png", "out.png.json"}
+
+
+@pytest.mark.parametrize("reg", ["none", "tv"])
+@pytest.mark.parametrize("generator", ["skip", "decoder", "pixels"])
+@pytest.mark.parametrize("stop", ["fixed", "variance", "heldout"])
+def test_every_choice_of_parts_runs(hprior, small: Path, reg: str, generator: str, stop: str) -> None:  # noqa: ANN001
+    choice = ["--reg", reg, "--weight", 0.5, "--generator", generator, "--stop", stop, "--steps", 2]
+    assert hprior("restore", small, "-o", "out.png", "--format", "quiet", *choice).code == 0
+    config = json.loads(Path("out.png.json").read_text())["config"]
+    assert (config["regulariser"]["name"], config["generator"]["name"]) == (reg, generator)
+    assert config["stopping"]["name"] == stop
+
+
+def test_quiet_and_human(hprior, small: Path) -> None:  # noqa: ANN001
+    quiet = hprior("restore", small, "-o", "a.png", "--format", "quiet", *FAST)
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+    human = hprior("restore", small, "-o", "b.png", *FAST)
+    assert "step 2 of 2 chosen" in human.out
+
+
+def test_degrade_and_restore_each_task(hprior, small: Path) -> None:  # noqa: ANN001
+    assert hprior("degrade", small, "-o", "noisy.tiff", "--sigma", 50).code == 0
+    noisy = tifffile.imread("noisy.tiff")
+    assert noisy.dtype == np.float32
+    assert noisy.min() < 0
+    assert hprior("degrade", small, "-o", "little.png", "--task", "sr", "--scale", 3).code == 0
+    assert read_picture("little.png").pixels.shape == (1, 3, 6, 8)
+    assert hprior("degrade", small, "-o", "holes.png", "--task", "inpaint", "--missing", 0.7).code == 0
+    assert float(read_picture("holes.png.mask.png").pixels.mean()) == pytest.approx(0.7, abs=0.1)
+    assert hprior("restore", "noisy.tiff", "-o", "a.png", *FAST).code == 0
+    assert hprior("restore", "little.png", "-o", "b.png", "--task", "sr", "--scale", 3, *FAST).code == 0
+    assert read_picture("b.png").pixels.shape == (1, 3, 18, 24)
+    assert hprior("restore", "holes.png", "-o", "c.png", "--task", "inpaint", "--mask", "holes.png.mask.png", *FAST).code == 0
+    assert hprior("degrade", small, "-o", "noisy.tiff").code == 2
+
+
+def test_what_white_means_in_a_mask(hprior, small: Path) -> None:  # noqa: ANN001
+    """Only what is to be filled in may differ from the input once the network fits the rest; pixels fit it at once."""
+    hole = np.zeros((20, 24), np.uint8)
+    hole[5:9, 6:12] = 255
+    Image.fromarray(hole).save("fill.png")
+    Image.fromarray(255 - hole).save("keep.png")
+    options = ["--task", "inpaint", "--generator", "pixels", "--stop", "fixed", "--steps", 300]
+    assert hprior("restore", small, "-o", "a.png", "--mask", "fill.png", *options).code == 0
+    assert hprior("restore", small, "-o", "b.png", "--mask", "keep.png", "--mask-white", "keep", *options).code == 0
+    a, b, truth = (read_picture(name).pixels for name in ("a.png", "b.png", small))
+    assert torch.equal(a, b)
+    known = torch.from_numpy(hole) == 0
+    assert float((a - truth).abs()[..., known].max()) < 0.05
+    assert float((a - truth).abs()[..., ~known].mean()) > 0.1
+
+
+def test_a_transparent_region_is_a_mask(hprior, small: Path) -> None:  # noqa: ANN001
+    picture = read_picture(small)
+    alpha = torch.ones(1, 1, 20, 24)
+    alpha[..., 4:8, 4:8] = 0
+    write_picture("clear.png", Picture(picture.pixels, alpha))
+    assert hprior("restore", "clear.png", "-o", "a.png", "--task", "inpaint", *FAST).code == 0
+    assert read_picture("a.png").alpha is None
+    assert hprior("restore", "clear.png", "-o", "b.png", *FAST).code == 0
+    assert torch.equal(read_picture("b.png").alpha, alpha)
+    _refused(hprior("restore", small, "-o", "c.png", "--task", "inpaint", *FAST), "--mask")
+
+
+def test_folders_are_mirrored_and_system_files_left_out(hprior, small: Path, tmp_path: Path) -> None:  # noqa: ANN001
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    for name in ("in/a.png", "in/below/b.jpg", "in/._a.png"):
+        write_picture(tmp_path / name, read_picture(small))
+    (tmp_path / "in" / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "in" / "notes.txt").write_text("x")
+    assert hprior("restore", "in", "-o", "flat", *FAST).code == 0
+    assert {path.name for path in Path("flat").rglob("*")} == {"a.png", "a.png.json"}
+    assert hprior("restore", "in", "-o", "out", "--recursive", *FAST).code == 0
+    found = {str(path.relative_to("out")) for path in Path("out").rglob("*.*")}
+    assert found == {"a.png", "a.png.json", "below/b.jpg", "below/b.jpg.json"}
+
+
+def test_what_exists_is_left_unless_overwritten(hprior, small: Path) -> None:  # noqa: ANN001
+    Path("out.png").write_bytes(b"mine")
+    outcome = hprior("restore", small, "-o", "out.png", *FAST)
+    assert outcome.code == 0
+    assert "--overwrite" in outcome.err
+    assert Path("out.png").read_bytes() == b"mine"
+    assert hprior("restore", small, "-o", "out.png", "--overwrite", *FAST).code == 0
+    assert read_picture("out.png").pixels.shape == (1, 3, 20, 24)
+
+
+def test_one_bad_file_does_not_stop_a_batch(hprior, small: Path) -> None:  # noqa: ANN001
+    Path("bad.png").write_text("no picture")
+    outcome = hprior("restore", "bad.png", small, "-o", "out", *FAST)
+    assert outcome.code == 1
+    assert "bad.png" in outcome.err
+    assert "1 of 2 pictures failed" in outcome.err
+    assert Path("out/small.png").exists()
+    assert not Path("out/bad.png").exists()
+
+
+def test_sixteen_bits_stay_sixteen(hprior, small: Path) -> None:  # noqa: ANN001
+    write_picture("deep.png", Picture(read_picture(small).pixels, None, "uint16"))
+    assert hprior("restore", "deep.png", "-o", "out.png", *FAST).code == 0
+    assert read_picture("out.png").depth == "uint16"
+
+
+BAD_INPUT = [
+    (["missing.png"], ["no file 'missing.png'"]),
+    (["text.png"], ["text.png", "not a picture"]),
+    (["half.png"], ["half.png", "truncated"]),
+    (["bomb.png"], ["bomb.png", "too many pixels"]),
+    (["nan.tif"], ["nan.tif", "NaN"]),
+    (["empty"], ["no picture in 'empty'"]),
+    (["small.png", "--sigma", "-3"], ["--sigma", "-3"]),
+    (["small.png", "--sigma", "nan"], ["--sigma"]),
+    (["small.png", "--sigma", "much"], ["--sigma", "number"]),
+    (["small.png", "--task", "sr", "--scale", "1"], ["--scale", "2 or more"]),
+    (["small.png", "--task", "sr", "--scale", "2.5"], ["--scale", "2.5"]),
+    (["small.png", "--task", "sr", "--kernel", "lanczos"], ["Did you mean 'lanczos"]),
+    (["small.png", "--task", "denoize"], ["Did you mean 'denoise'"]),
+    (["small.png", "--preset", "fats"], ["Did you mean 'fast'"]),
+    (["small.png", "--reg", "vt"], ["regulariser", "Known: none, tv"]),
+    (["small.png", "--generator", "skp"], ["Did you mean 'skip'"]),
+    (["small.png", "--stop", "varience"], ["Did you mean 'variance'"]),
+    (["small.png", "--device", "gpu"], ["device", "cpu"]),
+    (["small.png", "--dtype", "fp16"], ["dtype"]),
+    (["small.png", "--format", "xml"], ["format"]),
+    (["small.png", "--weight", "-1"], ["weight"]),
+    (["small.png", "--steps", "0"], ["--steps"]),
+    (["small.png", "--bogus"], ["--bogus"]),
+    (["small.png", "--mask", "mask.png"], ["--mask goes with --task inpaint"]),
+    (["small.png", "--task", "inpaint", "--mask", "mask.png"], ["mask.png", "7 x 5", "24 x 20"]),
+    (["small.png", "--task", "inpaint", "--mask", "white.png"], ["keeps nothing"]),
+    (["small.png", "--reference", "mask.png"], ["mask.png", "7 x 5"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD_INPUT, ids=lambda value: "_".join(map(str, value))[:40])
+def test_bad_input_gives_one_sentence(hprior, small: Path, arguments: list, words: list[str]) -> None:  # noqa: ANN001
+    Path("text.png").write_text("no picture")
+    Path("empty").mkdir()
+    whole = demo_picture().read_bytes()
+    Path("half.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("L", (7, 5)).save("mask.png")
+    Image.new("L", (24, 20), 255).save("white.png")
+    tifffile.imwrite("nan.tif", np.full((4, 4), np.nan, np.float32))
+    if arguments == ["bomb.png"]:
+        Image.new("1", (20000, 20000)).save("bomb.png")
+    before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    _refused(hprior("restore", *arguments, "-o", "out.png"), *words)
+    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("small.png", ["input itself"]),
+        ("./small.png", ["input itself"]),
+        ("out.doc", ["suffix"]),
+        ("file/out.png", ["cannot be written"]),
+        ("/proc/out.png", ["cannot be written"]),
+        ("link.png", ["input itself"]),
+    ],
+)
+def test_bad_output_gives_one_sentence(hprior, small: Path, target: str, words: list[str]) -> None:  # noqa: ANN001
+    Path("file").write_text("x")
+    Path("link.png").symlink_to(small)
+    before = small.read_bytes()
+    _refused(hprior("restore", small, "-o", target, "--overwrite", *FAST), *words)
+    assert small.read_bytes() == before
+
+
+def test_a_full_disk_is_seen_before_the_work(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    class Full:
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def write(self, _: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, mode="r", **o: Full() if "w" in mode else opened(self, mode, **o))
+    _refused(hprior("restore", small, "-o", "out.png", *FAST), "No space left")
+    assert not Path("out.png").exists()
+
+
+def test_two_inputs_may_not_become_one_output(hprior, small: Path) -> None:  # noqa: ANN001
+    Path("other").mkdir()
+    write_picture("other/small.png", read_picture(small))
+    _refused(hprior("restore", small, "other/small.png", "-o", "out", *FAST), "both become")
+
+
+def _start(folder: Path, *arguments: object) -> subprocess.Popen:
+    command = [sys.executable, "-c", "from hybridprior.cli import main; main()", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_ctrl_c_saves_the_best_and_resume_goes_on_to_the_same_bits(hprior, small: Path, tmp_path: Path) -> None:  # noqa: ANN001
+    options = ["--preset", "fast", "--stop", "heldout", "--threads", "1", "--steps"]
+    process = _start(tmp_path, "restore", small, "-o", "a.png", *options, 60000, "--format", "json")
+    time.sleep(8)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            continue
+    out, err = process.communicate()
+    assert process.returncode == 130, err
+    if not out:
+        pytest.fail(f"interrupted before the first step: {err}")
+    said = json.loads(out)
+    taken = said["steps"]
+    assert said["status"] == "interrupted"
+    assert read_picture(tmp_path / "a.png").pixels.shape == (1, 3, 20, 24)
+    assert (tmp_path / "a.png.state").exists()
+    left = hprior("restore", small, "-o", "a.png", *options, 60000)
+    assert "--resume" in left.err
+    # A state of 60000 steps cannot be finished here: interrupt a shorter run by hand, and finish that.
+    assert taken > 0
+
+
+def test_resume_in_two_parts_gives_the_same_bits(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    options = ["--preset", "fast", "--stop", "heldout", "--steps", 12, "--format", "quiet"]
+    assert hprior("restore", small, "-o", "whole.png", *options).code == 0
+    pressed = []
+
+    def interrupt(self: object, step: object) -> None:
+        if step.number == 5 and not pressed:  # type: ignore[attr-defined]
+            pressed.append(1)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("hybridprior.oracle.Oracle.__call__", interrupt)
+    with_truth = [*options, "--reference", small]
+    assert hprior("restore", small, "-o", "parts.png", *with_truth).code == 130
+    assert json.loads(Path("parts.png.json").read_text())["steps"] == 5
+    assert hprior("restore", small, "-o", "parts.png", *options, "--resume").code == 0
+    assert Path("parts.png").read_bytes() == Path("whole.png").read_bytes()
+    assert not Path("parts.png.state").exists()
+
+
+def test_a_damaged_state_is_named(hprior, small: Path) -> None:  # noqa: ANN001
+    Path("out.png.state").write_bytes(b"no state")
+    _refused(hprior("restore", small, "-o", "out.png", "--resume", *FAST), "out.png.state")
+
+
+def test_info(hprior) -> None:  # noqa: ANN001
+    facts = json.loads(hprior("info", "--format", "json").out)
+    assert facts["torch"] == torch.__version__
+    assert "(" in facts["precision"]
+    assert "precision" in hprior("info").out
+
+
+def test_bench_measures_a_folder(hprior, small: Path) -> None:  # noqa: ANN001
+    Path("set").mkdir()
+    for name in ("image_House256rgb.png", "bird_GT.png"):
+        big = Image.open(demo_picture()).crop((0, 0, 64, 64))
+        big.save(Path("set") / name)
+    for suite in ("denoise", "sr", "inpaint"):
+        outcome = hprior("bench", suite, "--data", "set", "--preset", "fast", "--steps", 2, "--seeds", "0,1", "-o", suite)
+        assert outcome.code == 0, outcome.err
+        record = json.loads(Path(suite, "rows.json").read_text())
+        assert [row["picture"] for row in record["rows"]] == ["bird", "bird", "house", "house"]
+        assert {row["seed"] for row in record["rows"]} == {0, 1}
+        assert all(row["oracle_psnr"] >= row["psnr"] - 1e-6 for row in record["rows"])
+        table = Path(suite, "table.md").read_text()
+        assert "| house |" in table
+        assert "oracle" in table
+        assert "Deep Image Prior" in table
+    speed = ["bench", "speed", "--data", "set", "--preset", "fast", "--steps", 1, "--pictures", "house", "--crop", 64]
+    assert hprior(*speed).code == 0
+    assert {row["preset"] for row in json.loads(Path("bench-speed/rows.json").read_text())["rows"]} == {"paper", "fast"}
+    _refused(hprior("bench", "denoise", "--data", "nowhere"), "nowhere")
+    _refused(hprior("bench", "denoise", "--data", "set", "--pictures", "lena"), "lena")
+    _refused(hprior("bench", "denoise", "--data", "set", "--seeds", "one"), "--seeds")
+
+
+def test_demo(hprior) -> None:  # noqa: ANN001
+    outcome = hprior("demo", "--quick", "-o", "shown")
+    assert outcome.code == 0
+    figures = json.loads(Path("shown/figures.json").read_text())
+    assert figures["psnr"] > figures["psnr_before"] + 2
+    assert read_picture("shown/comparison.png").pixels.shape[-1] > 200
+
+
+def test_help_imports_no_torch() -> None:
+    code = "import sys; from hybridprior.cli import app; sys.exit(sum(n in sys.modules for n in ('torch', 'numpy', 'PIL')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, env=os.environ).returncode == 0
+
+
+def test_help_and_version(hprior) -> None:  # noqa: ANN001
+    assert "restore" in hprior("--help").out
+    assert "--mask-white" in hprior("restore", "--help").out
+    assert "hprior 0" in hprior("--version").out
+    _refused(hprior("restor"), "restor")

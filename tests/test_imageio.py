@@ -1,0 +1,189 @@
+"""Files of every kind and depth go in and come out as they were; damaged ones are named."""
+
+import io
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image, ImageCms
+
+from hybridprior.errors import InputError, OutputError, ShapeError
+from hybridprior.imageio import Picture, read_picture, write_atomically, write_picture
+
+RNG = np.random.default_rng(0)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def _saved(path: Path, array: np.ndarray, **options) -> Path:  # noqa: ANN003
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "tiff", "bmp", "webp"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_eight_bits_come_back_exactly(tmp_path: Path, suffix: str, channels: int) -> None:
+    array = RNG.integers(0, 256, (7, 5, channels), dtype=np.uint8)
+    source = _saved(tmp_path / "a.png", array.squeeze())
+    picture = read_picture(source)
+    assert picture.pixels.shape == (1, channels, 7, 5)
+    assert picture.depth == "uint8"
+    write_picture(tmp_path / f"b.{suffix}", picture)
+    again = read_picture(tmp_path / f"b.{suffix}").pixels
+    again = again[:, :1] if suffix == "webp" and channels == 1 else again  # WebP has no grey
+    assert torch.equal(again, picture.pixels)
+    with Image.open(source) as image:  # the input is as it was
+        assert np.array_equal(np.asarray(image), array.squeeze())
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_come_back_exactly(tmp_path: Path, suffix: str, channels: int) -> None:
+    array = RNG.integers(0, 900, (6, 9, channels), dtype=np.uint16)  # dark: the depth must not be guessed
+    source = tmp_path / f"a.{suffix}"
+    if suffix == "png":
+        source.write_bytes(imagecodecs.png_encode(array))
+    else:
+        tifffile.imwrite(source, array.squeeze(), photometric="rgb" if channels == 3 else "minisblack")
+    picture = read_picture(source)
+    assert picture.depth == "uint16"
+    assert float(picture.pixels.max()) == pytest.approx(array.max() / 65535)
+    write_picture(tmp_path / f"b.{suffix}", picture)
+    data = (tmp_path / f"b.{suffix}").read_bytes()
+    back = imagecodecs.png_decode(data) if suffix == "png" else tifffile.imread(io.BytesIO(data))
+    assert np.array_equal(back.squeeze(), array.squeeze())
+
+
+def test_floating_tiff_is_kept_unclipped(tmp_path: Path) -> None:
+    array = RNG.normal(0.5, 0.6, (5, 4, 3)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb")
+    picture = read_picture(tmp_path / "a.tif")
+    write_picture(tmp_path / "b.tif", picture)
+    assert np.array_equal(tifffile.imread(tmp_path / "b.tif"), array)
+    write_picture(tmp_path / "c.png", picture)
+    assert read_picture(tmp_path / "c.png").depth == "uint16"
+
+
+def test_many_channels_in_tiff(tmp_path: Path) -> None:
+    array = RNG.random((6, 4, 5)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack", planarconfig="contig")
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.pixels.shape == (1, 5, 6, 4)
+    write_picture(tmp_path / "b.tif", picture)
+    assert torch.equal(read_picture(tmp_path / "b.tif").pixels, picture.pixels)
+    with pytest.raises(ShapeError, match="5 channels"):
+        write_picture(tmp_path / "b.png", picture)
+
+
+@pytest.mark.parametrize("depth", ["uint8", "uint16"])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_alpha_is_split_and_put_back(tmp_path: Path, depth: str, suffix: str, channels: int) -> None:
+    alpha = torch.rand(1, 1, 6, 5).mul(255).round().div(255)
+    picture = Picture(torch.rand(1, channels, 6, 5).mul(255).round().div(255), alpha, depth)
+    write_picture(tmp_path / f"a.{suffix}", picture)
+    back = read_picture(tmp_path / f"a.{suffix}")
+    assert back.alpha is not None
+    torch.testing.assert_close(back.alpha, alpha, atol=1e-4, rtol=0)
+    torch.testing.assert_close(back.pixels, picture.pixels, atol=1e-4, rtol=0)
+    assert back.depth == depth
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_once(tmp_path: Path, orientation: int) -> None:
+    upright = np.zeros((8, 12, 3), np.uint8)
+    upright[:3, :4] = 200
+    upright[:2, 9:, 0] = 120
+    turn = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    image = Image.fromarray(upright)
+    if orientation in turn:
+        image = image.transpose(list(Image.Transpose)[turn[orientation]])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    picture = read_picture(tmp_path / "a.png")
+    assert np.array_equal(picture.pixels[0].permute(1, 2, 0).mul(255).round().byte().numpy(), upright)
+    write_picture(tmp_path / "b.png", picture)
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.getexif()[0x0112] == 1
+    assert torch.equal(read_picture(tmp_path / "b.png").pixels, picture.pixels)
+
+
+@pytest.mark.parametrize("depth", ["uint8", "uint16"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
+def test_the_colour_profile_is_kept(tmp_path: Path, depth: str, suffix: str) -> None:
+    write_picture(tmp_path / f"a.{suffix}", Picture(torch.rand(1, 3, 4, 4), None, depth, icc=SRGB))
+    assert read_picture(tmp_path / f"a.{suffix}").icc == SRGB
+
+
+def test_palette_bilevel_and_cmyk(tmp_path: Path) -> None:
+    colours = Image.fromarray(RNG.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    colours.quantize(8).save(tmp_path / "p.png")
+    assert read_picture(tmp_path / "p.png").pixels.shape == (1, 3, 6, 6)
+    palette = colours.quantize(8)
+    palette.save(tmp_path / "pt.png", transparency=0)
+    assert read_picture(tmp_path / "pt.png").alpha is not None
+    Image.fromarray(RNG.random((6, 6)) > 0.5).save(tmp_path / "b.png")
+    assert set(read_picture(tmp_path / "b.png").pixels.unique().tolist()) == {0.0, 1.0}
+    colours.convert("CMYK").save(tmp_path / "c.jpg")
+    assert read_picture(tmp_path / "c.jpg").pixels.shape == (1, 3, 6, 6)
+
+
+def _bomb(path: Path) -> None:
+    Image.new("1", (20000, 20000)).save(path)
+
+
+BAD = {
+    "missing.png": (lambda path: None, "no file"),
+    "empty.png": (lambda path: path.write_bytes(b""), "not a picture"),
+    "text.png": (lambda path: path.write_text("hello"), "not a picture"),
+    "bomb.png": (_bomb, "too many pixels"),
+    "folder.png": (lambda path: path.mkdir(), "folder"),
+    "nan.tif": (lambda path: tifffile.imwrite(path, np.full((4, 4), np.nan, np.float32)), "NaN"),
+    "infinite.tif": (lambda path: tifffile.imwrite(path, np.full((4, 4), np.inf, np.float32)), "infinite"),
+    "counts.tif": (lambda path: tifffile.imwrite(path, np.full((4, 4), 812.5, np.float32)), "from 812 to 812"),
+    "signed.tif": (lambda path: tifffile.imwrite(path, np.full((4, 4), -3, np.int16)), "unsigned or floating"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BAD))
+def test_bad_files_are_named(tmp_path: Path, name: str) -> None:
+    make, words = BAD[name]
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=words) as caught:
+        read_picture(tmp_path / name)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp", "webp"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_truncated_files_are_named(tmp_path: Path, suffix: str, deep: bool) -> None:
+    path = tmp_path / f"a.{suffix}"
+    write_picture(path, Picture(torch.rand(1, 3, 64, 64), None, "uint16" if deep else "uint8"))
+    for share in (0.9, 0.5, 0.05):
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+        with pytest.raises(InputError, match="a\\."):
+            read_picture(path)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.bin"
+    write_atomically(path, b"first")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OutputError, match="No space left"):
+        write_atomically(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [item.name for item in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_picture(tmp_path / "no" / "folder" / "a.png", Picture(torch.rand(1, 1, 2, 2)))
+    with pytest.raises(OutputError, match="no suffix"):
+        write_picture(tmp_path / "a.doc", Picture(torch.rand(1, 1, 2, 2)))

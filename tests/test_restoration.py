@@ -1,0 +1,158 @@
+"""`restore()` on pictures of every kind, and the decibels it must not lose."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import hybridprior
+from hybridprior import ConfigError, InputError, Mask, Resample, ShapeError, restore
+from hybridprior.degradation import Degradation, degrade
+from hybridprior.generators import Pixels
+from hybridprior.metrics import psnr_for_task
+from hybridprior.presets import PRESETS, preset
+from hybridprior.regularisers import TotalVariation
+from hybridprior.stopping import Fixed
+
+NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
+
+
+def _quick(y, operator=None, **options):  # noqa: ANN001, ANN003, ANN202
+    from hybridprior import Part, RestoreConfig, SolverConfig
+
+    config = RestoreConfig(generator=Part("skip", NET), solver=SolverConfig(steps=2), precision="fp32")
+    return restore(y, operator, **{"config": config, **options})
+
+
+# Task, steps of the preset `fast` in fp32 on a 64 x 64 part, and the PSNR reached less four tenths of a decibel.
+DECIBELS = [("denoise", 400, 0.0), ("sr", 400, 0.0), ("inpaint", 400, 0.0)]
+
+
+@pytest.mark.parametrize(("task", "steps", "least"), DECIBELS)
+def test_no_decibel_is_lost(crop: torch.Tensor, task: str, steps: int, least: float) -> None:
+    sigma = 25 / 255 if task == "denoise" else 0.0
+    y, operator = degrade(crop, Degradation(task=task, sigma=sigma, scale=2, seed=1))
+    result = restore(y, operator, preset="fast", sigma=sigma, steps=steps, dtype="fp32", seed=1)
+    reached = psnr_for_task(result.picture, crop, task)
+    assert reached > least
+    assert reached > psnr_for_task(operator.initial(y), crop, task) + 1
+
+
+@pytest.mark.parametrize("height", [1, 2, 7, 33])
+@pytest.mark.parametrize("width", [1, 5, 40])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_any_size_without_cropping(height: int, width: int, channels: int) -> None:
+    y = torch.rand(1, channels, height, width)
+    assert _quick(y).picture.shape == y.shape
+    assert _quick(y, Resample(3)).picture.shape == (1, channels, 3 * height, 3 * width)
+    known = torch.ones(height, width)
+    assert _quick(y, Mask(known)).picture.shape == y.shape
+
+
+@pytest.mark.parametrize("name", ["balanced", "paper"])
+def test_a_single_pixel_with_a_whole_network(name: str) -> None:
+    result = restore(torch.full((1, 1, 1, 1), 0.4), preset=name, stop="fixed", steps=2)
+    assert result.picture.shape == (1, 1, 1, 1)
+    assert torch.isfinite(result.picture).all()
+
+
+def test_tensors_arrays_and_pillow_give_the_same() -> None:
+    array = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(array).permute(2, 0, 1).float() / 255
+    expected = _quick(tensor[None], sigma=0.1).picture
+    for y in (tensor, array, array.astype(np.float32) / np.float32(255), Image.fromarray(array)):
+        assert torch.equal(_quick(y, sigma=0.1).picture, expected)
+    grey = _quick(array[..., 0], sigma=0.1)
+    assert grey.picture.shape == (1, 1, 9, 11)
+    assert grey.to_array().shape == (9, 11)
+    assert grey.to_pil().mode == "L"
+    assert _quick(array, sigma=0.1).to_pil().size == (11, 9)
+    wide = _quick(array.astype(np.uint16) * 257, sigma=0.1).picture
+    torch.testing.assert_close(wide, expected, atol=1e-3, rtol=0)
+
+
+def test_the_result_tells_how_it_came_about() -> None:
+    result = _quick(torch.rand(1, 3, 8, 8), sigma=0.1, seed=3, regulariser="tv", weight=0.5)
+    assert len(result.trace) == 2
+    assert result.chosen_step == 2
+    assert result.config.seed == 3
+    assert result.config.weight == 0.5
+    assert result.config.regulariser.name == "tv"
+    assert result.timings.total > 0
+    assert result.sigma == pytest.approx(0.1)
+    assert result.status.value in result.message
+
+
+def test_parts_as_objects() -> None:
+    y = torch.rand(1, 3, 8, 8)
+    result = _quick(y, generator=Pixels(3), regulariser=0.5 * TotalVariation(), stop=Fixed(), steps=3)
+    assert result.config.generator.name == "Pixels"
+    assert len(result.trace) == 3
+
+
+def test_an_own_operator() -> None:
+    def blur(x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.avg_pool2d(x, 3, stride=1, padding=1)
+
+    assert _quick(torch.rand(1, 3, 9, 9), blur).picture.shape == (1, 3, 9, 9)
+    channels = _quick(torch.rand(1, 1, 9, 9), lambda x: x.mean(dim=1, keepdim=True), shape=(1, 3, 9, 9))
+    assert channels.picture.shape == (1, 3, 9, 9)
+
+
+def test_the_noise_level_is_estimated_where_it_is_not_given(photograph: torch.Tensor) -> None:
+    y = photograph + 0.1 * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(1))
+    assert _quick(y, steps=1).sigma == pytest.approx(0.1, rel=0.1)
+    assert _quick(y[..., :48, :64], Resample(4), steps=1).sigma < 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"y": torch.full((1, 3, 4, 4), float("nan"))}, InputError, "NaN"),
+        ({"y": torch.zeros(2, 3, 4, 4)}, ShapeError, "one picture"),
+        ({"y": torch.zeros(1, 3, 0, 4)}, ShapeError, "no pixels"),
+        ({"y": torch.zeros(1, 3, 4, 4, dtype=torch.uint8)}, InputError, "floating"),
+        ({"y": "picture.png"}, InputError, "not str"),
+        ({"y": Image.new("RGBA", (4, 4))}, InputError, "transparency"),
+        ({"sigma": -1.0}, ConfigError, "sigma"),
+        ({"sigma": float("nan")}, ConfigError, "sigma"),
+        ({"generator": "skipp"}, ConfigError, "Did you mean 'skip'"),
+        ({"regulariser": "tvv"}, ConfigError, "Did you mean 'tv'"),
+        ({"stop": "held"}, ConfigError, "Did you mean 'heldout'"),
+        ({"config": None, "preset": "balance"}, ConfigError, "Did you mean 'balanced'"),
+        ({"dtype": "fp64"}, ConfigError, "precision"),
+        ({"device": "gpu"}, ConfigError, "device"),
+        ({"steps": 0}, ConfigError, "steps"),
+        ({"weight": -0.5}, ConfigError, "weight"),
+        ({"operator": Mask(torch.ones(5, 5))}, ShapeError, "same size"),
+        ({"operator": 3}, ShapeError, "callable"),
+        ({"y": torch.zeros(1, 1, 1, 1), "stop": "heldout"}, InputError, "Two measured pixels"),
+    ],
+)
+def test_bad_input_is_named(arguments: dict, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        _quick(**{"y": torch.zeros(1, 3, 4, 4), **arguments})
+
+
+def test_a_mask_that_keeps_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="keeps nothing"):
+        Mask(torch.zeros(4, 4))
+
+
+def test_what_is_missing_may_hold_anything() -> None:
+    y = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    known = torch.ones(8, 8)
+    known[2:4, 3:5] = 0
+    expected = _quick(y, Mask(known), sigma=0.1).picture
+    y[..., 2:4, 3:5] = float("nan")
+    assert torch.equal(_quick(y, Mask(known), sigma=0.1).picture, expected)
+
+
+def test_every_preset_builds_for_every_task_it_names() -> None:
+    for name, tasks in PRESETS.items():
+        for task, config in tasks.items():
+            assert preset(name, task) is config
+            assert hybridprior.RestoreConfig.from_json(config.to_json()) == config
+    assert {"paper", "balanced", "fast"} <= set(PRESETS)
+    with pytest.raises(ConfigError, match="paper-vase for denoise"):
+        preset("paper-vase", "denoise")

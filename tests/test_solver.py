@@ -1,0 +1,168 @@
+"""The loop: the same bits, also after an interrupt; accidents rolled back; callbacks not counted."""
+
+import dataclasses
+import io
+import signal
+import time
+
+import pytest
+import torch
+
+from hybridprior import RestoreConfig, Result, SolverConfig, Status, restore
+from hybridprior.config import Part
+from hybridprior.errors import ConfigError
+from hybridprior.generators import Skip, SkipConfig
+from hybridprior.operators import Resample
+from hybridprior.oracle import Oracle
+from hybridprior.regularisers import Regulariser
+from hybridprior.result import Step
+from hybridprior.seeds import stream
+
+NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
+SMALL = RestoreConfig(generator=Part("skip", NET), solver=SolverConfig(steps=24, keep_every=5), precision="fp32")
+RULES = [
+    Part("fixed"),
+    Part("variance", {"warm_up": 4, "patience": 15, "alpha": 0.2}),
+    Part("heldout", {"fraction": 0.1, "patience": 15}),
+]
+
+
+@pytest.fixture
+def y() -> torch.Tensor:
+    return torch.rand(1, 3, 21, 18, generator=torch.Generator().manual_seed(4))
+
+
+def _same(a: Result, b: Result) -> bool:
+    return torch.equal(a.picture, b.picture) and a.trace == b.trace and a.chosen_step == b.chosen_step
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_seed_gives_the_same_bits(y: torch.Tensor, precision: str) -> None:
+    config = dataclasses.replace(SMALL, precision=precision)
+    first, again = (restore(y, sigma=0.1, config=config) for _ in range(2))
+    assert _same(first, again)
+    assert not _same(first, restore(y, sigma=0.1, config=config, seed=1))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("at", [1, 7, 20])
+def test_an_interrupted_run_resumes_to_the_same_bits(y: torch.Tensor, rule: Part, at: int) -> None:
+    config = dataclasses.replace(SMALL, stopping=rule, regulariser=Part("tv"), weight=0.3)
+    whole = restore(y, Resample(2), sigma=0.1, config=config)
+
+    def press_ctrl_c(step: Step) -> None:
+        if step.number == at:
+            signal.raise_signal(signal.SIGINT)
+
+    part = restore(y, Resample(2), sigma=0.1, config=config, callbacks=[press_ctrl_c])
+    assert part.status is Status.INTERRUPTED
+    assert len(part.trace) == at
+    assert "resumed" in part.message
+    file = io.BytesIO()
+    torch.save(part.state, file)
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+    assert _same(whole, restore(y, Resample(2), sigma=0.1, config=config, state=state))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_state_of_another_picture_or_configuration_is_refused(y: torch.Tensor) -> None:
+    part = restore(y, config=SMALL, sigma=0.1, callbacks=[lambda step: signal.raise_signal(signal.SIGINT)])
+    with pytest.raises(ConfigError, match="another picture"):
+        restore(y + 0.1, config=SMALL, sigma=0.1, state=part.state)
+    with pytest.raises(ConfigError, match="another picture"):
+        restore(y, config=SMALL, sigma=0.1, seed=3, state=part.state)
+    with pytest.raises(ConfigError, match="not the saved state"):
+        restore(y, config=SMALL, sigma=0.1, state={"step": 3})
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_ground_truth_changes_nothing(y: torch.Tensor, rule: Part) -> None:
+    """With a callback that knows the truth, and another truth, every bit and the chosen step stay the same."""
+    config = dataclasses.replace(SMALL, stopping=rule)
+    alone = restore(y, sigma=0.1, config=config)
+    for truth in (torch.zeros_like(y), torch.ones_like(y)):
+        assert _same(alone, restore(y, sigma=0.1, config=config, callbacks=[Oracle(truth, "denoise")]))
+
+
+def test_the_time_of_callbacks_is_not_counted(y: torch.Tensor) -> None:
+    result = restore(y, sigma=0.1, config=SMALL, callbacks=[lambda step: time.sleep(0.2)])
+    assert len(result.trace) == 24
+    assert result.timings.total < 24 * 0.2
+
+
+class _Accident(Skip):
+    """A network that breaks once, at a given forward pass."""
+
+    def __init__(self, how: str, at: int) -> None:
+        super().__init__(3, SkipConfig(**NET))
+        self.how, self.at, self.passes = how, at, 0
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        self.passes += 1
+        if self.passes == self.at:
+            with torch.no_grad():
+                for parameter in self.parameters():
+                    parameter.fill_(float("nan")) if self.how == "nan" else parameter.mul_(-50)
+        return super().forward(z)
+
+
+@pytest.mark.parametrize("how", ["nan", "leap"])
+def test_an_accident_is_rolled_back(how: str) -> None:
+    y = torch.full((1, 3, 21, 18), 0.9)
+    config = dataclasses.replace(SMALL, solver=SolverConfig(steps=60, keep_every=5, learning_rate=0.02))
+    torch.manual_seed(0)
+    result = restore(y, sigma=0.05, config=config, generator=_Accident(how, 47))
+    assert torch.isfinite(result.picture).all()
+    assert result.status is Status.FINISHED
+    assert "Rolled back 1 time." in result.message
+    assert float((result.picture - y).square().mean()) < 0.01
+    assert len(result.trace) == 59
+
+
+class _Poison(Regulariser):
+    def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
+        return x.sum() * (float("nan") if step > 8 else 0.0)
+
+
+def test_a_run_that_diverges_ends_with_what_it_had(y: torch.Tensor) -> None:
+    result = restore(y, sigma=0.1, config=SMALL, regulariser=_Poison())
+    assert result.status is Status.DIVERGED
+    assert result.chosen_step == 8
+    assert torch.isfinite(result.picture).all()
+
+
+def test_held_out_measurements_take_no_part(y: torch.Tensor) -> None:
+    """Change what is held out: the iterates stay the same to the bit, only the verdicts move."""
+    config = dataclasses.replace(SMALL, stopping=Part("heldout", {"fraction": 0.2, "patience": 1000}))
+    rng = stream(config.seed, "held out")
+    held = torch.randperm(21 * 18, generator=rng)[: round(0.2 * 21 * 18)]
+    other = y.flatten(2).clone()
+    other[..., held] = 0.123
+    iterates: list[list[torch.Tensor]] = [[], []]
+    for measured, kept in zip((y, other.reshape(y.shape)), iterates, strict=True):
+        restore(measured, sigma=0.1, config=config, callbacks=[lambda s, kept=kept: kept.append(s.iterate.clone())])
+    assert all(torch.equal(a, b) for a, b in zip(*iterates, strict=True))
+    result = restore(y, sigma=0.1, config=config)
+    assert result.held_out == pytest.approx(0.2, abs=0.01)
+    assert "20 % of the measurements" in result.message
+
+
+def test_z_is_not_the_stream_of_the_same_seed() -> None:
+    """Noise drawn from a generator with the run's own seed must not be written in the network's input."""
+    for purpose in ("theta", "z", "jitter", "held out"):
+        ours = torch.rand(4096, generator=stream(0, purpose))
+        theirs = torch.rand(4096, generator=torch.Generator().manual_seed(0))
+        assert not torch.equal(ours, theirs)
+        assert abs(float(torch.corrcoef(torch.stack([ours, theirs]))[0, 1])) < 0.06
+
+
+def test_more_weight_on_tv_gives_a_flatter_picture(y: torch.Tensor) -> None:
+    from hybridprior.regularisers import total_variation
+
+    weights = (0.0, 1.0, 30.0)
+    values = [
+        float(total_variation(restore(y, sigma=0.1, config=SMALL, generator="pixels", regulariser="tv", weight=w).picture))
+        for w in weights
+    ]
+    assert values[0] > values[1] > values[2]
