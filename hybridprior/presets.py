@@ -39,24 +39,20 @@ _TAPERED = {"input_depth": 8, "down": (32, 64, 128, 128, 128), "up": (32, 64, 12
 _SLIM = {"input_depth": 8, "down": (16, 32, 64, 128, 128), "up": (16, 32, 64, 128, 128), "padding": "zeros"}
 
 
-def _ours(generator: Mapping[str, Any], stopping: Mapping[str, Any], **solver: Any) -> RestoreConfig:
-    return RestoreConfig(
-        generator=Part("skip", generator),
-        stopping=Part("heldout", stopping),
-        solver=SolverConfig(**solver),
-    )
+def _ours(generator: Mapping[str, Any], stopping: str, **solver: Any) -> RestoreConfig:
+    return RestoreConfig(generator=Part("skip", generator), stopping=Part(stopping), solver=SolverConfig(**solver))
 
 
 PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
-        "denoise": _ours(_TAPERED, {}, steps=1800),
-        "sr": _ours(_TAPERED, {}, steps=2000, jitter=0.03),
-        "inpaint": _ours(_TAPERED, {}, steps=3000, jitter=0.03),
+        "denoise": _ours(_TAPERED, "heldout", steps=2000),
+        "sr": _ours(_TAPERED, "fixed", steps=2000, jitter=0.03),
+        "inpaint": _ours(_TAPERED, "fixed", steps=2500, jitter=0.01),
     },
     "fast": {
-        "denoise": _ours(_SLIM, {}, steps=700, learning_rate=0.02),
-        "sr": _ours(_SLIM, {}, steps=700, learning_rate=0.02),
-        "inpaint": _ours(_SLIM, {}, steps=900, learning_rate=0.02),
+        "denoise": _ours(_SLIM, "heldout", steps=800),
+        "sr": _ours(_SLIM, "fixed", steps=700, jitter=0.03),
+        "inpaint": _ours(_SLIM, "fixed", steps=700, jitter=0.003),
     },
     "paper": {
         "denoise": _paper(steps=1800, jitter=1 / 30, averaging=0.99),

@@ -29,10 +29,12 @@ class Registry(dict[str, T]):
         """Make an empty registry.
 
         Args:
-            kind: The kind of part, in the singular; its entry points are in the group `hybridprior.<kind>s`.
+            kind: The kind of part, in the singular; its entry points are in the group `hybridprior.<kind>s`, with
+                underscores for spaces.
         """
         super().__init__()
         self.kind = kind
+        self.group = f"hybridprior.{kind.replace(' ', '_')}s"
         self._loaded = False
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -74,7 +76,7 @@ class Registry(dict[str, T]):
     def _load(self) -> None:
         if not self._loaded:
             self._loaded = True
-            for point in entry_points(group=f"hybridprior.{self.kind}s"):
+            for point in entry_points(group=self.group):
                 if point.name not in self:
                     self[point.name] = point.load()
 

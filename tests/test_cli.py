@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from hybridprior.cli import main
 from PIL import Image
 
-from hybridprior.cli import main
 from hybridprior.data import demo_picture
 from hybridprior.imageio import Picture, read_picture, write_picture
 
@@ -30,7 +30,7 @@ class Outcome:
 
 
 @pytest.fixture
-def hprior(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path):  # noqa: ANN201
+def hprior(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Outcome:
@@ -62,7 +62,7 @@ def _refused(outcome: Outcome, *words: str) -> None:
         assert word in lines[0]
 
 
-def test_restore_writes_the_picture_and_its_sidecar(hprior, small: Path) -> None:  # noqa: ANN001
+def test_restore_writes_the_picture_and_its_sidecar(hprior, small: Path) -> None:
     before = small.read_bytes()
     outcome = hprior("restore", small, "-o", "out.png", "--sigma", 25, "--reference", small, "--format", "json", *FAST)
     assert outcome.code == 0
@@ -82,7 +82,7 @@ def test_restore_writes_the_picture_and_its_sidecar(hprior, small: Path) -> None
 @pytest.mark.parametrize("reg", ["none", "tv"])
 @pytest.mark.parametrize("generator", ["skip", "decoder", "pixels"])
 @pytest.mark.parametrize("stop", ["fixed", "variance", "heldout"])
-def test_every_choice_of_parts_runs(hprior, small: Path, reg: str, generator: str, stop: str) -> None:  # noqa: ANN001
+def test_every_choice_of_parts_runs(hprior, small: Path, reg: str, generator: str, stop: str) -> None:
     choice = ["--reg", reg, "--weight", 0.5, "--generator", generator, "--stop", stop, "--steps", 2]
     assert hprior("restore", small, "-o", "out.png", "--format", "quiet", *choice).code == 0
     config = json.loads(Path("out.png.json").read_text())["config"]
@@ -90,14 +90,14 @@ def test_every_choice_of_parts_runs(hprior, small: Path, reg: str, generator: st
     assert config["stopping"]["name"] == stop
 
 
-def test_quiet_and_human(hprior, small: Path) -> None:  # noqa: ANN001
+def test_quiet_and_human(hprior, small: Path) -> None:
     quiet = hprior("restore", small, "-o", "a.png", "--format", "quiet", *FAST)
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
     human = hprior("restore", small, "-o", "b.png", *FAST)
     assert "step 2 of 2 chosen" in human.out
 
 
-def test_degrade_and_restore_each_task(hprior, small: Path) -> None:  # noqa: ANN001
+def test_degrade_and_restore_each_task(hprior, small: Path) -> None:
     assert hprior("degrade", small, "-o", "noisy.tiff", "--sigma", 50).code == 0
     noisy = tifffile.imread("noisy.tiff")
     assert noisy.dtype == np.float32
@@ -109,11 +109,14 @@ def test_degrade_and_restore_each_task(hprior, small: Path) -> None:  # noqa: AN
     assert hprior("restore", "noisy.tiff", "-o", "a.png", *FAST).code == 0
     assert hprior("restore", "little.png", "-o", "b.png", "--task", "sr", "--scale", 3, *FAST).code == 0
     assert read_picture("b.png").pixels.shape == (1, 3, 18, 24)
-    assert hprior("restore", "holes.png", "-o", "c.png", "--task", "inpaint", "--mask", "holes.png.mask.png", *FAST).code == 0
+    assert (
+        hprior("restore", "holes.png", "-o", "c.png", "--task", "inpaint", "--mask", "holes.png.mask.png", *FAST).code
+        == 0
+    )
     assert hprior("degrade", small, "-o", "noisy.tiff").code == 2
 
 
-def test_what_white_means_in_a_mask(hprior, small: Path) -> None:  # noqa: ANN001
+def test_what_white_means_in_a_mask(hprior, small: Path) -> None:
     """Only what is to be filled in may differ from the input once the network fits the rest; pixels fit it at once."""
     hole = np.zeros((20, 24), np.uint8)
     hole[5:9, 6:12] = 255
@@ -129,7 +132,7 @@ def test_what_white_means_in_a_mask(hprior, small: Path) -> None:  # noqa: ANN00
     assert float((a - truth).abs()[..., ~known].mean()) > 0.1
 
 
-def test_a_transparent_region_is_a_mask(hprior, small: Path) -> None:  # noqa: ANN001
+def test_a_transparent_region_is_a_mask(hprior, small: Path) -> None:
     picture = read_picture(small)
     alpha = torch.ones(1, 1, 20, 24)
     alpha[..., 4:8, 4:8] = 0
@@ -141,7 +144,7 @@ def test_a_transparent_region_is_a_mask(hprior, small: Path) -> None:  # noqa: A
     _refused(hprior("restore", small, "-o", "c.png", "--task", "inpaint", *FAST), "--mask")
 
 
-def test_folders_are_mirrored_and_system_files_left_out(hprior, small: Path, tmp_path: Path) -> None:  # noqa: ANN001
+def test_folders_are_mirrored_and_system_files_left_out(hprior, small: Path, tmp_path: Path) -> None:
     (tmp_path / "in" / "below").mkdir(parents=True)
     for name in ("in/a.png", "in/below/b.jpg", "in/._a.png"):
         write_picture(tmp_path / name, read_picture(small))
@@ -154,7 +157,7 @@ def test_folders_are_mirrored_and_system_files_left_out(hprior, small: Path, tmp
     assert found == {"a.png", "a.png.json", "below/b.jpg", "below/b.jpg.json"}
 
 
-def test_what_exists_is_left_unless_overwritten(hprior, small: Path) -> None:  # noqa: ANN001
+def test_what_exists_is_left_unless_overwritten(hprior, small: Path) -> None:
     Path("out.png").write_bytes(b"mine")
     outcome = hprior("restore", small, "-o", "out.png", *FAST)
     assert outcome.code == 0
@@ -164,7 +167,7 @@ def test_what_exists_is_left_unless_overwritten(hprior, small: Path) -> None:  #
     assert read_picture("out.png").pixels.shape == (1, 3, 20, 24)
 
 
-def test_one_bad_file_does_not_stop_a_batch(hprior, small: Path) -> None:  # noqa: ANN001
+def test_one_bad_file_does_not_stop_a_batch(hprior, small: Path) -> None:
     Path("bad.png").write_text("no picture")
     outcome = hprior("restore", "bad.png", small, "-o", "out", *FAST)
     assert outcome.code == 1
@@ -174,7 +177,7 @@ def test_one_bad_file_does_not_stop_a_batch(hprior, small: Path) -> None:  # noq
     assert not Path("out/bad.png").exists()
 
 
-def test_sixteen_bits_stay_sixteen(hprior, small: Path) -> None:  # noqa: ANN001
+def test_sixteen_bits_stay_sixteen(hprior, small: Path) -> None:
     write_picture("deep.png", Picture(read_picture(small).pixels, None, "uint16"))
     assert hprior("restore", "deep.png", "-o", "out.png", *FAST).code == 0
     assert read_picture("out.png").depth == "uint16"
@@ -212,7 +215,7 @@ BAD_INPUT = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), BAD_INPUT, ids=lambda value: "_".join(map(str, value))[:40])
-def test_bad_input_gives_one_sentence(hprior, small: Path, arguments: list, words: list[str]) -> None:  # noqa: ANN001
+def test_bad_input_gives_one_sentence(hprior, small: Path, arguments: list, words: list[str]) -> None:
     Path("text.png").write_text("no picture")
     Path("empty").mkdir()
     whole = demo_picture().read_bytes()
@@ -238,7 +241,7 @@ def test_bad_input_gives_one_sentence(hprior, small: Path, arguments: list, word
         ("link.png", ["input itself"]),
     ],
 )
-def test_bad_output_gives_one_sentence(hprior, small: Path, target: str, words: list[str]) -> None:  # noqa: ANN001
+def test_bad_output_gives_one_sentence(hprior, small: Path, target: str, words: list[str]) -> None:
     Path("file").write_text("x")
     Path("link.png").symlink_to(small)
     before = small.read_bytes()
@@ -246,7 +249,7 @@ def test_bad_output_gives_one_sentence(hprior, small: Path, target: str, words: 
     assert small.read_bytes() == before
 
 
-def test_a_full_disk_is_seen_before_the_work(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+def test_a_full_disk_is_seen_before_the_work(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         def __enter__(self) -> "Full":
             return self
@@ -262,7 +265,7 @@ def test_a_full_disk_is_seen_before_the_work(hprior, small: Path, monkeypatch: p
     assert not Path("out.png").exists()
 
 
-def test_two_inputs_may_not_become_one_output(hprior, small: Path) -> None:  # noqa: ANN001
+def test_two_inputs_may_not_become_one_output(hprior, small: Path) -> None:
     Path("other").mkdir()
     write_picture("other/small.png", read_picture(small))
     _refused(hprior("restore", small, "other/small.png", "-o", "out", *FAST), "both become")
@@ -273,7 +276,7 @@ def _start(folder: Path, *arguments: object) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_ctrl_c_saves_the_best_and_resume_goes_on_to_the_same_bits(hprior, small: Path, tmp_path: Path) -> None:  # noqa: ANN001
+def test_ctrl_c_saves_the_best_and_resume_goes_on_to_the_same_bits(hprior, small: Path, tmp_path: Path) -> None:
     options = ["--preset", "fast", "--stop", "heldout", "--threads", "1", "--steps"]
     process = _start(tmp_path, "restore", small, "-o", "a.png", *options, 60000, "--format", "json")
     time.sleep(8)
@@ -298,7 +301,7 @@ def test_ctrl_c_saves_the_best_and_resume_goes_on_to_the_same_bits(hprior, small
     assert taken > 0
 
 
-def test_resume_in_two_parts_gives_the_same_bits(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+def test_resume_in_two_parts_gives_the_same_bits(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ["--preset", "fast", "--stop", "heldout", "--steps", 12, "--format", "quiet"]
     assert hprior("restore", small, "-o", "whole.png", *options).code == 0
     pressed = []
@@ -317,25 +320,27 @@ def test_resume_in_two_parts_gives_the_same_bits(hprior, small: Path, monkeypatc
     assert not Path("parts.png.state").exists()
 
 
-def test_a_damaged_state_is_named(hprior, small: Path) -> None:  # noqa: ANN001
+def test_a_damaged_state_is_named(hprior, small: Path) -> None:
     Path("out.png.state").write_bytes(b"no state")
     _refused(hprior("restore", small, "-o", "out.png", "--resume", *FAST), "out.png.state")
 
 
-def test_info(hprior) -> None:  # noqa: ANN001
+def test_info(hprior) -> None:
     facts = json.loads(hprior("info", "--format", "json").out)
     assert facts["torch"] == torch.__version__
     assert "(" in facts["precision"]
     assert "precision" in hprior("info").out
 
 
-def test_bench_measures_a_folder(hprior, small: Path) -> None:  # noqa: ANN001
+def test_bench_measures_a_folder(hprior, small: Path) -> None:
     Path("set").mkdir()
     for name in ("image_House256rgb.png", "bird_GT.png"):
         big = Image.open(demo_picture()).crop((0, 0, 64, 64))
         big.save(Path("set") / name)
     for suite in ("denoise", "sr", "inpaint"):
-        outcome = hprior("bench", suite, "--data", "set", "--preset", "fast", "--steps", 2, "--seeds", "0,1", "-o", suite)
+        outcome = hprior(
+            "bench", suite, "--data", "set", "--preset", "fast", "--steps", 2, "--seeds", "0,1", "-o", suite
+        )
         assert outcome.code == 0, outcome.err
         record = json.loads(Path(suite, "rows.json").read_text())
         assert [row["picture"] for row in record["rows"]] == ["bird", "bird", "house", "house"]
@@ -353,7 +358,7 @@ def test_bench_measures_a_folder(hprior, small: Path) -> None:  # noqa: ANN001
     _refused(hprior("bench", "denoise", "--data", "set", "--seeds", "one"), "--seeds")
 
 
-def test_demo(hprior) -> None:  # noqa: ANN001
+def test_demo(hprior) -> None:
     outcome = hprior("demo", "--quick", "-o", "shown")
     assert outcome.code == 0
     figures = json.loads(Path("shown/figures.json").read_text())
@@ -366,7 +371,7 @@ def test_help_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, env=os.environ).returncode == 0
 
 
-def test_help_and_version(hprior) -> None:  # noqa: ANN001
+def test_help_and_version(hprior) -> None:
     assert "restore" in hprior("--help").out
     assert "--mask-white" in hprior("restore", "--help").out
     assert "hprior 0" in hprior("--version").out

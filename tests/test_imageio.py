@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def _saved(path: Path, array: np.ndarray, **options) -> Path:  # noqa: ANN003
+def _saved(path: Path, array: np.ndarray, **options) -> Path:
     Image.fromarray(array).save(path, **options)
     return path
 

@@ -150,6 +150,8 @@ def test_entry_points_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         def load() -> type:
             return complex
 
-    monkeypatch.setattr("hybridprior.registry.entry_points", lambda group: [Point] if group == "hybridprior.things" else [])
+    monkeypatch.setattr(
+        "hybridprior.registry.entry_points", lambda group: [Point] if group == "hybridprior.things" else []
+    )
     registry: Registry[type] = Registry("thing")
     assert registry.find("own") is complex

@@ -17,7 +17,7 @@ from hybridprior.stopping import Fixed
 NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
 
 
-def _quick(y, operator=None, **options):  # noqa: ANN001, ANN003, ANN202
+def _quick(y, operator=None, **options):
     from hybridprior import Part, RestoreConfig, SolverConfig
 
     config = RestoreConfig(generator=Part("skip", NET), solver=SolverConfig(steps=2), precision="fp32")

@@ -162,7 +162,9 @@ def test_more_weight_on_tv_gives_a_flatter_picture(y: torch.Tensor) -> None:
 
     weights = (0.0, 1.0, 30.0)
     values = [
-        float(total_variation(restore(y, sigma=0.1, config=SMALL, generator="pixels", regulariser="tv", weight=w).picture))
+        float(
+            total_variation(restore(y, sigma=0.1, config=SMALL, generator="pixels", regulariser="tv", weight=w).picture)
+        )
         for w in weights
     ]
     assert values[0] > values[1] > values[2]

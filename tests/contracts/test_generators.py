@@ -104,7 +104,7 @@ def test_half_a_pixel_would_be_seen() -> None:
     assert _displacement(Moved(1), (32, 32), after=move) > 0.4
 
 
-def _displacement(generator: Generator, size: tuple[int, int], after=lambda x: x) -> float:  # noqa: ANN001
+def _displacement(generator: Generator, size: tuple[int, int], after=lambda x: x) -> float:
     rows, columns = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
     centre = (size[0] * 0.45, size[1] * 0.55)
     blob = torch.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / 18)[None, None]

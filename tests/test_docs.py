@@ -1,0 +1,41 @@
+"""The examples of docs/extending.md run, and their parts keep the contract."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from hybridprior import Part, RestoreConfig, SolverConfig, restore
+from hybridprior.operators import OPERATORS
+from hybridprior.regularisers import REGULARISERS
+from hybridprior.stopping import STOPPING_RULES
+
+DOCS = Path(__file__).parent.parent / "docs"
+CONFIG = RestoreConfig(generator=Part("pixels"), solver=SolverConfig(steps=3), precision="fp32")
+
+
+def _blocks(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), flags=re.DOTALL)
+
+
+def test_the_examples_of_extending_run() -> None:
+    y = torch.rand(1, 3, 8, 8)
+    try:
+        space: dict = {"__name__": "example"}
+        for block in _blocks("extending.md"):
+            exec(block, space)
+        result = restore(y, space["Flip"](), config=CONFIG, sigma=0.1, regulariser="grey", stop="discrepancy")
+        assert result.picture.shape == y.shape
+        assert result.config.regulariser.name == "grey"
+    finally:
+        for registry, name in ((OPERATORS, "flip"), (REGULARISERS, "grey"), (STOPPING_RULES, "discrepancy")):
+            registry.pop(name, None)
+
+
+@pytest.mark.parametrize("name", ["README.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
+def test_links_lead_somewhere(name: str) -> None:
+    page = DOCS.parent / name
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{name} links to {target}"
