@@ -63,6 +63,15 @@ class Problem:
         """How many measurements count in E."""
         return float(self.y.numel() if self.weights is None else self.weights.sum())
 
+    @property
+    def pixels(self) -> int:
+        """How many pixels were measured; channels count once."""
+        return int(self._pixels().count_nonzero())
+
+    def _pixels(self) -> torch.Tensor:
+        weights = torch.ones_like(self.y) if self.weights is None else self.weights
+        return weights.amax(dim=1, keepdim=True) if weights.ndim == 4 else weights
+
     def energy(self, x: torch.Tensor) -> torch.Tensor:
         """Return E(A x; y) in nats, a scalar.
 
@@ -89,7 +98,7 @@ class Problem:
             InputError: Fewer than two pixels were measured.
         """
         weights = torch.ones_like(self.y) if self.weights is None else self.weights
-        pixels = weights.amax(dim=1, keepdim=True) if weights.ndim == 4 else weights
+        pixels = self._pixels()
         index = pixels.flatten().nonzero().flatten().cpu()
         if len(index) < 2:
             raise InputError("Two measured pixels are the least for holding one out; use stop='fixed'.")

@@ -67,8 +67,9 @@ class Solver:
         device = problem.y.device
         layout = torch.channels_last if precision.channels_last else torch.contiguous_format
         self.problem, self.held = problem, None
-        if stopping.held_fraction:
-            self.problem, self.held = problem.hold_out(stopping.held_fraction, config.seed)
+        share = stopping.held_share(problem.pixels)
+        if share:
+            self.problem, self.held = problem.hold_out(share, config.seed)
         self.share_held = 1 - self.problem.count / problem.count
         self.regulariser, self.stopping = regulariser.to(device), stopping
         self.config, self.precision = config, precision

@@ -134,7 +134,7 @@ def test_a_run_that_diverges_ends_with_what_it_had(y: torch.Tensor) -> None:
 
 def test_held_out_measurements_take_no_part(y: torch.Tensor) -> None:
     """Change what is held out: the iterates stay the same to the bit, only the verdicts move."""
-    config = dataclasses.replace(SMALL, stopping=Part("heldout", {"fraction": 0.2, "patience": 1000}))
+    config = dataclasses.replace(SMALL, stopping=Part("heldout", {"fraction": 0.2, "least": 1, "patience": 1000}))
     rng = stream(config.seed, "held out")
     held = torch.randperm(21 * 18, generator=rng)[: round(0.2 * 21 * 18)]
     other = y.flatten(2).clone()

@@ -38,9 +38,6 @@ class StoppingRule:
     Config: type
     """The part's frozen dataclass of options."""
 
-    held_fraction: float = 0.0
-    """Share of the measurements the solver keeps out of E for this rule."""
-
     def judge(self, step: Step) -> Verdict:
         """Return what the rule says of a step.
 
@@ -48,6 +45,14 @@ class StoppingRule:
             step: The step just taken; steps come in order from 1.
         """
         raise NotImplementedError
+
+    def held_share(self, pixels: int) -> float:
+        """Return the share of the measurements that the solver is to keep out of E for this rule.
+
+        Args:
+            pixels: How many pixels were measured.
+        """
+        return 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rule's memory: tensors, numbers and None by name."""

@@ -1,8 +1,9 @@
 """Stop by measurements that were held out: a few per cent of them take no part in E and judge the iterates instead.
 
 Their mean squared error, which is that against the clean picture plus the noise's variance, has its least where the
-picture is best. It works for every operator whose measurements can be left out one by one. The price is that the
-held-out measurements do not help the picture; `Result.message` says how many they were.
+picture is best. It works for every operator whose measurements can be left out one by one. A small picture needs a
+larger share (up to a tenth) for the same certainty. The price is that the held-out measurements do not help the
+picture; `Result.message` says how many they were.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ class HeldoutConfig:
     """How much is held out, and the patience."""
 
     fraction: float = 0.03
-    """Share of the measured pixels that is held out."""
+    """Share of the measured pixels that is held out, at least."""
+    least: int = 2500
+    """Pixels that are held out, at least, as long as they are not more than the share `most`."""
+    most: float = 0.1
+    """Share of the measured pixels that is held out, at most."""
     patience: int = 300
     """Steps without a new least error after which the run stops."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
-        if not 0 < self.fraction < 1 or self.patience < 1:
-            raise ConfigError("heldout: fraction lies in (0, 1) and patience is 1 or more.")
+        if not 0 < self.fraction < 1 or not 0 < self.most < 1 or self.least < 1 or self.patience < 1:
+            raise ConfigError("heldout: fraction and most lie in (0, 1); least and patience are 1 or more.")
 
 
 @STOPPING_RULES.register("heldout")
@@ -46,9 +51,12 @@ class Heldout(StoppingRule):
             config: `HeldoutConfig()` if not given.
         """
         self.config = config or HeldoutConfig()
-        self.held_fraction = self.config.fraction
         self.least = float("inf")
         self.least_at = 0
+
+    def held_share(self, pixels: int) -> float:
+        """Return `fraction`, or as much more as a small picture needs for a judgement."""
+        return max(self.config.fraction, min(self.config.least / max(pixels, 1), self.config.most))
 
     def judge(self, step: Step) -> Verdict:
         """Rank by the step's error on the held-out measurements.
