@@ -157,7 +157,10 @@ class _Table:
 
         where = self._circumstances()
         notes = [f"{name}: {value}" for name, value in {**_plain(self.how), **where}.items()]
-        tables = [markdown(rows, title=f"{self.suite}, preset {name}", notes=notes) for name, rows in self.rows.items()]
+        tables = [
+            markdown(rows, self.how, title=f"{self.suite}, preset {name}", notes=notes)
+            for name, rows in self.rows.items()
+        ]
         return "\n".join(tables)
 
     def _circumstances(self) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,18 +124,16 @@ def prepare(target: Path, size: int) -> None:
     Raises:
         OutputError: They cannot.
     """
-    probe = target.parent / f".{target.name[:40]}.probe.part"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise OutputError(f"'{target}' is a folder; name a file.")
         if target.exists() and not os.access(target, os.W_OK):
             raise OutputError(f"'{target}' may not be written.")
-        try:
-            with probe.open("wb") as file:
-                file.write(bytes(size))
-        finally:
-            probe.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent) as file:
+            file.write(b" ")
+        if shutil.disk_usage(target.parent).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OutputError:
         raise
     except OSError as error:

@@ -29,8 +29,9 @@ from hybridprior.operators.base import Shape
 from hybridprior.oracle import Oracle
 from hybridprior.presets import preset
 from hybridprior.regularisers import REGULARISERS
-from hybridprior.restoration import configure, restore
+from hybridprior.restoration import AUTO, configure, restore
 from hybridprior.result import Result, Status
+from hybridprior.solver import Callback
 from hybridprior.stopping import STOPPING_RULES
 
 from .console import note, progress, say
@@ -83,7 +84,7 @@ def known_parts(choice: Mapping[str, str | None], task: str) -> None:
     preset(str(choice["preset"]), task)
     for kind, registry in (("generator", GENERATORS), ("reg", REGULARISERS), ("stop", STOPPING_RULES)):
         name = choice[kind]
-        if name is not None:
+        if name is not None and not (kind == "stop" and name == AUTO):
             registry.find(name)
     choose_device(str(choice["device"]))
 
@@ -105,23 +106,35 @@ class Job:
             note(f"'{self.item.target}' exists and is left as it is; {hint}.")
             return False
         prepare(self.item.target, 4 * math.prod(self.operator.picture_shape(self._shape)))
-        state = self._state() if resuming else None
+        state = self._state() if resuming else {"run": None, "oracle": None}
         oracle = None if self.truth is None else Oracle(self.truth, self.request.task)
+        if oracle and state["oracle"]:
+            oracle.load_state_dict(state["oracle"])
         config = self.request.config
         shown = self.request.format != "quiet"
         with progress(self.item.source.name, config.solver.steps, shown=shown) as callbacks:
-            result = restore(
+            result = self._restore(config, [*callbacks, *([oracle] if oracle else [])], state["run"])
+        self._write(result, oracle)
+        self._report(result, oracle)
+        if result.status is Status.DIVERGED:
+            raise InputError(f"'{self.item.target}' is not good. {result.message}")
+        return result.status is Status.INTERRUPTED
+
+    def _restore(self, config: RestoreConfig, callbacks: list[Callback], state: dict[str, Any] | None) -> Result:
+        try:
+            return restore(
                 self.source.pixels,
                 self.operator,
                 config=config,
                 sigma=self.request.sigma,
                 device=self.request.device,
-                callbacks=[*callbacks, *([oracle] if oracle else [])],
+                callbacks=callbacks,
                 state=state,
             )
-        self._write(result)
-        self._report(result, oracle)
-        return result.status is Status.INTERRUPTED
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and "memory" not in str(error):
+                raise
+            raise InputError(f"'{self.item.source}' does not fit the memory; crop it, or use --device cpu.") from error
 
     @cached_property
     def source(self) -> Picture:
@@ -173,12 +186,14 @@ class Job:
 
     def _state(self) -> dict[str, Any]:
         try:
-            state: dict[str, Any] = torch.load(self.saved, weights_only=True)
+            state: dict[str, Any] = torch.load(self.saved, weights_only=True, map_location="cpu")
+            if state.keys() != {"run", "oracle"}:
+                raise ValueError("not a state")
         except Exception as error:
             raise ConfigError(f"'{self.saved}' cannot be read; delete it and start again.") from error
         return state
 
-    def _write(self, result: Result) -> None:
+    def _write(self, result: Result, oracle: Oracle | None) -> None:
         alpha = None if self.request.task == "inpaint" else self.source.alpha
         if alpha is not None and self.request.task == "sr":
             size = result.picture.shape[-2:]
@@ -186,7 +201,7 @@ class Job:
         write_picture(self.item.target, dataclasses.replace(self.source, pixels=result.picture, alpha=alpha))
         if result.state is not None:
             buffer = io.BytesIO()
-            torch.save(result.state, buffer)
+            torch.save({"run": result.state, "oracle": oracle.state_dict() if oracle else None}, buffer)
             write_atomically(self.saved, buffer.getvalue())
         else:
             self.saved.unlink(missing_ok=True)

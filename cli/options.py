@@ -16,7 +16,6 @@ __all__ = [
     "DEFAULT_SCALE",
     "DTYPES",
     "Device",
-    "Dtype",
     "Kernel",
     "Preset",
     "Scale",
@@ -39,7 +38,6 @@ Kernel = Annotated[str, typer.Option(help="sr: how the picture was made small: l
 Preset = Annotated[str, typer.Option(help=f"The configuration: {', '.join(PRESETS)}.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-Dtype = Annotated[str, typer.Option(help="Arithmetic of the network: auto, fp32 or bf16.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; all if not given.")]
 
 

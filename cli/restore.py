@@ -60,7 +60,7 @@ def restore(
     preset: Preset = DEFAULT_PRESET,
     steps: Annotated[int | None, typer.Option(min=1, help="The most steps; the preset's if not given.")] = None,
     stop: Annotated[
-        str | None, typer.Option(help="Stopping rule: fixed, variance or heldout; the preset's if not given.")
+        str | None, typer.Option(help="Stopping rule: fixed, variance, heldout or auto; the preset's if not given.")
     ] = None,
     seed: Seed = RestoreConfig.seed,
     device: Device = "auto",

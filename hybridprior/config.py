@@ -1,7 +1,8 @@
 """The configuration of a restoration: frozen dataclasses, the only source of defaults.
 
 The options of a part (a generator's channels, a rule's patience) have their defaults in that part's own `Config`; here
-they are mappings of what departs from those. A configuration goes to JSON or TOML and back without loss.
+they are mappings of what departs from those. A configuration goes to JSON and back without loss; `from_dict` takes
+what a TOML file holds.
 """
 
 from __future__ import annotations
@@ -48,15 +49,15 @@ class SolverConfig:
     keep_every: int = 50
     """Steps between the states that are kept to roll back to."""
     rollbacks: int = 5
-    """Rollbacks after which the run is given up; each halves the learning rate."""
+    """Rollbacks in a row after which the run is given up; each shortens the learning rate by a tenth."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
-        if self.steps < 1:
+        if not isinstance(self.steps, int) or self.steps < 1:
             raise ConfigError(f"steps is 1 or more, not {self.steps}.")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise ConfigError(f"learning_rate is positive, not {self.learning_rate}.")
-        if self.jitter < 0 or not 0 <= self.averaging < 1:
+        if not self.jitter >= 0 or not 0 <= self.averaging < 1:
             raise ConfigError("jitter is 0 or more, and averaging lies in [0, 1).")
         if self.collapse <= 1 or self.keep_every < 1 or self.rollbacks < 0:
             raise ConfigError("collapse is above 1, keep_every 1 or more, rollbacks 0 or more.")

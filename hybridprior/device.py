@@ -35,7 +35,7 @@ class Precision:
         return f"{'bf16' if self.bf16 else 'fp32'} {layout} ({self.reason})"
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str | torch.device = "auto") -> torch.device:
     """Return the device called `name`; "auto" is the first there is of cuda, mps and cpu.
 
     Args:
@@ -44,6 +44,7 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         ConfigError: The name is not known, or there is no such device here.
     """
+    name = str(name)
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, usable in there.items() if usable))

@@ -39,9 +39,9 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
     if y.ndim != 4 or min(y.shape[-2:]) < 4:
         return SIGMA_FLOOR
     side, step = _geometry(y.shape[1], y.shape[-2], y.shape[-1])
-    patches = F.unfold(y.double(), side, stride=step)[0]
+    patches = F.unfold(y.cpu().double(), side, stride=step)[0]
     if known is not None:
-        whole = F.unfold(known.expand_as(y).double(), side, stride=step)[0]
+        whole = F.unfold(known.expand_as(y).cpu().double(), side, stride=step)[0]
         patches = patches[:, whole.amin(dim=0) > 0.5]
     if patches.shape[1] < ENOUGH * patches.shape[0]:
         return SIGMA_FLOOR

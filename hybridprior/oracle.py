@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from hybridprior import metrics
@@ -26,3 +29,11 @@ class Oracle:
             self.psnr, self.step = value, step.number
         if step.number % 20 == 0:
             self.curve.append([step.number, round(step.seconds, 2), round(value, 3)])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was seen so far."""
+        return {"psnr": self.psnr, "step": self.step, "curve": self.curve}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what the oracle of an interrupted run saw."""
+        self.psnr, self.step, self.curve = state["psnr"], state["step"], list(state["curve"])

@@ -32,8 +32,8 @@ _SNAIL = {"input_depth": 3, "down": (8, 16, 32, 64, 128), "up": (8, 16, 32, 64, 
 _VASE = {**_SAME, "input": "mesh", "skip": (0,) * 5, "upsample": "nearest"}
 _KATE = {**_SAME, "skip": (128,) * 5, "upsample": "nearest"}
 _WIDTHS = (16, 32, 64, 128, 128, 128)
-_LIBRARY = {"input_depth": 1, "down": _WIDTHS, "up": _WIDTHS, "skip": (0,) * 6, "upsample": "nearest"}
-_LIBRARY = {**_LIBRARY, "filter_down": 7, "filter_up": 7}
+_DEEP = {"input_depth": 1, "down": _WIDTHS, "up": _WIDTHS, "skip": (0,) * 6, "upsample": "nearest"}
+_LIBRARY = {**_DEEP, "filter_down": 5, "conv1x1_up": False}
 
 _TAPERED = {"input_depth": 8, "down": (32, 64, 128, 128, 128), "up": (32, 64, 128, 128, 128), "padding": "zeros"}
 _SLIM = {"input_depth": 8, "down": (16, 32, 64, 128, 128), "up": (16, 32, 64, 128, 128), "padding": "zeros"}
@@ -46,13 +46,13 @@ def _ours(generator: Mapping[str, Any], stopping: str, **solver: Any) -> Restore
 PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
         "denoise": _ours(_TAPERED, "heldout", steps=2000),
-        "sr": _ours(_TAPERED, "fixed", steps=2000, jitter=0.03),
-        "inpaint": _ours(_TAPERED, "fixed", steps=2500, jitter=0.01),
+        "sr": _ours(_TAPERED, "auto", steps=2000, jitter=0.03),
+        "inpaint": _ours(_TAPERED, "auto", steps=2500, jitter=0.01),
     },
     "fast": {
         "denoise": _ours(_SLIM, "heldout", steps=800),
-        "sr": _ours(_SLIM, "fixed", steps=700, jitter=0.03),
-        "inpaint": _ours(_SLIM, "fixed", steps=700, jitter=0.003),
+        "sr": _ours(_SLIM, "auto", steps=700, jitter=0.03),
+        "inpaint": _ours(_SLIM, "auto", steps=700, jitter=0.003),
     },
     "paper": {
         "denoise": _paper(steps=1800, jitter=1 / 30, averaging=0.99),

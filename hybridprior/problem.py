@@ -7,11 +7,13 @@ the middle, so that any height and width from 1 up can be restored and nothing o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
 from hybridprior.errors import InputError, ShapeError
-from hybridprior.fidelity import Fidelity
+from hybridprior.fidelity import Fidelity, Gaussian
+from hybridprior.noise import estimate_sigma
 from hybridprior.operators.base import Operator, Shape
 from hybridprior.seeds import stream
 
@@ -34,13 +36,13 @@ class Problem:
     """How much each measurement counts in E, in y's shape; None counts each once."""
 
     @classmethod
-    def make(cls, y: torch.Tensor, operator: Operator, fidelity: Fidelity) -> Problem:
+    def make(cls, y: torch.Tensor, operator: Operator, fidelity: Fidelity | None = None) -> Problem:
         """Return the problem of restoring the picture behind y.
 
         Args:
             y: The measurements.
             operator: What made them.
-            fidelity: The noise.
+            fidelity: The noise; Gaussian of a level estimated from y if not given.
 
         Raises:
             ShapeError: y is not one picture, or not this operator's measurements.
@@ -54,11 +56,16 @@ class Problem:
         counted = y if weights is None else y[weights > 0]
         if not torch.isfinite(counted).all():
             raise InputError("The picture has pixels that are NaN or infinite; mask them out or repair them first.")
+        with torch.no_grad():
+            predicted = operator(torch.zeros(shape, dtype=y.dtype, device=y.device))
+        if predicted.shape != y.shape:
+            ours, theirs = tuple(y.shape), tuple(predicted.shape)
+            raise ShapeError(f"The operator makes {theirs} of a picture {shape}, but y is {ours}; name shape=.")
         if weights is not None:
             y = torch.where(weights > 0, y, torch.zeros_like(y))
-        return cls(y=y, operator=operator, fidelity=fidelity, shape=shape, weights=weights)
+        return cls(y, operator, fidelity or Gaussian(estimate_sigma(y, weights)), shape, weights)
 
-    @property
+    @cached_property
     def count(self) -> float:
         """How many measurements count in E."""
         return float(self.y.numel() if self.weights is None else self.weights.sum())

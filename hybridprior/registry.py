@@ -98,4 +98,7 @@ def build_config(config_type: type[T], options: Mapping[str, Any], *, part: str)
     for name in options:
         if name not in known:
             raise unknown_name(f"option of '{part}'", name, known)
-    return config_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    try:
+        return config_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"An option of '{part}' has a value of the wrong kind: {error}.") from error

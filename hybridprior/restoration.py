@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +15,27 @@ from hybridprior.config import Part, RestoreConfig
 from hybridprior.device import choose_device, choose_precision
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Fidelity, Gaussian
-from hybridprior.generators import Generator, build_generator
-from hybridprior.noise import estimate_sigma
+from hybridprior.generators import GENERATORS, Generator, build_generator
 from hybridprior.operators import Operator, as_operator
 from hybridprior.operators.base import Shape
 from hybridprior.picture import as_tensor
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
-from hybridprior.regularisers import Regulariser, build_regulariser
+from hybridprior.regularisers import REGULARISERS, Regulariser, build_regulariser
 from hybridprior.result import Result
 from hybridprior.solver import Callback, Solver
-from hybridprior.stopping import StoppingRule, build_stopping_rule
+from hybridprior.stopping import STOPPING_RULES, StoppingRule, build_stopping_rule
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["configure", "restore"]
+__all__ = ["AUTO", "configure", "restore"]
+
+AUTO = "auto"
+"""The stopping rule that is settled by the noise."""
+
+CLEAN = 1.5 / 255
+"""sigma up to which measurements are clean enough to be fitted to the last step."""
 
 
 def restore(
@@ -53,7 +60,7 @@ def restore(
 ) -> Result:
     """Restore one picture: min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)).
 
-    The same seed on the same machine with the same number of threads gives the same bits.
+    On a CPU the same seed with the same number of threads gives the same bits.
 
     Args:
         y: The measurements. A tensor `(1, C, H, W)`, `(C, H, W)` or `(H, W)` in [0, 1]; an array `(H, W)` or
@@ -64,10 +71,11 @@ def restore(
         config: The whole configuration, in place of a preset.
         sigma: Standard deviation of the noise in [0, 1]; estimated from y if not given.
         fidelity: E, in place of Gaussian noise of `sigma`.
-        generator: f_theta, by name ("skip", "decoder", "pixels") or as a module.
+        generator: f_theta, by name ("skip", "decoder", "pixels") or as a module, which is copied and not changed.
         regulariser: R, by name ("none", "tv") or as an object: `0.5 * TotalVariation()`.
         weight: lambda.
-        stop: The stopping rule, by name ("fixed", "variance", "heldout") or as an object, fresh for each run.
+        stop: The stopping rule, by name ("fixed", "variance", "heldout", or "auto": heldout if there is noise to fit,
+            else fixed) or as an object, which is copied.
         steps: The most steps taken.
         seed: Seed of everything that is drawn.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
@@ -84,6 +92,8 @@ def restore(
         InputError: A picture that cannot be restored: NaN, nothing measured.
         ShapeError: Shapes that do not fit together.
     """
+    torch.optim.Adam([torch.zeros(1)])  # its first use imports much, which is not the restoration's time
+    started = time.perf_counter()
     measurement, a = as_tensor(y), as_operator(operator, shape=shape)
     config = configure(
         config or find_preset(preset, a.task),
@@ -97,11 +107,9 @@ def restore(
     )
     where = choose_device(device)
     precision = choose_precision(where, config.precision)
-    measurement, a = measurement.to(where), a.to(where)
-    problem = Problem.make(measurement, a, fidelity or Gaussian(0.0))
-    if fidelity is None:
-        level = estimate_sigma(problem.y, problem.weights) if sigma is None else sigma
-        problem = dataclasses.replace(problem, fidelity=Gaussian(level))
+    e = fidelity if fidelity is not None or sigma is None else Gaussian(sigma)
+    problem = Problem.make(measurement.to(where), _placed(a, where), e)
+    config = _settled(config, problem)
     solver = Solver(
         problem,
         _generator(generator, config, problem.shape[1]),
@@ -109,6 +117,7 @@ def restore(
         _stopping(stop, config),
         config=config,
         precision=precision,
+        started=started,
     )
     if state is not None:
         solver.load_state_dict(state)
@@ -148,15 +157,38 @@ def configure(
         changes["solver"] = dataclasses.replace(config.solver, steps=steps)
     for field, part in (("generator", generator), ("regulariser", regulariser), ("stopping", stop)):
         if part is not None:
-            name = part if isinstance(part, str) else type(part).__name__
-            if name != getattr(config, field).name:
-                changes[field] = Part(name)
+            made = Part(part) if isinstance(part, str) else _described(part)
+            if made.name != getattr(config, field).name or made.options:
+                changes[field] = made
     return dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _described(part: Generator | Regulariser | StoppingRule) -> Part:
+    """Return a part that was given as an object by its registered name and options, or by its class's name."""
+    for registry in (GENERATORS, REGULARISERS, STOPPING_RULES):
+        for name, factory in registry.items():
+            if factory is type(part) and dataclasses.is_dataclass(getattr(part, "config", None)):
+                return Part(name, dataclasses.asdict(part.config))  # type: ignore[union-attr, arg-type]
+    return Part(type(part).__name__.lstrip("_"))
+
+
+def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
+    """Return the configuration with the stopping rule "auto" settled by the noise."""
+    if config.stopping.name != AUTO:
+        return config
+    rule = "heldout" if problem.fidelity.sigma > CLEAN else "fixed"
+    return dataclasses.replace(config, stopping=Part(rule, config.stopping.options))
+
+
+def _placed(operator: Operator, device: torch.device) -> Operator:
+    """Return the operator on the device, and leave the caller's own where it was."""
+    elsewhere = any(tensor.device != device for tensor in (*operator.parameters(), *operator.buffers()))
+    return copy.deepcopy(operator).to(device) if elsewhere else operator
 
 
 def _generator(given: str | Generator | None, config: RestoreConfig, channels: int) -> Generator:
     if isinstance(given, Generator):
-        return given
+        return copy.deepcopy(given)
     return build_generator(config.generator.name, channels, config.generator.options, seed=config.seed)
 
 
@@ -168,7 +200,7 @@ def _regulariser(given: str | Regulariser | None, config: RestoreConfig) -> Regu
 
 def _stopping(given: str | StoppingRule | None, config: RestoreConfig) -> StoppingRule:
     if isinstance(given, StoppingRule):
-        return given
+        return copy.deepcopy(given)
     if given is not None and not isinstance(given, str):
         raise ConfigError(f"A stopping rule is a name or a StoppingRule, not {type(given).__name__}.")
     return build_stopping_rule(config.stopping.name, config.stopping.options)

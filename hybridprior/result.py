@@ -26,14 +26,14 @@ class Status(Enum):
     DIVERGED = "The run diverged time and again; the best picture before that is returned. Try a lower learning rate."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """What a callback and a stopping rule see of a step. There is no ground truth in it."""
 
     number: int
     """Counted from 1."""
     picture: torch.Tensor
-    """The averaged iterate, `(1, C, H, W)`; not to be changed in place."""
+    """The averaged iterate, `(1, C, H, W)`: the solver's own, changed by the next step; clone it to keep it."""
     iterate: torch.Tensor
     """The step's own f_theta(z), `(1, C, H, W)`."""
     energy: float
@@ -77,7 +77,7 @@ class Timings:
         return self.setup + self.steps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """A restored picture and its history."""
 

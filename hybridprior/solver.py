@@ -36,6 +36,9 @@ Callback = Callable[[Step], None]
 
 log = logging.getLogger(__name__)
 
+MEMORY = ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds")
+"""What a run remembers besides theta, the optimiser, the random numbers, the rule and the trace."""
+
 SETTLING = 20
 """Steps before a leap of E counts as a collapse."""
 
@@ -52,6 +55,7 @@ class Solver:
         *,
         config: RestoreConfig,
         precision: Precision,
+        started: float | None = None,
     ) -> None:
         """Put the parts on the problem's device and draw z.
 
@@ -62,8 +66,9 @@ class Solver:
             stopping: A fresh rule.
             config: lambda, the loop's numbers and the seed.
             precision: The generator's arithmetic.
+            started: `time.perf_counter()` when the set-up began; now if not given.
         """
-        started = time.perf_counter()
+        started = time.perf_counter() if started is None else started
         device = problem.y.device
         layout = torch.channels_last if precision.channels_last else torch.contiguous_format
         self.problem, self.held = problem, None
@@ -74,9 +79,10 @@ class Solver:
         self.regulariser, self.stopping = regulariser.to(device), stopping
         self.config, self.precision = config, precision
         shape = generator.padded(problem.shape)
-        z = generator.input(shape, stream(config.seed, "z"))
+        z = generator.input(shape, stream(config.seed, "z")).to(device)
         self.generator = generator.to(device).to(memory_format=layout)
-        self.z = z.to(device=device, memory_format=layout)
+        self.z = z.to(memory_format=layout) if z.ndim == 4 else z
+        self.jitter = config.solver.jitter if generator.jitters else 0.0
         self.noise = torch.empty_like(self.z)
         self.rng = stream(config.seed, "jitter", device)
         theta = list(generator.parameters())
@@ -100,6 +106,7 @@ class Solver:
             while self.step < self.config.solver.steps:
                 started = time.perf_counter()
                 step, stop = self._advance()
+                _synchronise(self.z.device)
                 self.seconds += time.perf_counter() - started
                 if step is not None:
                     for callback in callbacks:
@@ -121,7 +128,7 @@ class Solver:
         iterate, energy, prior = self._descend()
         if iterate is None:
             return None, False
-        # Departs from the paper in the first steps only, where its average lags behind: the window grows with the run.
+        # Departs from the paper, whose average lags behind at first: the window grows with the run up to the paper's.
         decay = min(self.config.solver.averaging, self.step / (self.step + 10))
         self.average = iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
         step = Step(
@@ -161,9 +168,9 @@ class Solver:
 
     def _forward(self) -> torch.Tensor:
         """Return f_theta(z + jitter) in the picture's own shape, float32."""
-        z, jitter = self.z, self.config.solver.jitter
-        if jitter:
-            z = z + self.noise.normal_(0, jitter, generator=self.rng)
+        z = self.z
+        if self.jitter:
+            z = z + self.noise.normal_(0, self.jitter, generator=self.rng)
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self.precision.bf16):
             x = self.generator(z)
         return self.problem.crop(x.float())
@@ -177,25 +184,38 @@ class Solver:
         self.row += 1
         log.warning("step %d: E = %.3g nats a measurement; rolled back", self.step, energy)
         self.generator.load_state_dict(self.kept["theta"])
+        if self.kept["average"] is not None and self.average is not None:
+            self.average.copy_(self.kept["average"])
         self.optimiser.load_state_dict(copy.deepcopy(self.kept["adam"]))
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.solver.learning_rate * 0.9**self.rollbacks
 
     def _theta(self) -> dict[str, Any]:
         theta = {name: value.detach().clone() for name, value in self.generator.state_dict().items()}
-        return {"theta": theta, "adam": copy.deepcopy(self.optimiser.state_dict())}
+        average = None if self.average is None else self.average.clone()
+        return {"theta": theta, "adam": copy.deepcopy(self.optimiser.state_dict()), "average": average}
+
+    def _fingerprint(self) -> dict[str, Any]:
+        """Return what a saved state must agree on: the configuration, the noise, and A of a random picture."""
+        problem, probe = self.problem, torch.rand(self.problem.shape, generator=stream(0, "probe"))
+        with torch.no_grad():
+            measured = problem.operator(probe.to(problem.y.device))
+        return {
+            "configuration": self.config.to_json(),
+            "sigma": problem.fidelity.sigma,
+            "operator": measured.cpu(),
+            "picture": problem.y.cpu(),
+        }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything the run needs to go on to the same bits; `torch.load(weights_only=True)` reads it back."""
-        names = ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds")
+        """Return everything the run needs to go on to the same bits; `torch.load(weights_only=True)` reads it."""
         return {
-            **{name: getattr(self, name) for name in names},
             **self._theta(),
+            **{name: getattr(self, name) for name in MEMORY},
             "rng": self.rng.get_state(),
             "rule": self.stopping.state_dict(),
             "trace": [[p.step, p.energy, p.prior, p.score] for p in self.trace],
-            "config": self.config.to_json(),
-            "y": self.problem.y.cpu(),
+            "fingerprint": self._fingerprint(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -204,24 +224,27 @@ class Solver:
         Raises:
             ConfigError: It is the state of another picture or configuration.
         """
-        ours = self.state_dict()
-        if state.keys() != ours.keys():
+        if state.keys() != self.state_dict().keys():
             raise ConfigError("This is not the saved state of a run; start again without --resume.")
-        if state["config"] != ours["config"] or not torch.equal(state["y"], ours["y"]):
-            raise ConfigError("The saved state belongs to another picture or configuration; start without --resume.")
-        device = self.problem.y.device
-        for name in ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds"):
-            value = copy.deepcopy(state[name])
-            setattr(self, name, value.to(device) if isinstance(value, torch.Tensor) else value)
+        for name, ours in self._fingerprint().items():
+            theirs = state["fingerprint"].get(name)
+            same = torch.equal(theirs.cpu(), ours) if isinstance(ours, torch.Tensor) else theirs == ours
+            if not same:
+                raise ConfigError(f"The saved state belongs to a run with another {name}; start without --resume.")
+        state = _copied(state, self.problem.y.device)
+        for name in MEMORY:
+            setattr(self, name, state[name])
         self.generator.load_state_dict(state["theta"])
-        self.optimiser.load_state_dict(copy.deepcopy(state["adam"]))
-        self.rng.set_state(state["rng"])
-        self.stopping.load_state_dict(copy.deepcopy(state["rule"]))
+        self.optimiser.load_state_dict(state["adam"])
+        self.rng.set_state(state["rng"].cpu())
+        self.stopping.load_state_dict(state["rule"])
         self.trace = [TracePoint(*row) for row in state["trace"]]
 
     def _result(self, status: Status) -> Result:
         best = self.problem.operator.initial(self.problem.y) if self.best is None else self.best
-        parts = [status.value]
+        parts = [
+            status.value if self.best is not None else f"{status.value} No step was good; this is a cheap estimate."
+        ]
         if self.rollbacks:
             parts.append(f"Rolled back {self.rollbacks} time{'s' if self.rollbacks > 1 else ''}.")
         if self.held is not None:
@@ -239,6 +262,21 @@ class Solver:
             held_out=self.share_held,
             state=self.state_dict() if status is Status.INTERRUPTED else None,
         )
+
+
+def _copied(value: Any, device: torch.device) -> Any:
+    """Return nested values with every tensor copied to the device."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device, copy=True)
+    if isinstance(value, Mapping):
+        return {name: _copied(item, device) for name, item in value.items()}
+    return [_copied(item, device) for item in value] if isinstance(value, list) else value
+
+
+def _synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was asked to, so that the clock tells the truth."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from hybridprior.data import demo_picture
 from hybridprior.imageio import Picture, read_picture, write_picture
 
 FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed"]
-SLOW = ["--preset", "fast", "--steps", "100000", "--stop", "fixed", "--threads", "1"]
 
 
 class Outcome:
@@ -250,17 +249,8 @@ def test_bad_output_gives_one_sentence(hprior, small: Path, target: str, words: 
 
 
 def test_a_full_disk_is_seen_before_the_work(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
-        def __enter__(self) -> "Full":
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-        def write(self, _: bytes) -> None:
-            raise OSError(28, "No space left on device")
-
-    opened = Path.open
-    monkeypatch.setattr(Path, "open", lambda self, mode="r", **o: Full() if "w" in mode else opened(self, mode, **o))
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     _refused(hprior("restore", small, "-o", "out.png", *FAST), "No space left")
     assert not Path("out.png").exists()
 
@@ -276,29 +266,27 @@ def _start(folder: Path, *arguments: object) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_ctrl_c_saves_the_best_and_resume_goes_on_to_the_same_bits(hprior, small: Path, tmp_path: Path) -> None:
-    options = ["--preset", "fast", "--stop", "heldout", "--threads", "1", "--steps"]
-    process = _start(tmp_path, "restore", small, "-o", "a.png", *options, 60000, "--format", "json")
-    time.sleep(8)
-    while process.poll() is None:
+def test_ctrl_c_saves_the_best_so_far(hprior, small: Path, tmp_path: Path) -> None:
+    """A real process and a real signal; if it was too early for a first step, wait longer."""
+    options = ["--preset", "fast", "--stop", "heldout", "--threads", "1", "--steps", 60000]
+    for patience in (6, 15, 40, 90):
+        process = _start(tmp_path, "restore", small, "-o", "a.png", *options, "--format", "json")
+        time.sleep(patience)
         process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            continue
-    out, err = process.communicate()
-    assert process.returncode == 130, err
-    if not out:
-        pytest.fail(f"interrupted before the first step: {err}")
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 130, err
+        assert "Traceback" not in err
+        if out:
+            break
+        assert not (tmp_path / "a.png").exists()
     said = json.loads(out)
-    taken = said["steps"]
     assert said["status"] == "interrupted"
+    assert 0 < said["chosen_step"] <= said["steps"] < 60000
     assert read_picture(tmp_path / "a.png").pixels.shape == (1, 3, 20, 24)
     assert (tmp_path / "a.png.state").exists()
-    left = hprior("restore", small, "-o", "a.png", *options, 60000)
+    left = hprior("restore", small, "-o", "a.png", *options)
     assert "--resume" in left.err
-    # A state of 60000 steps cannot be finished here: interrupt a shorter run by hand, and finish that.
-    assert taken > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"small.png", "a.png", "a.png.json", "a.png.state"}
 
 
 def test_resume_in_two_parts_gives_the_same_bits(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

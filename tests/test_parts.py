@@ -155,3 +155,29 @@ def test_entry_points_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     registry: Registry[type] = Registry("thing")
     assert registry.find("own") is complex
+
+
+def test_published_figures_stand_only_beside_comparable_ones() -> None:
+    from hybridprior.bench.published import means, of_picture
+
+    assert of_picture("house", Degradation("denoise", sigma=25 / 255)) == 32.09
+    assert of_picture("house", Degradation("denoise", sigma=50 / 255)) is None
+    assert of_picture("house", Degradation("inpaint", missing=0.5)) == 39.16
+    assert of_picture("house", Degradation("inpaint", missing=0.8)) is None
+    assert {name.split()[-1] for name in means(Degradation("sr", scale=8))} == {"x8"}
+    assert means(Degradation("denoise", sigma=0.2)) == {}
+
+
+def test_the_oracle_remembers_across_an_interrupt() -> None:
+    from hybridprior.oracle import Oracle
+    from hybridprior.result import Step
+
+    def step(number: int, value: float) -> Step:
+        x = torch.full((1, 1, 4, 4), value)
+        return Step(number, x, x, 0.0, 0.0, None, 0, 0.0)
+
+    first, second = (Oracle(torch.zeros(1, 1, 4, 4), "denoise") for _ in range(2))
+    first(step(1, 0.1))
+    second.load_state_dict(first.state_dict())
+    second(step(2, 0.5))
+    assert (second.step, second.psnr) == (1, pytest.approx(20, abs=1e-3))

@@ -86,7 +86,7 @@ def test_the_result_tells_how_it_came_about() -> None:
 def test_parts_as_objects() -> None:
     y = torch.rand(1, 3, 8, 8)
     result = _quick(y, generator=Pixels(3), regulariser=0.5 * TotalVariation(), stop=Fixed(), steps=3)
-    assert result.config.generator.name == "Pixels"
+    assert result.config.generator.name == "pixels"
     assert len(result.trace) == 3
 
 
@@ -102,7 +102,7 @@ def test_an_own_operator() -> None:
 def test_the_noise_level_is_estimated_where_it_is_not_given(photograph: torch.Tensor) -> None:
     y = photograph + 0.1 * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(1))
     assert _quick(y, steps=1).sigma == pytest.approx(0.1, rel=0.1)
-    assert _quick(y[..., :48, :64], Resample(4), steps=1).sigma < 0.01
+    assert _quick(Resample(4)(photograph), Resample(4), steps=1).sigma < 0.01
 
 
 @pytest.mark.parametrize(
@@ -156,3 +156,57 @@ def test_every_preset_builds_for_every_task_it_names() -> None:
     assert {"paper", "balanced", "fast"} <= set(PRESETS)
     with pytest.raises(ConfigError, match="paper-vase for denoise"):
         preset("paper-vase", "denoise")
+
+
+def test_the_papers_network_has_its_published_size() -> None:
+    from hybridprior.generators import build_generator
+
+    for task in ("denoise", "sr", "inpaint"):
+        config = preset("paper", task)
+        network = build_generator("skip", 3, config.generator.options)
+        assert sum(parameter.numel() for parameter in network.parameters()) == 2_217_831
+        assert config.precision == "fp32"
+        assert config.stopping.name == "fixed"
+    denoise, sr, inpaint = (preset("paper", task).solver for task in ("denoise", "sr", "inpaint"))
+    assert (denoise.steps, denoise.jitter, denoise.averaging, denoise.learning_rate) == (1800, 1 / 30, 0.99, 0.01)
+    assert (sr.steps, sr.jitter, sr.averaging, sr.learning_rate) == (2000, 0.03, 0.0, 0.01)
+    assert (inpaint.steps, inpaint.jitter, inpaint.averaging, inpaint.learning_rate) == (11000, 0.03, 0.0, 0.001)
+
+
+def test_objects_are_not_changed_and_are_recorded() -> None:
+    from hybridprior.generators import Skip, SkipConfig
+
+    y = torch.rand(1, 3, 8, 8)
+    generator = Skip(3, SkipConfig(**NET))
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    first, again = (_quick(y, generator=generator, sigma=0.1) for _ in range(2))
+    assert torch.equal(first.picture, again.picture)
+    assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
+    assert first.config.generator == hybridprior.Part("skip", {**first.config.generator.options, **NET})
+    assert restore(y, config=first.config, sigma=0.1).picture.shape == y.shape
+
+
+def test_jitter_only_where_it_regularises() -> None:
+    """Pixels and the Deep Decoder minimise E + lambda R itself, without noise on their input."""
+    from hybridprior import Part, RestoreConfig, SolverConfig
+
+    y = torch.rand(1, 1, 8, 8)
+    for name, options in (("pixels", {}), ("decoder", {"channels": (8,), "input_depth": 4})):
+        iterates = [
+            restore(
+                y, config=RestoreConfig(Part(name, options), solver=SolverConfig(steps=3, jitter=jitter)), sigma=0.1
+            )
+            for jitter in (0.0, 1.0)
+        ]
+        assert torch.equal(iterates[0].picture, iterates[1].picture)
+
+
+def test_the_stopping_rule_follows_the_noise() -> None:
+    y = torch.rand(1, 3, 12, 12)
+    assert _quick(y, Mask(torch.ones(12, 12)), stop="auto", sigma=0.0).config.stopping.name == "fixed"
+    assert _quick(y, Mask(torch.ones(12, 12)), stop="auto", sigma=0.1).config.stopping.name == "heldout"
+
+
+def test_an_operator_of_another_shape_is_named() -> None:
+    with pytest.raises(ShapeError, match="name shape="):
+        _quick(torch.rand(1, 3, 8, 8), lambda x: x.mean(dim=1, keepdim=True))

@@ -70,8 +70,12 @@ def test_a_state_of_another_picture_or_configuration_is_refused(y: torch.Tensor)
     part = restore(y, config=SMALL, sigma=0.1, callbacks=[lambda step: signal.raise_signal(signal.SIGINT)])
     with pytest.raises(ConfigError, match="another picture"):
         restore(y + 0.1, config=SMALL, sigma=0.1, state=part.state)
-    with pytest.raises(ConfigError, match="another picture"):
+    with pytest.raises(ConfigError, match="another configuration"):
         restore(y, config=SMALL, sigma=0.1, seed=3, state=part.state)
+    with pytest.raises(ConfigError, match="another sigma"):
+        restore(y, config=SMALL, sigma=0.2, state=part.state)
+    with pytest.raises(ConfigError, match="another operator"):
+        restore(y, lambda x: x.flip(-1), config=SMALL, sigma=0.1, state=part.state)
     with pytest.raises(ConfigError, match="not the saved state"):
         restore(y, config=SMALL, sigma=0.1, state={"step": 3})
 

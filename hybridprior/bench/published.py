@@ -7,7 +7,9 @@ there.
 
 from __future__ import annotations
 
-__all__ = ["MEANS", "PICTURES"]
+from hybridprior.degradation import Degradation
+
+__all__ = ["MEANS", "PICTURES", "means", "of_picture"]
 
 PICTURES: dict[str, dict[str, float]] = {
     "denoise": {
@@ -67,3 +69,20 @@ MEANS: dict[str, dict[str, float]] = {
     "inpaint, eleven pictures, 50 % missing": {"Deep Image Prior": 33.44, "convolutional sparse coding": 31.16},
 }
 """Means over whole sets."""
+
+
+def of_picture(name: str, how: Degradation) -> float | None:
+    """Return Deep Image Prior's figure for a picture, if it was published for this degradation."""
+    return PICTURES[how.task].get(name) if condition(how) in ("sigma 25", "50 % missing") else None
+
+
+def means(how: Degradation) -> dict[str, dict[str, float]]:
+    """Return the published means for this degradation, whatever the set."""
+    return {name: figures for name, figures in MEANS.items() if name.startswith(how.task) and condition(how) in name}
+
+
+def condition(how: Degradation) -> str:
+    """Return the degradation in the words of `MEANS`."""
+    if how.task == "denoise":
+        return f"sigma {255 * how.sigma:g}"
+    return f"x{how.scale}" if how.task == "sr" else f"{100 * how.missing:g} % missing"

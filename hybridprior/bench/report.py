@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean, pstdev
 
-from hybridprior.bench.published import MEANS
+from hybridprior.bench.published import means
 from hybridprior.bench.suites import Row
+from hybridprior.degradation import Degradation
 
 __all__ = ["markdown"]
 
 
-def markdown(rows: Sequence[Row], *, title: str, notes: Sequence[str] = ()) -> str:
+def markdown(rows: Sequence[Row], how: Degradation, *, title: str, notes: Sequence[str] = ()) -> str:
     """Return the table.
 
     Args:
         rows: What was measured.
+        how: The degradation, which says what published figures are comparable.
         title: The heading.
         notes: Lines under it: command, preset, machine.
     """
@@ -26,11 +28,11 @@ def markdown(rows: Sequence[Row], *, title: str, notes: Sequence[str] = ()) -> s
     for picture in pictures:
         lines.append(_line(_picture(picture, [row for row in rows if row.picture == picture])))
     lines.append(_line(_mean(rows)))
-    suite = rows[0].suite if rows else ""
-    lines += ["", "Published means:", ""]
-    for name, figures in MEANS.items():
-        if name.startswith(f"{suite},"):
-            lines.append(f"- {name}: " + ", ".join(f"{method} {value:.2f}" for method, value in figures.items()))
+    published = means(how)
+    if published:
+        lines += ["", "Published means of whole sets:", ""]
+    for name, figures in published.items():
+        lines.append(f"- {name}: " + ", ".join(f"{method} {value:.2f}" for method, value in figures.items()))
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from hybridprior import metrics
-from hybridprior.bench.published import PICTURES
+from hybridprior.bench.published import of_picture
 from hybridprior.config import RestoreConfig
 from hybridprior.degradation import Degradation, degrade
 from hybridprior.errors import InputError
@@ -128,7 +128,8 @@ def run_suite(
                 callbacks=[oracle, *callbacks],
             )
             baseline = metrics.psnr_for_task(operator.initial(y), truth, how.task)
-            yield _row(name, short, seed, truth, result, oracle, baseline, whole=crop is None)
+            published = of_picture(short, how) if crop is None else None
+            yield _row(name, short, seed, truth, result, oracle, baseline, published)
 
 
 def _row(
@@ -139,8 +140,7 @@ def _row(
     result: Result,
     oracle: Oracle,
     baseline: float,
-    *,
-    whole: bool,
+    published: float | None,
 ) -> Row:
     return Row(
         suite=suite,
@@ -151,7 +151,7 @@ def _row(
         oracle_psnr=oracle.psnr,
         ssim=metrics.ssim(result.picture, truth),
         baseline_psnr=baseline,
-        published=PICTURES[suite].get(picture) if whole else None,
+        published=published,
         chosen_step=result.chosen_step,
         oracle_step=oracle.step,
         steps=len(result.trace),

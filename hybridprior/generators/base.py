@@ -37,6 +37,9 @@ class Generator(nn.Module):
     smallest: int = 1
     """`forward` makes pictures whose sides are at least this long."""
 
+    jitters: bool = False
+    """Whether the solver's jitter of z regularises it; where z is not noise, or is weak noise, it would only harm."""
+
     def padded(self, shape: Shape) -> Shape:
         """Return the smallest shape the generator can make that holds a picture of `shape`.
 
@@ -82,7 +85,7 @@ def build_generator(name: str, channels: int, options: Mapping[str, Any] | None 
         raise ConfigError("A picture needs at least one channel.")
     config = build_config(factory.Config, options or {}, part=name)  # type: ignore[attr-defined]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "theta"))
+        torch.default_generator.manual_seed(derive(seed, "theta"))
         return factory(channels, config)
 
 

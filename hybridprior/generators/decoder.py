@@ -2,7 +2,7 @@
 
 Heckel and Hand, "Deep Decoder: Concise image representations from untrained non-convolutional networks", ICLR 2019,
 section 2: each layer mixes channels (1x1 convolution), doubles the picture bilinearly, applies ReLU and normalises each
-channel. With few weights it cannot fit noise, and needs no early stopping.
+channel; a last one does so at full size. With few weights it cannot fit noise, and needs no early stopping.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ class Decoder(Generator):
         self.config = config = config or DecoderConfig()
         self.multiple = 2 ** len(config.channels)
         widths = (config.input_depth, *config.channels)
-        self.mix = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.norm = nn.ModuleList(nn.BatchNorm2d(width, track_running_stats=False) for width in config.channels)
+        following = (*widths[1:], widths[-1])
+        self.mix = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in zip(widths, following, strict=True))
+        self.norm = nn.ModuleList(nn.BatchNorm2d(width, track_running_stats=False) for width in following)
         self.output = nn.Conv2d(widths[-1], channels, 1, bias=False)
         self.last = nn.Sigmoid() if config.sigmoid else nn.Identity()
 
@@ -69,8 +70,11 @@ class Decoder(Generator):
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Return the picture, `(B, C, H, W)`."""
         x = z
-        for mix, norm in zip(self.mix, self.norm, strict=True):
-            x = F.interpolate(mix(x), scale_factor=2, mode="bilinear", align_corners=False)
+        for layer, (mix, norm) in enumerate(zip(self.mix, self.norm, strict=True)):
+            x = mix(x)
+            if layer < len(self.config.channels):
+                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = norm(F.relu(x))
-        out: torch.Tensor = self.last(self.output(x))
+        with torch.autocast(z.device.type, enabled=False):
+            out: torch.Tensor = self.last(self.output(x.float()))
         return out

@@ -20,7 +20,7 @@ from hybridprior.generators.base import GENERATORS, Generator, Shape, uniform
 
 __all__ = ["Skip", "SkipConfig"]
 
-PADDINGS = {"reflect": "reflect", "zeros": "zeros", "replicate": "replicate"}
+PADDINGS = ("reflect", "zeros", "replicate")
 UPSAMPLES = ("bilinear", "nearest")
 DOWNSAMPLES = ("stride", "avg", "max", "lanczos2", "lanczos3")
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -120,6 +120,7 @@ class Skip(Generator):
     """Deep Image Prior's network."""
 
     Config = SkipConfig
+    jitters = True
 
     def __init__(self, channels: int, config: SkipConfig | None = None) -> None:
         """Draw a network for pictures of `channels` channels.
@@ -148,13 +149,16 @@ class Skip(Generator):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Return the picture, `(B, C, H, W)`."""
-        x: torch.Tensor = self.last(self.output(self.scales(z)))
+        features = self.scales(z)
+        # The last convolution is never bf16, whose steps above 1/2 are as coarse as eight bits.
+        with torch.autocast(z.device.type, enabled=False):
+            x: torch.Tensor = self.last(self.output(features.float()))
         return x
 
 
 def _conv(channels_in: int, channels_out: int, side: int, config: SkipConfig, stride: int = 1) -> nn.Conv2d:
     padding = side // 2
-    mode: Any = PADDINGS[config.padding] if padding else "zeros"
+    mode: Any = config.padding if padding else "zeros"
     return nn.Conv2d(channels_in, channels_out, side, stride=stride, padding=padding, padding_mode=mode)
 
 

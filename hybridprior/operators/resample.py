@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 
 from hybridprior.errors import ConfigError, ShapeError, unknown_name
 from hybridprior.operators.base import OPERATORS, Operator, Shape
@@ -30,6 +29,8 @@ def _lanczos(support: int) -> Callable[[float], float]:
 
 def _cubic(t: float) -> float:
     t = abs(t)
+    if t >= 2:
+        return 0.0
     return 1.5 * t**3 - 2.5 * t**2 + 1 if t <= 1 else -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
 
 
@@ -63,7 +64,7 @@ class Resample(Operator):
             ConfigError: A factor below 1 or not whole, or an unknown kernel.
         """
         super().__init__()
-        if factor != int(factor) or factor < 1:
+        if not math.isfinite(factor) or factor != int(factor) or factor < 1:
             raise ConfigError(f"The scale is a whole number, 2 or more, not {factor}.")
         if kernel not in KERNELS:
             raise unknown_name("kernel", kernel, KERNELS)
@@ -100,9 +101,9 @@ class Resample(Operator):
         return (shape[0], shape[1], shape[2] * self.factor, shape[3] * self.factor)
 
     def initial(self, y: torch.Tensor) -> torch.Tensor:
-        """Return the bicubic enlargement of y."""
-        large = F.interpolate(y, scale_factor=self.factor, mode="bicubic", align_corners=False)
-        return large.clamp(0, 1)
+        """Return the bicubic enlargement of y (a = -1/2, as the published baselines)."""
+        rows, columns = (_enlarging(side, self.factor).to(y) for side in y.shape[-2:])
+        return (rows @ (y @ columns.T)).clamp(0, 1)
 
 
 def _matrix(side: int, factor: int, kernel: str) -> torch.Tensor:
@@ -117,6 +118,16 @@ def _matrix(side: int, factor: int, kernel: str) -> torch.Tensor:
             if abs(t) < support:
                 matrix[j, _inside(i, side, border)] += weigh(t)
     return matrix / matrix.sum(dim=1, keepdim=True)
+
+
+def _enlarging(small: int, factor: int) -> torch.Tensor:
+    """Return the matrix `(factor * small, small)` of bicubic interpolation."""
+    matrix = torch.zeros(small * factor, small, dtype=torch.float64)
+    for i in range(small * factor):
+        centre = (i + 0.5) / factor - 0.5
+        for j in range(math.floor(centre) - 1, math.floor(centre) + 3):
+            matrix[i, _inside(j, small, "symmetric")] += _cubic(centre - j)
+    return matrix
 
 
 def _inside(i: int, side: int, border: str) -> int:

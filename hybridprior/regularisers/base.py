@@ -43,6 +43,10 @@ class Regulariser(nn.Module):
         """Return the sum of two regularisers: the product of two priors."""
         return _Sum((self, 1.0), (other, 1.0))
 
+    def __radd__(self, other: Regulariser | int) -> Regulariser:
+        """Return the regulariser itself for 0, from where `sum` starts."""
+        return self if other == 0 else NotImplemented
+
     def __mul__(self, weight: float) -> Regulariser:
         """Return the regulariser times a weight."""
         return _Sum((self, float(weight)))

@@ -4,6 +4,9 @@ Wang, Li, Zhuang, Chen, Liang, Sun, "Early Stopping for Deep Image Prior", TMLR 
 change because they learn the picture, after it because they learn the noise. This is their algorithm 2, the
 exponential moving variance, whose memory is one picture whatever the window:
 
+The window here is longer than theirs (alpha = 0.1) and the patience shorter (1,000 of 10,000 steps), for runs of a
+thousand or two; and the first steps are not judged, since v starts from 0.
+
     v_t = (1 - alpha) (v_{t-1} + alpha |x_t - m_{t-1}|^2),    m_t = (1 - alpha) m_{t-1} + alpha x_t
 """
 

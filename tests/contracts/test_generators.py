@@ -1,7 +1,5 @@
 """Every registered generator keeps the contract."""
 
-import math
-
 import pytest
 import torch
 
@@ -84,39 +82,3 @@ def test_every_variant_of_skip(options: dict) -> None:
     x = _picture(generator, (1, 3, 37, 50))
     assert x.shape == generator.padded((1, 3, 37, 50))
     x.square().sum().backward()
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", [(32, 32), (27, 37)])
-def test_the_picture_is_not_moved(name: str, size: tuple[int, int]) -> None:
-    """Fit a blob and find its centre again: half a pixel off would be seen."""
-    assert _displacement(build_generator(name, 1, SMALL[name], seed=1), size) < 0.1
-
-
-def test_half_a_pixel_would_be_seen() -> None:
-    class Moved(GENERATORS["pixels"]):  # type: ignore[misc, name-defined]
-        def forward(self, z: torch.Tensor) -> torch.Tensor:
-            return super().forward(z)
-
-    def move(x: torch.Tensor) -> torch.Tensor:
-        return (x + x.roll(1, -1)) / 2
-
-    assert _displacement(Moved(1), (32, 32), after=move) > 0.4
-
-
-def _displacement(generator: Generator, size: tuple[int, int], after=lambda x: x) -> float:
-    rows, columns = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
-    centre = (size[0] * 0.45, size[1] * 0.55)
-    blob = torch.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / 18)[None, None]
-    z = generator.input(generator.padded((1, 1, *size)), torch.Generator().manual_seed(3))
-    optimiser = torch.optim.Adam(generator.parameters(), lr=0.02)
-    for _ in range(250):
-        optimiser.zero_grad()
-        (_middle(generator(z), *size) - blob).square().sum().backward()
-        optimiser.step()
-    x = after(_middle(generator(z), *size).detach())[0, 0].clamp_min(0)
-    x = torch.where(x > 0.1, x, 0.0)
-    found = ((x * rows).sum() / x.sum(), (x * columns).sum() / x.sum())
-    b = torch.where(blob[0, 0] > 0.1, blob[0, 0], 0.0)
-    true = ((b * rows).sum() / b.sum(), (b * columns).sum() / b.sum())
-    return math.dist([float(v) for v in found], [float(v) for v in true])
