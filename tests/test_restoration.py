@@ -24,18 +24,25 @@ def _quick(y, operator=None, **options):
     return restore(y, operator, **{"config": config, **options})
 
 
-# Task, steps of the preset `fast` in fp32 on a 64 x 64 part, and the PSNR reached less four tenths of a decibel.
-DECIBELS = [("denoise", 400, 0.0), ("sr", 400, 0.0), ("inpaint", 400, 0.0)]
+# Preset `fast` in fp32 on a 64 x 64 part, 400 steps, seed 1: half a decibel less than the 27.05, 27.99 and 26.43 dB
+# measured (other seeds are within 0.4 dB of these).
+DECIBELS = [("denoise", 26.5), ("sr", 27.5), ("inpaint", 25.9)]
 
 
-@pytest.mark.parametrize(("task", "steps", "least"), DECIBELS)
-def test_no_decibel_is_lost(crop: torch.Tensor, task: str, steps: int, least: float) -> None:
+@pytest.mark.parametrize(("task", "least"), DECIBELS)
+def test_no_decibel_is_lost(crop: torch.Tensor, task: str, least: float) -> None:
     sigma = 25 / 255 if task == "denoise" else 0.0
-    y, operator = degrade(crop, Degradation(task=task, sigma=sigma, scale=2, seed=1))
-    result = restore(y, operator, preset="fast", sigma=sigma, steps=steps, dtype="fp32", seed=1)
-    reached = psnr_for_task(result.picture, crop, task)
-    assert reached > least
-    assert reached > psnr_for_task(operator.initial(y), crop, task) + 1
+    y, operator = degrade(crop, Degradation(task, sigma=sigma, scale=2, seed=1))
+    result = restore(y, operator, preset="fast", sigma=sigma, steps=400, dtype="fp32", seed=1)
+    assert psnr_for_task(result.picture, crop, task) > least
+
+
+def test_no_decibel_is_lost_without_the_network(crop: torch.Tensor) -> None:
+    """E + lambda TV over pixels is convex: 26.58 dB whatever the processor."""
+    y, operator = degrade(crop, Degradation("denoise", sigma=25 / 255, seed=1))
+    options = {"generator": "pixels", "regulariser": "tv", "weight": 0.3, "stop": "fixed", "steps": 500}
+    result = restore(y, operator, preset="paper", sigma=25 / 255, **options)
+    assert psnr_for_task(result.picture, crop, "denoise") == pytest.approx(26.58, abs=0.1)
 
 
 @pytest.mark.parametrize("height", [1, 2, 7, 33])
