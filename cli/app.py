@@ -6,7 +6,6 @@ Exit codes: 0 all is well, 1 some item of a batch failed, 2 bad usage or input, 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import Annotated
 
@@ -16,8 +15,9 @@ from hybridprior import __version__
 from hybridprior.errors import HybridPriorError
 
 from . import bench, degrade, demo, info, restore
+from .console import note
 
-__all__ = ["app", "main"]
+__all__ = ["app", "run"]
 
 app = typer.Typer(
     name="hprior",
@@ -50,32 +50,21 @@ def options(
     """Restore one picture with what it says about itself, and with what a network learned from others."""
 
 
-def main() -> None:
-    """Run `hprior` and exit with its code."""
+def run() -> int:
+    """Run `hprior` and return its exit code."""
     logging.basicConfig(format="hprior: %(message)s", level=logging.WARNING)
+    arguments = sys.argv[1:] or ["--help"]
     try:
-        code = app(standalone_mode=False)
+        code = app(arguments, standalone_mode=False)
     except HybridPriorError as error:
-        _complain(str(error))
-        code = 2
-    except (KeyboardInterrupt, EOFError):
-        _complain("Interrupted.")
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        note(str(error))
+        return 2
+    except typer.Abort:
+        return 130
     except Exception as error:
-        message = getattr(error, "format_message", None)
-        if isinstance(error, typer.Abort) or type(error).__name__ == "Abort":
-            _complain("Interrupted.")
-            code = 130
-        elif message is None:
+        message = getattr(error, "format_message", None)  # click's usage errors
+        if message is None:
             raise
-        else:
-            _complain(message())
-            code = getattr(error, "exit_code", 2)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _complain(sentence: str) -> None:
-    sys.stderr.write(f"hprior: {' '.join(sentence.split())}\n")
+        note(message())
+        return int(getattr(error, "exit_code", 2))
+    return code if isinstance(code, int) else 0

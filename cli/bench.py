@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybridprior.errors import ConfigError
+from hybridprior.errors import ConfigError, HybridPriorError
 
 from .console import note, progress, say
 from .files import prepare
@@ -25,6 +25,7 @@ from .options import (
     Preset,
     Scale,
     Threads,
+    check_kernel,
     check_name,
     check_scale,
     check_sigma,
@@ -69,6 +70,7 @@ def bench(
     SUITE speed runs the paper's preset and the chosen one in turn on each picture, as denoising.
     """
     check_name("suite", suite, SUITE_NAMES)
+    check_kernel(kernel)
     factor, level = check_scale(scale), check_sigma(SIGMA[suite] if sigma is None else sigma) or 0.0
     numbers = _seeds(seeds)
     set_threads(threads)
@@ -95,11 +97,17 @@ def bench(
             dtype=None if dtype is None else DTYPES[check_name("dtype", dtype, DTYPES)],
         )
     table = _Table(folder, suite, how, device)
+    failed = 0
     for picture in found:
-        for name, config in runs.items():
-            for row in _rows(task, picture, how, config, numbers, crop, device):
-                table.add(name, config, row)
+        try:
+            for name, config in runs.items():
+                for row in _rows(task, picture, how, config, numbers, crop, device):
+                    table.add(name, config, row)
+        except HybridPriorError as error:
+            note(str(error))
+            failed += 1
     say(table.text())
+    raise typer.Exit(1 if failed else 0)
 
 
 def _rows(

@@ -4,12 +4,13 @@ stdout.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import typer
+from hybridprior.errors import OutputError
 
 if TYPE_CHECKING:
     from hybridprior.result import Step
@@ -26,8 +27,19 @@ def note(sentence: str) -> None:
 
 
 def say(line: str) -> None:
-    """Write one line to stdout."""
-    typer.echo(line)
+    """Write one line to stdout.
+
+    Raises:
+        OutputError: It cannot be written. A reader that has gone away is no error: the files are what counts.
+    """
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"stdout cannot be written: {error.strerror or error}.") from error
 
 
 @contextmanager
@@ -53,7 +65,7 @@ def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
         TextColumn("best at step {task.fields[chosen]}"),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=Console(stderr=True), transient=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=steps, energy="-", chosen="-")
 
         def move(step: Step) -> None:

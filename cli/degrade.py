@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybridprior.errors import OutputError
+from hybridprior.errors import ConfigError, InputError, OutputError
 
 from .console import note, say
 from .files import pair_up, prepare
@@ -19,6 +19,7 @@ from .options import (
     Kernel,
     Scale,
     Seed,
+    check_kernel,
     check_scale,
     check_sigma,
     check_task,
@@ -56,19 +57,26 @@ def degrade(
     that the scale does not divide is cropped at its right and lower border first, which is said.
     """
     check_task(task)
+    check_kernel(kernel)
+    if clean.is_dir():
+        raise InputError(f"'{clean}' is a folder; degrade takes one picture.")
     (item,) = pair_up([clean], output, recursive=False)
-    if item.target.exists() and not overwrite:
-        raise OutputError(f"'{item.target}' exists; --overwrite replaces it.")
+    hole = item.target.with_name(f"{item.target.name}.mask.png")
+    for path in (item.target, hole) if task == "inpaint" else (item.target,):
+        if path.exists() and not overwrite:
+            raise OutputError(f"'{path}' exists; --overwrite replaces it.")
     noise, factor = check_sigma(SIGMA[task] if sigma is None else sigma), check_scale(scale)
 
     from hybridprior.degradation import Degradation
     from hybridprior.degradation import degrade as apply
-    from hybridprior.imageio import read_picture, write_picture
+    from hybridprior.imageio import Picture, read_picture, write_picture
     from hybridprior.operators import Mask
 
     picture = read_picture(item.source)
     x = picture.pixels
     if task == "sr":
+        if min(x.shape[-2:]) < factor:
+            raise InputError(f"'{clean}' is {x.shape[-1]} x {x.shape[-2]}, too small for --scale {factor}.")
         height, width = (side - side % factor for side in x.shape[-2:])
         if (height, width) != tuple(x.shape[-2:]):
             note(f"'{clean}' is cropped to {width} x {height}, multiples of {factor}.")
@@ -80,15 +88,17 @@ def degrade(
     made = dataclasses.replace(picture, pixels=y, alpha=alpha, depth=_depth(item.target, picture, bits))
     write_picture(item.target, made)
     if isinstance(operator, Mask):
-        hole = dataclasses.replace(made, pixels=1 - operator.known, icc=None, exif=None, depth="uint8")
-        write_picture(item.target.with_name(f"{item.target.name}.mask.png"), hole)
-    say(json.dumps({"input": str(clean), "output": str(item.target), **dataclasses.asdict(how)}))
+        write_picture(hole, Picture(1 - operator.known))
+    facts = {**dataclasses.asdict(how), "sigma": 255 * how.sigma}
+    say(json.dumps({"input": str(clean), "output": str(item.target), **facts}))
 
 
 def _depth(target: Path, picture: Picture, bits: int | None) -> str:
     if bits is None:
         return "float32" if target.suffix.lower() in (".tif", ".tiff") else picture.depth
-    depths = {8: "uint8", 16: "uint16", 32: "float32"}
-    if bits not in depths:
-        raise OutputError(f"--bits is 8, 16 or 32, not {bits}.")
-    return depths[bits]
+    from hybridprior.imageio import DEPTHS, SUFFIXES
+
+    depth = {8: "uint8", 16: "uint16", 32: "float32"}.get(bits)
+    if depth not in DEPTHS.get(SUFFIXES.get(target.suffix.lower(), ""), ("uint8",)):
+        raise ConfigError(f"--bits is 8, for PNG also 16, for TIFF also 16 and 32; '{target.name}' cannot have {bits}.")
+    return depth

@@ -14,6 +14,7 @@ from hybridprior.errors import InputError, OutputError
 
 __all__ = ["Item", "beside", "pair_up", "prepare"]
 
+LONGEST, ROOM = 255, len(".state")
 WRITABLE = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 READABLE = WRITABLE | {".gif", ".ppm", ".pgm", ".pbm", ".jp2", ".avif", ".tga"}
 
@@ -26,25 +27,28 @@ class Item:
     """The file read."""
     target: Path
     """The file written; its folder may not be there yet."""
+    below: Path = Path()
+    """Where the source lies within the folder that was given."""
 
 
-def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool) -> list[Item]:
+def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool, spared: Sequence[Path] = ()) -> list[Item]:
     """Return what to read and where to write.
 
-    A single file goes to the file `output`, or into the folder of that name. Several files, and the pictures of a
-    folder, go into the folder `output` under their own names; `recursive` takes the folders below along, as the same
-    tree. Names that start with a dot and other systems' files are left out.
+    A single file goes to the file `output`; into the folder of that name if it is one or has no suffix. Several files,
+    and the pictures of a folder, go into the folder `output` under their own names; `recursive` takes the folders below
+    along, as the same tree. Names that start with a dot and other systems' files are left out.
 
     Args:
         inputs: Files and folders.
         output: A file or a folder.
         recursive: Whether to go into folders of folders.
+        spared: Files that must not be written either: a mask, a reference.
 
     Raises:
         InputError: A folder without pictures.
         OutputError: A result would replace its input or another result, or has no suffix of a picture.
     """
-    into_file = len(inputs) == 1 and not inputs[0].is_dir() and not output.is_dir() and not str(output).endswith("/")
+    into_file = len(inputs) == 1 and not inputs[0].is_dir() and not output.is_dir() and output.suffix
     if into_file:
         items = [Item(inputs[0], output)]
     else:
@@ -53,8 +57,11 @@ def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool) -> list[It
         items = [item for given in inputs for item in _within(given, output, recursive)]
     seen: dict[Path, Path] = {}
     for item in items:
-        if _same(item.source, item.target):
-            raise OutputError(f"'{item.target}' is the input itself, which is never replaced; choose another output.")
+        if len(os.fsencode(item.target.name)) + ROOM > LONGEST:
+            raise OutputError(f"'{item.target.name[:40]}...' is too long a name for the files beside it; shorten it.")
+        for kept in (item.source, *spared):
+            if _same(kept, item.target):
+                raise OutputError(f"'{item.target}' is an input itself and never replaced; choose another output.")
         if item.target.suffix.lower() not in WRITABLE:
             raise OutputError(f"'{item.target}' needs a suffix of a picture: {', '.join(sorted(WRITABLE))}.")
         other = seen.setdefault(item.target, item.source)
@@ -69,15 +76,16 @@ def _within(given: Path, output: Path, recursive: bool) -> Iterator[Item]:
         return
     found = sorted(path for path in (given.rglob("*") if recursive else given.glob("*")) if _is_picture(path, given))
     if not found:
-        below = "" if recursive else " (folders below it are read with --recursive)"
-        raise InputError(f"There is no picture in '{given}'{below}.")
+        hint = "" if recursive else " (folders below it are read with --recursive)"
+        raise InputError(f"There is no picture in '{given}'{hint}.")
     for path in found:
         if not _inside(path, output) or _inside(given, output):
-            yield Item(path, output / path.relative_to(given).parent / _name(path))
+            below = path.relative_to(given).parent
+            yield Item(path, output / below / _name(path), below)
 
 
 def _name(path: Path) -> str:
-    return path.name if path.suffix.lower() in WRITABLE else f"{path.stem}.png"
+    return path.name if path.suffix.lower() in WRITABLE else f"{path.name}.png"
 
 
 def _is_picture(path: Path, root: Path) -> bool:
@@ -96,6 +104,8 @@ def _same(a: Path, b: Path) -> bool:
 def beside(given: Path | None, item: Item, *, what: str) -> Path | None:
     """Return the mask or reference of an item: the file given, or the one of the same name in the folder given.
 
+    In a folder it is looked for at the same place as the item in its own: `a.png`, another suffix, or `a.png.mask.png`.
+
     Args:
         given: A file, a folder or None.
         item: Whose.
@@ -106,12 +116,13 @@ def beside(given: Path | None, item: Item, *, what: str) -> Path | None:
     """
     if given is None or not given.is_dir():
         return given
-    matches = sorted(
-        path for path in given.iterdir() if path.stem == item.source.stem and path.suffix.lower() in READABLE
-    )
-    if not matches:
-        raise InputError(f"There is no {what} named '{item.source.stem}' in '{given}'.")
-    return matches[0]
+    folder = given / item.below
+    stems = (item.source.stem, f"{item.source.name}.{what}", f"{item.source.stem}.{what}")
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    for path in paths:
+        if path.stem in stems and path.suffix.lower() in READABLE:
+            return path
+    raise InputError(f"There is no {what} named '{item.source.stem}' in '{folder}'.")
 
 
 def prepare(target: Path, size: int) -> None:

@@ -7,7 +7,9 @@ import io
 import json
 import math
 import platform
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +23,9 @@ import hybridprior
 from hybridprior import metrics
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
-from hybridprior.errors import ConfigError, InputError, ShapeError
+from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
 from hybridprior.generators import GENERATORS
-from hybridprior.imageio import Picture, read_picture, write_atomically, write_picture
+from hybridprior.imageio import Picture, check_format, read_picture, write_atomically, write_picture
 from hybridprior.operators import Identity, Mask, Operator, Resample
 from hybridprior.operators.base import Shape
 from hybridprior.oracle import Oracle
@@ -38,6 +40,9 @@ from .console import note, progress, say
 from .files import Item, beside, prepare
 
 __all__ = ["Job", "Request", "known_parts"]
+
+MOST_PIXELS = 178_956_970
+"""The size from which Pillow takes a picture for a bomb."""
 
 
 @dataclass(frozen=True)
@@ -101,20 +106,29 @@ class Job:
     def run(self) -> bool:
         """Restore the picture and write everything; return whether the run was interrupted."""
         resuming = self.request.resume and self.saved.exists()
-        if self.item.target.exists() and not self.request.overwrite and not resuming:
-            hint = "--resume goes on with it" if self.saved.exists() else "--overwrite replaces it"
-            note(f"'{self.item.target}' exists and is left as it is; {hint}.")
-            return False
-        prepare(self.item.target, 4 * math.prod(self.operator.picture_shape(self._shape)))
+        for path in (self.item.target, self.sidecar):
+            if path.exists() and not self.request.overwrite and not resuming:
+                hint = "--resume goes on with it" if self.saved.exists() else "--overwrite replaces it"
+                self._say("skipped", f"'{path}' exists and is left as it is; {hint}.")
+                return False
+        shape = self.operator.picture_shape(self._shape)
+        if math.prod(shape[-2:]) > MOST_PIXELS:
+            raise InputError(
+                f"The result would have {shape[-1]} x {shape[-2]} pixels, more than can be restored at once."
+            )
+        check_format(self.item.target, shape)
+        prepare(self.item.target, 4 * math.prod(shape))
         state = self._state() if resuming else {"run": None, "oracle": None}
-        oracle = None if self.truth is None else Oracle(self.truth, self.request.task)
+        oracle = None if self.truth is None else Oracle(self.truth, self.request.task, self._completed)
         if oracle and state["oracle"]:
             oracle.load_state_dict(state["oracle"])
         config = self.request.config
         shown = self.request.format != "quiet"
         with progress(self.item.source.name, config.solver.steps, shown=shown) as callbacks:
             result = self._restore(config, [*callbacks, *([oracle] if oracle else [])], state["run"])
-        self._write(result, oracle)
+        result = dataclasses.replace(result, picture=self._completed(result.picture))
+        with _undisturbed():
+            self._write(result, oracle)
         self._report(result, oracle)
         if result.status is Status.DIVERGED:
             raise InputError(f"'{self.item.target}' is not good. {result.message}")
@@ -139,7 +153,7 @@ class Job:
     @cached_property
     def source(self) -> Picture:
         """The degraded picture."""
-        return read_picture(self.item.source)
+        return read_picture(self.item.source, finite=self.request.task != "inpaint")
 
     @property
     def _shape(self) -> Shape:
@@ -193,20 +207,42 @@ class Job:
             raise ConfigError(f"'{self.saved}' cannot be read; delete it and start again.") from error
         return state
 
+    def failed(self, error: HybridPriorError) -> None:
+        """Say that the picture could not be restored, and why."""
+        named = str(self.item.source) in str(error) or str(self.item.target) in str(error)
+        self._say("failed", str(error) if named else f"'{self.item.source}': {error}")
+
+    def _say(self, status: str, message: str) -> None:
+        note(message)
+        if self.request.format == "json":
+            figures = {"input": str(self.item.source), "output": str(self.item.target)}
+            say(json.dumps({**figures, "status": status, "message": message}))
+
+    def _completed(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the picture; of an inpainted one without noise what was known is as it was."""
+        if not isinstance(self.operator, Mask) or self.request.sigma:
+            return x
+        return torch.where(self.operator.known > 0, self.source.pixels, x.cpu())
+
     def _write(self, result: Result, oracle: Oracle | None) -> None:
-        alpha = None if self.request.task == "inpaint" else self.source.alpha
+        """Write the state, the sidecar and the picture, in this order: a picture alone is a finished one."""
+        if result.state is not None:
+            buffer = io.BytesIO()
+            torch.save({"run": result.state, "oracle": oracle.state_dict() if oracle else None}, buffer)
+            try:
+                write_atomically(self.saved, buffer.getvalue())
+            except OutputError as error:
+                note(f"{error} The run cannot be resumed.")
+        self._write_sidecar(result, oracle)
+        alpha = None if self.request.task == "inpaint" and self.request.mask is None else self.source.alpha
         if alpha is not None and self.request.task == "sr":
             size = result.picture.shape[-2:]
             alpha = F.interpolate(alpha, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
         write_picture(self.item.target, dataclasses.replace(self.source, pixels=result.picture, alpha=alpha))
-        if result.state is not None:
-            buffer = io.BytesIO()
-            torch.save({"run": result.state, "oracle": oracle.state_dict() if oracle else None}, buffer)
-            write_atomically(self.saved, buffer.getvalue())
-        else:
+        if result.state is None:
             self.saved.unlink(missing_ok=True)
 
-    def _report(self, result: Result, oracle: Oracle | None) -> None:
+    def _write_sidecar(self, result: Result, oracle: Oracle | None) -> None:
         figures = self._figures(result, oracle)
         trace = {
             "step": [point.step for point in result.trace],
@@ -216,6 +252,9 @@ class Job:
         }
         record = {**figures, **self._circumstances(result), "trace": trace}
         write_atomically(self.sidecar, (json.dumps(_finite(record), indent=1) + "\n").encode())
+
+    def _report(self, result: Result, oracle: Oracle | None) -> None:
+        figures = self._figures(result, oracle)
         if self.request.format == "json":
             say(json.dumps(_finite(figures)))
         elif self.request.format == "human":
@@ -258,6 +297,16 @@ class Job:
                 "python": platform.python_version(),
             },
         }
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no Ctrl-C come between the files that are being written."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _sentence(figures: Mapping[str, Any]) -> str:

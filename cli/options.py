@@ -21,6 +21,7 @@ __all__ = [
     "Scale",
     "Seed",
     "Threads",
+    "check_kernel",
     "check_name",
     "check_scale",
     "check_sigma",
@@ -31,12 +32,14 @@ __all__ = [
 DEFAULT_PRESET = "balanced"
 DEFAULT_SCALE = 4
 DEFAULT_KERNEL = "lanczos2"
+MOST_SIGMA = 1000.0
+KERNELS = ("lanczos2", "lanczos3", "bicubic", "area")
 DTYPES = {"auto": "auto", "fp32": "fp32", "float32": "fp32", "bf16": "bf16", "bfloat16": "bf16"}
 
 Scale = Annotated[float, typer.Option(help="sr: how many times larger, a whole number from 2.")]
 Kernel = Annotated[str, typer.Option(help="sr: how the picture was made small: lanczos2, lanczos3, bicubic or area.")]
 Preset = Annotated[str, typer.Option(help=f"The configuration: {', '.join(PRESETS)}.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; all if not given.")]
 
@@ -46,6 +49,11 @@ def check_name(kind: str, name: str, known: Any) -> str:
     if name not in known:
         raise unknown_name(kind, name, known)
     return name
+
+
+def check_kernel(kernel: str) -> str:
+    """Return the kernel, or raise `ConfigError` if there is none of that name."""
+    return check_name("kernel", kernel, KERNELS)
 
 
 def check_task(task: str) -> str:
@@ -66,6 +74,8 @@ def check_sigma(sigma: float | None) -> float | None:
         return None
     if not math.isfinite(sigma) or sigma < 0:
         raise ConfigError(f"--sigma is a number, 0 or more, in units of 0-255, not {sigma:g}.")
+    if sigma > MOST_SIGMA:
+        raise ConfigError(f"--sigma is in units of 0-255; {sigma:g} leaves nothing of a picture.")
     return sigma / 255
 
 

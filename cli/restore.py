@@ -11,7 +11,7 @@ from hybridprior.config import RestoreConfig
 from hybridprior.errors import ConfigError, HybridPriorError
 
 from .console import FORMATS, note
-from .files import Item, pair_up
+from .files import pair_up
 from .options import (
     DEFAULT_KERNEL,
     DEFAULT_PRESET,
@@ -23,6 +23,7 @@ from .options import (
     Scale,
     Seed,
     Threads,
+    check_kernel,
     check_name,
     check_scale,
     check_sigma,
@@ -87,7 +88,9 @@ def restore(
     choice = {"preset": preset, "generator": generator, "reg": reg, "stop": stop, "device": device}
     factor, level, dtype = check_scale(scale), check_sigma(sigma), _dtype(dtype)
     check_task(task)
-    items = pair_up(inputs, output, recursive=recursive)
+    check_kernel(kernel)
+    spared = [path for path in (mask, reference) if path is not None and path.is_file()]
+    items = pair_up(inputs, output, recursive=recursive, spared=spared)
     set_threads(threads)
 
     from .job import Job, Request, known_parts
@@ -131,7 +134,7 @@ def _run(jobs: list, batch: bool) -> int:
         except HybridPriorError as error:
             if not batch:
                 raise
-            note(str(error) if _names(error, job.item) else f"'{job.item.source}': {error}")
+            job.failed(error)
             failed += 1
             continue
         if interrupted:
@@ -139,7 +142,3 @@ def _run(jobs: list, batch: bool) -> int:
     if failed:
         note(f"{failed} of {len(jobs)} pictures failed.")
     return 1 if failed else 0
-
-
-def _names(error: Exception, item: Item) -> bool:
-    return str(item.source) in str(error) or str(item.target) in str(error)

@@ -15,6 +15,9 @@ __all__ = ["SIGMA_FLOOR", "Fidelity", "Gaussian"]
 SIGMA_FLOOR = 0.5 / 255
 """The least sigma: no eight-bit picture is known better than to half a grey level."""
 
+SIGMA_MOST = 4.0
+"""The greatest sigma that can be meant in units of intensity."""
+
 
 class Fidelity(Protocol):
     """What the solver asks of a fidelity."""
@@ -40,6 +43,10 @@ class Gaussian:
         """Raise `ConfigError` for a sigma that is no finite number, or negative."""
         if not math.isfinite(self.sigma) or self.sigma < 0:
             raise ConfigError(f"sigma is a number, 0 or more, not {self.sigma}.")
+        if self.sigma > SIGMA_MOST:
+            raise ConfigError(
+                f"sigma is in units of intensity, [0, 1], not {self.sigma:g}; is it {self.sigma:g} / 255?"
+            )
         object.__setattr__(self, "sigma", max(float(self.sigma), SIGMA_FLOOR))
 
     def __call__(self, prediction: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:

@@ -13,15 +13,17 @@ import struct
 import tempfile
 import warnings
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from hybridprior.errors import InputError, OutputError, ShapeError
 from hybridprior.picture import ORIENTATION, Picture, assemble, from_pillow, quantise, upright_exif
 
-__all__ = ["SUFFIXES", "Picture", "read_picture", "write_atomically", "write_picture"]
+__all__ = ["SUFFIXES", "Picture", "check_format", "read_picture", "write_atomically", "write_picture"]
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +38,19 @@ SUFFIXES = {
 }
 """The file names that can be written, and their formats."""
 
+SIDES = {"WEBP": 16383, "JPEG": 65500}
+OPAQUE = ("JPEG", "BMP")
 DEPTHS = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float32")}
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
+def read_picture(path: str | os.PathLike[str], *, finite: bool = True) -> Picture:
     """Return the picture in a file, upright, its alpha apart.
 
     Palettes become colours, CMYK becomes RGB. Of a file with several frames the first is read, and a warning logged.
 
     Args:
         path: A file in any format of Pillow or tifffile.
+        finite: Whether pixels that are NaN or infinite are refused.
 
     Raises:
         InputError: No such file, not a picture, truncated, far too large, or with numbers that are no intensities.
@@ -74,11 +79,13 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     except PermissionError:
         raise InputError(f"'{path}' may not be read.") from None
     except InputError as error:
-        raise InputError(f"'{path}': {error}") from error
+        raise InputError(f"'{path}' cannot be used. {error}") from error
     except MemoryError:
         raise InputError(f"'{path}' does not fit into memory; crop it first.") from None
     except Exception as error:  # decoders raise errors of every family on damaged files
         raise InputError(f"'{path}' cannot be read: it is truncated or damaged ({_first_line(error)}).") from error
+    if finite and not torch.isfinite(picture.pixels).all():
+        raise InputError(f"'{path}' has pixels that are NaN or infinite; mask them out or repair them first.")
     return picture
 
 
@@ -97,19 +104,44 @@ def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
         ShapeError: Channels that the format does not have.
     """
     path = Path(path)
-    kind = SUFFIXES.get(path.suffix.lower())
-    if kind is None:
-        raise OutputError(f"'{path.name}' has no suffix of a picture that can be written: {', '.join(SUFFIXES)}.")
+    kind = check_format(path, picture.pixels.shape)
     fitting = DEPTHS.get(kind, ("uint8",))
     depth = picture.depth if picture.depth in fitting else fitting[-1]
     array = picture.pixels[0].permute(1, 2, 0).cpu().numpy()
-    if array.shape[-1] not in (1, 3) and kind != "TIFF":
-        raise ShapeError(f"A picture with {array.shape[-1]} channels can only be written as TIFF.")
-    if picture.alpha is not None and kind not in ("JPEG", "BMP"):
+    if picture.alpha is not None and kind in OPAQUE:
+        log.warning("'%s': %s has no transparency, and the picture's is left out", path, kind)
+    elif picture.alpha is not None:
         array = np.concatenate([array, picture.alpha[0].permute(1, 2, 0).cpu().numpy()], axis=-1)
     array = array.astype(np.float32) if depth == "float32" else quantise(array, depth)
-    extra = picture.alpha is not None and kind not in ("JPEG", "BMP")
-    write_atomically(path, _encoded(np.ascontiguousarray(array), kind, picture, extra))
+    extra = picture.alpha is not None and kind not in OPAQUE
+    try:
+        data = _encoded(np.ascontiguousarray(array), kind, picture, extra)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise OutputError(f"'{path}' cannot be written as {kind}: {_first_line(error)}.") from error
+    write_atomically(path, data)
+
+
+def check_format(path: Path, shape: Sequence[int]) -> str:
+    """Return the format that a file's suffix names.
+
+    Args:
+        path: The file to be written.
+        shape: `(1, C, H, W)` of the picture.
+
+    Raises:
+        OutputError: An unknown suffix, or sides that the format cannot hold.
+        ShapeError: Channels that the format does not have.
+    """
+    kind = SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"'{path.name}' has no suffix of a picture that can be written: {', '.join(SUFFIXES)}.")
+    if shape[1] not in (1, 3) and kind != "TIFF":
+        raise ShapeError(f"A picture with {shape[1]} channels can only be written as TIFF, not as '{path.name}'.")
+    if max(shape[2:]) > SIDES.get(kind, 2**31):
+        raise OutputError(
+            f"{kind} holds pictures up to {SIDES[kind]} pixels a side; write '{path.stem}' as PNG or TIFF."
+        )
+    return kind
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -139,7 +171,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _deep(path: Path) -> Picture | None:
-    """Return the picture in a sixteen-bit PNG or a TIFF that is not eight-bit, or None for any other file."""
+    """Return the picture in a sixteen-bit PNG, or in a TIFF that is deep or not upright; None for any other file."""
     with path.open("rb") as file:
         head = file.read(33)
     if head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:25] == b"\x10":
@@ -168,8 +200,10 @@ def _deep_tiff(path: Path) -> Picture | None:
     with tifffile.TiffFile(path) as file:
         page = file.pages[0]
         if not isinstance(page, tifffile.TiffPage) or page.dtype is None:
-            raise InputError("the TIFF has no picture in it")
-        if page.dtype == np.uint8 and page.samplesperpixel in (1, 3, 4):
+            raise InputError("The TIFF has no picture in it.")
+        tag = page.tags.get(ORIENTATION)
+        orientation = int(tag.value) if tag else 1
+        if page.bitspersample <= 8 and page.samplesperpixel in (1, 3, 4) and orientation == 1:
             return None
         if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 2**62):
             raise Image.DecompressionBombError
@@ -181,23 +215,21 @@ def _deep_tiff(path: Path) -> Picture | None:
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
             array = np.iinfo(array.dtype).max - array
         alpha = any(extra in (1, 2) for extra in page.extrasamples)
-        tag = page.tags.get(ORIENTATION)
-        orientation = int(tag.value) if tag else 1
         return assemble(array, alpha=alpha, orientation=orientation, icc=page.iccprofile, exif=None)
 
 
 def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> bytes:
     """Return the bytes of a file of `kind`."""
     buffer = io.BytesIO()
-    if kind == "TIFF":
+    colours = array.shape[-1] - alpha
+    if kind == "TIFF" and (array.dtype != np.uint8 or colours not in (1, 3)):
         import tifffile
 
         flat = array[..., 0] if array.shape[-1] == 1 else array
-        colour = array.shape[-1] - alpha == 3
         tifffile.imwrite(
             buffer,
             flat,
-            photometric="rgb" if colour else "minisblack",
+            photometric="rgb" if colours == 3 else "minisblack",
             planarconfig="contig" if flat.ndim == 3 else None,
             extrasamples=["unassalpha"] if alpha else None,
             iccprofile=picture.icc,
@@ -206,7 +238,8 @@ def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> byt
     elif array.dtype == np.uint16:
         import imagecodecs
 
-        buffer.write(_with_icc(bytes(imagecodecs.png_encode(array)), picture.icc))
+        png = bytes(imagecodecs.png_encode(array))
+        buffer.write(_with_chunks(png, picture.icc, picture.exif))
     else:
         from PIL import Image
 
@@ -219,13 +252,12 @@ def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> byt
     return buffer.getvalue()
 
 
-def _with_icc(png: bytes, icc: bytes | None) -> bytes:
-    """Return the PNG with a colour profile after its header."""
-    if not icc:
-        return png
-    body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(icc)
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return png[:33] + chunk + png[33:]
+def _with_chunks(png: bytes, icc: bytes | None, exif: bytes | None) -> bytes:
+    """Return the PNG with a colour profile and an EXIF block after its header."""
+    bodies = [b"iCCP" + b"ICC profile\0\0" + zlib.compress(icc)] if icc else []
+    bodies += [b"eXIf" + exif.removeprefix(b"Exif\0\0")] if exif else []
+    chunks = [struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) for body in bodies]
+    return png[:33] + b"".join(chunks) + png[33:]
 
 
 def _first_line(error: BaseException) -> str:

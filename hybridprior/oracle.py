@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,15 +16,24 @@ __all__ = ["Oracle"]
 class Oracle:
     """A callback that knows the ground truth: the best PSNR of all steps, and the curve."""
 
-    def __init__(self, truth: torch.Tensor, task: str) -> None:
-        """Take the ground truth, `(1, C, H, W)`, and the task, which says how it is compared."""
-        self.truth, self.task = truth, task
+    def __init__(
+        self, truth: torch.Tensor, task: str, complete: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> None:
+        """Take what pictures are compared with.
+
+        Args:
+            truth: The ground truth, `(1, C, H, W)`.
+            task: It says how pictures are compared.
+            complete: What is done to a step's picture before it is shown, if anything.
+        """
+        self.truth, self.task, self.complete = truth, task, complete
         self.psnr, self.step = float("-inf"), 0
         self.curve: list[list[float]] = []
 
     def __call__(self, step: Step) -> None:
         """Compare a step's picture."""
-        value = metrics.psnr_for_task(step.picture.cpu(), self.truth, self.task)
+        picture = step.picture.cpu() if self.complete is None else self.complete(step.picture.cpu())
+        value = metrics.psnr_for_task(picture, self.truth, self.task)
         if value > self.psnr:
             self.psnr, self.step = value, step.number
         if step.number % 20 == 0:

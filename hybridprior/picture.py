@@ -21,6 +21,12 @@ __all__ = ["ORIENTATION", "Picture", "as_tensor", "assemble", "from_pillow", "qu
 ORIENTATION = 0x0112
 """EXIF's tag."""
 
+WORDS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+"""EXIF's description, make, model, software, date, artist and copyright."""
+
+CAMERA, PLACE = 0x8769, 0x8825
+"""EXIF's folders of the camera's settings and of the place."""
+
 PLAUSIBLE = (-4.0, 5.0)
 """Least and greatest intensity of a floating picture that is meant to lie in [0, 1], noise included."""
 
@@ -41,12 +47,13 @@ class Picture:
     """The EXIF block, its orientation set to upright."""
 
 
-def as_tensor(y: torch.Tensor | np.ndarray | Image.Image) -> torch.Tensor:
+def as_tensor(y: torch.Tensor | np.ndarray | Image.Image, *, picture: bool = True) -> torch.Tensor:
     """Return a picture as a float32 tensor `(1, C, H, W)`.
 
     Args:
         y: A floating tensor `(1, C, H, W)`, `(C, H, W)` or `(H, W)`, measurements of any other shape; an array
             `(H, W)` or `(H, W, C)`, floating or of unsigned integers; or a picture of Pillow without transparency.
+        picture: Whether a tensor `(C, H, W)` or `(H, W)` is a picture, and not measurements of that very shape.
 
     Raises:
         InputError: A type or a mode that has no plain reading.
@@ -56,19 +63,22 @@ def as_tensor(y: torch.Tensor | np.ndarray | Image.Image) -> torch.Tensor:
         if not y.is_floating_point():
             raise InputError(f"A tensor holds intensities in [0, 1] as floating numbers, not {y.dtype}.")
         tensor = y.detach().float()
-        tensor = tensor.reshape((1,) * (4 - tensor.ndim) + tensor.shape) if tensor.ndim in (2, 3) else tensor
+        tensor = (
+            tensor.reshape((1,) * (4 - tensor.ndim) + tensor.shape) if picture and tensor.ndim in (2, 3) else tensor
+        )
     elif isinstance(y, np.ndarray):
         if y.ndim not in (2, 3):
             raise ShapeError(f"An array has the shape (H, W) or (H, W, C), not {y.shape}.")
         tensor = _channels_first(_unit(y))
     elif hasattr(y, "getbands"):
-        if set(y.getbands()) & {"A", "a"} or y.mode == "PA" or "transparency" in y.info:
+        if y.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in y.info:
             raise InputError("The picture has transparency: restore picture.convert('RGB') and put alpha back.")
         tensor = from_pillow(y).pixels
     else:
         raise InputError(f"A picture is a tensor, an array or a Pillow picture, not {type(y).__name__}.")
     if tensor.numel() == 0:
         raise ShapeError(f"The picture has no pixels: {tuple(tensor.shape)}.")
+    _plausible(tensor)
     return tensor
 
 
@@ -90,7 +100,8 @@ def to_pil(x: torch.Tensor) -> Image.Image:
 
 
 def from_pillow(image: Image.Image) -> Picture:
-    """Return what Pillow has decoded as a picture."""
+    """Return what Pillow has opened as a picture."""
+    image.load()  # before its EXIF is looked at: Pillow turns a TIFF upright by itself
     orientation = int(image.getexif().get(ORIENTATION, 1) or 1)
     exif, icc = upright_exif(image), image.info.get("icc_profile")
     if image.mode in ("P", "PA") or "transparency" in image.info:
@@ -119,15 +130,9 @@ def assemble(array: np.ndarray, *, alpha: bool, orientation: int, icc: bytes | N
     Raises:
         InputError: Numbers that are no intensities.
     """
-    depth = {1: "uint8", 2: "uint16"}.get(array.dtype.itemsize, "float32") if array.dtype.kind == "u" else "float32"
+    depth = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}.get(array.dtype.name, "float32")
     tensor = _channels_first(_oriented(_unit(array), orientation))
-    if depth == "float32":
-        finite = tensor[torch.isfinite(tensor)]
-        if finite.numel() and not PLAUSIBLE[0] <= float(finite.min()) <= float(finite.max()) <= PLAUSIBLE[1]:
-            low, high = float(finite.min()), float(finite.max())
-            raise InputError(f"floating pictures have intensity in [0, 1]; this one goes from {low:.3g} to {high:.3g}")
-    if not torch.isfinite(tensor).all():
-        raise InputError("it has pixels that are NaN or infinite; mask them out or repair them first")
+    _plausible(tensor)
     if alpha:
         return Picture(tensor[:, :-1].contiguous(), tensor[:, -1:].contiguous(), depth, icc, exif)
     return Picture(tensor, None, depth, icc, exif)
@@ -141,12 +146,32 @@ def quantise(array: np.ndarray, depth: str) -> np.ndarray:
 
 
 def upright_exif(image: Image.Image) -> bytes | None:
-    """Return a Pillow picture's EXIF block with its orientation set to upright, if it has a block."""
-    exif = image.getexif()
-    if not len(exif):
+    """Return a Pillow picture's EXIF block with its orientation set to upright, if it has a block.
+
+    Of a TIFF, whose own layout stands in the same tags, only the words, the camera's and the place's are taken.
+    """
+    from PIL import Image
+
+    theirs, ours = image.getexif(), Image.Exif()
+    for tag, value in theirs.items():
+        if image.format != "TIFF" or tag in WORDS:
+            ours[tag] = value
+    for folder in (CAMERA, PLACE):
+        if theirs.get_ifd(folder):
+            ours._ifds[folder] = theirs.get_ifd(folder)
+            ours[folder] = ours._ifds[folder]
+    if not len(ours):
         return None
-    exif[ORIENTATION] = 1
-    return exif.tobytes()
+    ours[ORIENTATION] = 1
+    return ours.tobytes()
+
+
+def _plausible(tensor: torch.Tensor) -> None:
+    """Raise `InputError` for numbers that cannot be meant as intensities in [0, 1]."""
+    finite = tensor[torch.isfinite(tensor)]
+    if finite.numel() and not PLAUSIBLE[0] <= float(finite.min()) <= float(finite.max()) <= PLAUSIBLE[1]:
+        low, high = float(finite.min()), float(finite.max())
+        raise InputError(f"Floating pictures have intensity in [0, 1]; this one goes from {low:.3g} to {high:.3g}.")
 
 
 def _unit(array: np.ndarray) -> np.ndarray:

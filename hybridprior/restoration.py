@@ -94,7 +94,7 @@ def restore(
     """
     torch.optim.Adam([torch.zeros(1)])  # its first use imports much, which is not the restoration's time
     started = time.perf_counter()
-    measurement, a = as_tensor(y), as_operator(operator, shape=shape)
+    measurement, a = as_tensor(y, picture=shape is None), as_operator(operator, shape=shape)
     config = configure(
         config or find_preset(preset, a.task),
         generator=generator,

@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 MEMORY = ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds")
 """What a run remembers besides theta, the optimiser, the random numbers, the rule and the trace."""
 
+INSISTING = 2.0
+"""Seconds after which another Ctrl-C does not wait for the step."""
+
 SETTLING = 20
 """Steps before a leap of E counts as a collapse."""
 
@@ -225,12 +228,12 @@ class Solver:
             ConfigError: It is the state of another picture or configuration.
         """
         if state.keys() != self.state_dict().keys():
-            raise ConfigError("This is not the saved state of a run; start again without --resume.")
+            raise ConfigError("This is not the saved state of a run; start a new one.")
         for name, ours in self._fingerprint().items():
             theirs = state["fingerprint"].get(name)
             same = torch.equal(theirs.cpu(), ours) if isinstance(ours, torch.Tensor) else theirs == ours
             if not same:
-                raise ConfigError(f"The saved state belongs to a run with another {name}; start without --resume.")
+                raise ConfigError(f"The saved state belongs to a run with another {name}; start a new one.")
         state = _copied(state, self.problem.y.device)
         for name in MEMORY:
             setattr(self, name, state[name])
@@ -281,16 +284,19 @@ def _synchronise(device: torch.device) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event that is looked at between steps; a second one interrupts at once."""
-    event = threading.Event()
+    """Turn Ctrl-C into an event that is looked at between steps; one pressed seconds later interrupts at once."""
+    event, first = threading.Event(), time.monotonic()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
     before = signal.getsignal(signal.SIGINT)
 
     def handle(number: int, frame: object) -> None:
+        nonlocal first
+        if event.is_set() and time.monotonic() - first > INSISTING:
+            raise KeyboardInterrupt
+        first = first if event.is_set() else time.monotonic()
         event.set()
-        signal.signal(signal.SIGINT, before)
 
     signal.signal(signal.SIGINT, handle)
     try:

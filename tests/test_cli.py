@@ -232,12 +232,12 @@ def test_bad_input_gives_one_sentence(hprior, small: Path, arguments: list, word
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("small.png", ["input itself"]),
-        ("./small.png", ["input itself"]),
+        ("small.png", ["an input itself"]),
+        ("./small.png", ["an input itself"]),
         ("out.doc", ["suffix"]),
         ("file/out.png", ["cannot be written"]),
         ("/proc/out.png", ["cannot be written"]),
-        ("link.png", ["input itself"]),
+        ("link.png", ["an input itself"]),
     ],
 )
 def test_bad_output_gives_one_sentence(hprior, small: Path, target: str, words: list[str]) -> None:
@@ -364,3 +364,112 @@ def test_help_and_version(hprior) -> None:
     assert "--mask-white" in hprior("restore", "--help").out
     assert "hprior 0" in hprior("--version").out
     _refused(hprior("restor"), "restor")
+
+
+def test_masks_references_and_sidecars_are_never_replaced(hprior, small: Path) -> None:
+    Image.new("L", (24, 20)).save("mask.png")
+    Path("sc.png.json").write_text("mine")
+    inpaint = ["restore", small, "--task", "inpaint", "--mask", "mask.png"]
+    _refused(hprior(*inpaint, "-o", "mask.png", "--overwrite", *FAST), "an input itself")
+    _refused(
+        hprior("restore", small, "--reference", "mask.png", "-o", "mask.png", "--overwrite", *FAST), "an input itself"
+    )
+    assert hprior("restore", small, "-o", "sc.png", *FAST).code == 0
+    assert Path("sc.png.json").read_text() == "mine"
+    Path("n.png.mask.png").write_text("mine")
+    _refused(hprior("degrade", small, "-o", "n.png", "--task", "inpaint"), "n.png.mask.png")
+
+
+def test_known_pixels_stay_as_they_are_unless_noise_is_named(hprior, small: Path) -> None:
+    hole = np.zeros((20, 24), np.uint8)
+    hole[5:9, 6:12] = 255
+    Image.fromarray(hole).save("hole.png")
+    options = ["--task", "inpaint", "--mask", "hole.png", "--reference", small, *FAST]
+    assert hprior("restore", small, "-o", "a.png", *options).code == 0
+    changed = (read_picture("a.png").pixels != read_picture(small).pixels).any(dim=1)[0]
+    assert not changed[torch.from_numpy(hole) == 0].any()
+    assert changed[torch.from_numpy(hole) > 0].all()
+    record = json.loads(Path("a.png.json").read_text())
+    assert record["oracle_psnr"] >= record["psnr"] - 1e-6
+    assert hprior("restore", small, "-o", "b.png", "--sigma", 10, *options).code == 0
+    assert (read_picture("b.png").pixels != read_picture(small).pixels).float().mean() > 0.5
+
+
+def test_alpha_stays_where_another_mask_is_given(hprior, small: Path) -> None:
+    alpha = torch.rand(1, 1, 20, 24).mul(255).round().div(255)
+    write_picture("clear.png", Picture(read_picture(small).pixels, alpha))
+    Image.fromarray(np.eye(20, 24, dtype=np.uint8) * 255).save("mask.png")
+    assert hprior("restore", "clear.png", "-o", "a.png", "--task", "inpaint", "--mask", "mask.png", *FAST).code == 0
+    assert torch.equal(read_picture("a.png").alpha, alpha)
+
+
+def test_what_is_missing_may_be_nan(hprior, small: Path) -> None:
+    array = read_picture(small).pixels[0].permute(1, 2, 0).numpy().copy()
+    array[3:6, 4:7] = np.nan
+    tifffile.imwrite("nan.tif", array, photometric="rgb")
+    hole = np.zeros((20, 24), np.uint8)
+    hole[3:6, 4:7] = 255
+    Image.fromarray(hole).save("hole.png")
+    assert hprior("restore", "nan.tif", "-o", "a.tif", "--task", "inpaint", "--mask", "hole.png", *FAST).code == 0
+    assert torch.isfinite(read_picture("a.tif").pixels).all()
+
+
+def test_masks_of_a_tree_are_found_in_a_tree(hprior, small: Path) -> None:
+    for folder, side in (("in/a", 20), ("in/b", 16)):
+        Path(folder).mkdir(parents=True)
+        write_picture(f"{folder}/1.png", Picture(read_picture(small).pixels[..., :side, :]))
+        mask = Path(folder.replace("in", "masks"))
+        mask.mkdir(parents=True)
+        Image.fromarray(np.eye(side, 24, dtype=np.uint8) * 255).save(mask / "1.png.mask.png")
+    options = ["--task", "inpaint", "--mask", "masks", "--recursive"]
+    assert hprior("restore", "in", "-o", "out", *options, *FAST).code == 0
+    assert read_picture("out/b/1.png").pixels.shape[-2] == 16
+
+
+def test_a_name_without_suffix_is_a_folder(hprior, small: Path) -> None:
+    assert hprior("restore", small, "-o", "new/", *FAST).code == 0
+    assert read_picture("new/small.png").pixels.shape == (1, 3, 20, 24)
+
+
+def test_formats_are_checked_before_the_work(hprior, small: Path) -> None:
+    many = np.random.default_rng(0).random((8, 8, 5)).astype(np.float32)
+    tifffile.imwrite("many.tif", many, photometric="minisblack", planarconfig="contig")
+    _refused(hprior("restore", "many.tif", "-o", "a.png", "--steps", 100000), "5 channels")
+    write_picture("wide.png", Picture(torch.rand(1, 1, 1, 9000)))
+    wide = ["restore", "wide.png", "-o", "a.webp", "--task", "sr", "--scale", 2, "--steps", 100000]
+    _refused(hprior(*wide), "WEBP", "16383")
+    _refused(
+        hprior("restore", small, "-o", "a.png", "--task", "sr", "--scale", 2000, *FAST), "more than can be restored"
+    )
+    _refused(hprior("restore", small, "-o", f"{'a' * 248}.png", *FAST), "too long")
+
+
+def test_wrong_degradations_are_refused(hprior, small: Path) -> None:
+    Path("folder").mkdir()
+    _refused(hprior("degrade", "folder", "-o", "a.png"), "folder")
+    _refused(hprior("degrade", small, "-o", "a.png", "--task", "sr", "--scale", 50), "too small")
+    _refused(hprior("degrade", small, "-o", "a.jpg", "--bits", 16), "--bits")
+    _refused(hprior("degrade", small, "-o", "a.png", "--sigma", 1e300), "sigma")
+    _refused(hprior("degrade", small, "-o", "a.png", "--seed", 10**20), "--seed")
+
+
+def test_failures_of_a_batch_are_lines_of_json_too(hprior, small: Path) -> None:
+    Path("bad.png").write_text("x")
+    outcome = hprior("restore", "bad.png", small, "-o", "out", "--format", "json", *FAST)
+    assert [json.loads(line)["status"] for line in outcome.out.splitlines()] == ["failed", "finished"]
+
+
+def test_no_arguments_show_the_help(hprior) -> None:
+    outcome = hprior()
+    assert outcome.code == 0
+    assert len(outcome.out.splitlines()) > 5
+
+
+def test_a_reader_that_goes_away_is_no_error(small: Path, tmp_path: Path) -> None:
+    process = _start(tmp_path, "restore", small, "-o", "a.png", *FAST)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert "Traceback" not in err

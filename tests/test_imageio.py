@@ -187,3 +187,64 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_picture(tmp_path / "no" / "folder" / "a.png", Picture(torch.rand(1, 1, 2, 2)))
     with pytest.raises(OutputError, match="no suffix"):
         write_picture(tmp_path / "a.doc", Picture(torch.rand(1, 1, 2, 2)))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_tiff_is_turned_upright_once(tmp_path: Path, orientation: int, depth: type) -> None:
+    upright = np.zeros((8, 12), depth)
+    upright[:3, :4] = 200
+    upright[:2, 9:] = 120
+    stored = upright.T if orientation in (5, 6, 7, 8) else upright
+    if orientation in (6, 7, 3, 4):
+        stored = stored[::-1] if orientation in (6, 7, 3, 4) else stored
+    if orientation in (2, 3, 7, 8):
+        stored = stored[:, ::-1]
+    tifffile.imwrite(tmp_path / "a.tif", np.ascontiguousarray(stored), extratags=[(274, "H", 1, orientation, True)])
+    pixels = read_picture(tmp_path / "a.tif").pixels[0, 0].numpy() * np.iinfo(depth).max
+    assert np.array_equal(np.rint(pixels), upright)
+
+
+def _tagged(path: Path, **options) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    exif.get_ifd(0x8825)[1] = "N"
+    Image.fromarray(RNG.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(path, exif=exif, **options)
+
+
+@pytest.mark.parametrize("source", ["jpg", "tif", "png"])
+@pytest.mark.parametrize("target", ["jpg", "tif", "png", "webp"])
+def test_exif_is_kept(tmp_path: Path, source: str, target: str) -> None:
+    _tagged(tmp_path / f"a.{source}")
+    write_picture(tmp_path / f"b.{target}", read_picture(tmp_path / f"a.{source}"))
+    with Image.open(tmp_path / f"b.{target}") as image:
+        assert image.getexif()[0x010F] == "Camera"
+        assert image.getexif().get(0x0112, 1) == 1
+
+
+def test_exif_is_kept_in_sixteen_bits(tmp_path: Path) -> None:
+    _tagged(tmp_path / "a.jpg")
+    picture = read_picture(tmp_path / "a.jpg")
+    write_picture(tmp_path / "b.png", Picture(picture.pixels, None, "uint16", exif=picture.exif, icc=SRGB))
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.getexif()[0x010F] == "Camera"
+        assert image.info["icc_profile"] == SRGB
+    assert read_picture(tmp_path / "b.png").depth == "uint16"
+
+
+def test_bilevel_tiff_is_eight_bits(tmp_path: Path) -> None:
+    Image.fromarray(RNG.random((16, 16)) > 0.5).save(tmp_path / "a.tif", compression="group4")
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.depth == "uint8"
+    assert set(picture.pixels.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+def test_compressed_tiff(tmp_path: Path, compression: str | None) -> None:
+    array = RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    _saved(tmp_path / "a.tif", array, compression=compression)
+    assert torch.equal(read_picture(tmp_path / "a.tif").pixels[0].permute(1, 2, 0), torch.from_numpy(array) / 255)
+    for codec in ("lzw", "zlib"):
+        deep = array.astype(np.uint16) * 257
+        tifffile.imwrite(tmp_path / "b.tif", deep, photometric="rgb", compression=codec)
+        assert torch.equal(read_picture(tmp_path / "b.tif").pixels, read_picture(tmp_path / "a.tif").pixels)
