@@ -161,7 +161,7 @@ class _Table:
 
     def text(self) -> str:
         """Return the Markdown."""
-        from hybridprior.bench import markdown
+        from hybridprior.bench import comparison, markdown
 
         where = self._circumstances()
         notes = [f"{name}: {value}" for name, value in {**_plain(self.how), **where}.items()]
@@ -169,6 +169,8 @@ class _Table:
             markdown(rows, self.how, title=f"{self.suite}, preset {name}", notes=notes)
             for name, rows in self.rows.items()
         ]
+        if self.suite == "speed" and len({len(rows) for rows in self.rows.values()}) == 1:
+            tables.append(comparison(self.rows, next(iter(self.rows))))
         return "\n".join(tables)
 
     def _circumstances(self) -> dict[str, Any]:

@@ -29,8 +29,10 @@ def _paper(generator: Mapping[str, Any] | None = None, **solver: Any) -> Restore
 
 _SAME = {"down": (128,) * 5, "up": (128,) * 5}
 _SNAIL = {"input_depth": 3, "down": (8, 16, 32, 64, 128), "up": (8, 16, 32, 64, 128), "skip": (0, 0, 0, 4, 4)}
+_TAPER = (16, 32, 64, 128, 128)
 _VASE = {**_SAME, "input": "mesh", "skip": (0,) * 5, "upsample": "nearest"}
 _KATE = {**_SAME, "skip": (128,) * 5, "upsample": "nearest"}
+_KATE98 = {"down": _TAPER, "up": _TAPER, "skip": (0,) * 5, "downsample": "avg"}
 _WIDTHS = (16, 32, 64, 128, 128, 128)
 _DEEP = {"input_depth": 1, "down": _WIDTHS, "up": _WIDTHS, "skip": (0,) * 6, "upsample": "nearest"}
 _LIBRARY = {**_DEEP, "filter_down": 5, "conv1x1_up": False}
@@ -63,6 +65,7 @@ PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "paper-snail": {"denoise": _paper(_SNAIL, steps=2400, jitter=1 / 30, averaging=0.99)},
     "paper-vase": {"inpaint": _paper(_VASE, steps=5000, jitter=0.03, averaging=0.0)},
     "paper-kate": {"inpaint": _paper(_KATE, steps=6000, jitter=0.03, averaging=0.0)},
+    "paper-kate98": {"inpaint": _paper(_KATE98, steps=1000, jitter=0.0, averaging=0.0)},
     "paper-library": {"inpaint": _paper(_LIBRARY, steps=3000, jitter=0.0, averaging=0.0)},
 }
 

@@ -341,6 +341,8 @@ def test_bench_measures_a_folder(hprior, small: Path) -> None:
     speed = ["bench", "speed", "--data", "set", "--preset", "fast", "--steps", 1, "--pictures", "house", "--crop", 64]
     assert hprior(*speed).code == 0
     assert {row["preset"] for row in json.loads(Path("bench-speed/rows.json").read_text())["rows"]} == {"paper", "fast"}
+    assert "| paper |" in Path("bench-speed/table.md").read_text()
+    assert "1.000 |" in Path("bench-speed/table.md").read_text()
     _refused(hprior("bench", "denoise", "--data", "nowhere"), "nowhere")
     _refused(hprior("bench", "denoise", "--data", "set", "--pictures", "lena"), "lena")
     _refused(hprior("bench", "denoise", "--data", "set", "--seeds", "one"), "--seeds")
