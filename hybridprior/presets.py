@@ -49,12 +49,12 @@ PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
         "denoise": _ours(_TAPERED, "heldout", steps=2000),
         "sr": _ours(_TAPERED, "auto", steps=2000, jitter=0.03),
-        "inpaint": _ours(_TAPERED, "auto", steps=2500, jitter=0.01),
+        "inpaint": _ours(_TAPERED, "auto", steps=2500, jitter=0.02),
     },
     "fast": {
         "denoise": _ours(_SLIM, "heldout", steps=800),
         "sr": _ours(_SLIM, "auto", steps=700, jitter=0.03),
-        "inpaint": _ours(_SLIM, "auto", steps=700, jitter=0.003),
+        "inpaint": _ours(_SLIM, "auto", steps=800, jitter=0.01),
     },
     "paper": {
         "denoise": _paper(steps=1800, jitter=1 / 30, averaging=0.99),
