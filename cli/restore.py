@@ -37,7 +37,7 @@ MASK_WHITE = ("fill", "keep")
 
 
 def restore(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Pictures, or folders of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The result: a file, or a folder.")],
     task: Annotated[str, typer.Option(help="denoise, sr (super-resolution) or inpaint.")] = "denoise",
     sigma: Annotated[

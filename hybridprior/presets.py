@@ -49,10 +49,10 @@ PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
         "denoise": _ours(_TAPERED, "heldout", steps=2000),
         "sr": _ours(_TAPERED, "auto", steps=2000, jitter=0.03),
-        "inpaint": _ours(_TAPERED, "auto", steps=2500, jitter=0.02),
+        "inpaint": _ours(_TAPERED, "auto", steps=2500, jitter=0.01),
     },
     "fast": {
-        "denoise": _ours(_SLIM, "heldout", steps=800),
+        "denoise": _ours(_SLIM, "heldout", steps=1000, jitter=0.015),
         "sr": _ours(_SLIM, "auto", steps=700, jitter=0.03),
         "inpaint": _ours(_SLIM, "auto", steps=800, jitter=0.01),
     },

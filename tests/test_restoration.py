@@ -24,9 +24,9 @@ def _quick(y, operator=None, **options):
     return restore(y, operator, **{"config": config, **options})
 
 
-# Preset `fast` in fp32 on a 64 x 64 part, 400 steps, seed 1: half a decibel less than the 27.05, 27.99 and 26.43 dB
-# measured (other seeds are within 0.4 dB of these).
-DECIBELS = [("denoise", 26.5), ("sr", 27.5), ("inpaint", 25.9)]
+# Preset `fast` in fp32 on a 64 x 64 part, 400 steps, seed 1: half a decibel less than the 26.86, 27.99 and 27.03 dB
+# measured.
+DECIBELS = [("denoise", 26.3), ("sr", 27.5), ("inpaint", 26.5)]
 
 
 @pytest.mark.parametrize(("task", "least"), DECIBELS)
