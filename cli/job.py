@@ -10,7 +10,6 @@ import platform
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,74 +23,22 @@ from hybridprior import metrics
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
 from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
-from hybridprior.generators import GENERATORS
 from hybridprior.imageio import Picture, check_format, read_picture, write_atomically, write_picture
 from hybridprior.operators import Identity, Mask, Operator, Resample
 from hybridprior.operators.base import Shape
 from hybridprior.oracle import Oracle
-from hybridprior.presets import preset
-from hybridprior.regularisers import REGULARISERS
-from hybridprior.restoration import AUTO, configure, restore
+from hybridprior.restoration import restore
 from hybridprior.result import Result, Status
 from hybridprior.solver import Callback
-from hybridprior.stopping import STOPPING_RULES
 
 from .console import note, progress, say
 from .files import Item, beside, prepare
+from .request import Request
 
-__all__ = ["Job", "Request", "known_parts"]
+__all__ = ["Job"]
 
 MOST_PIXELS = 178_956_970
 """The size from which Pillow takes a picture for a bomb."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for, checked; the same for every picture of a batch."""
-
-    task: str
-    sigma: float | None
-    factor: int
-    kernel: str
-    mask: Path | None
-    mask_keeps: bool
-    reg: str | None
-    weight: float
-    generator: str | None
-    preset: str
-    steps: int | None
-    stop: str | None
-    seed: int
-    device: str
-    dtype: str | None
-    reference: Path | None
-    format: str
-    overwrite: bool
-    resume: bool
-
-    @property
-    def config(self) -> RestoreConfig:
-        """The preset with what was asked for put in its place."""
-        return configure(
-            preset(self.preset, self.task),
-            generator=self.generator,
-            regulariser=self.reg,
-            weight=self.weight,
-            stop=self.stop,
-            steps=self.steps,
-            seed=self.seed,
-            dtype=self.dtype,
-        )
-
-
-def known_parts(choice: Mapping[str, str | None], task: str) -> None:
-    """Raise `ConfigError` for a name in the choice that is not known, before any picture is read."""
-    preset(str(choice["preset"]), task)
-    for kind, registry in (("generator", GENERATORS), ("reg", REGULARISERS), ("stop", STOPPING_RULES)):
-        name = choice[kind]
-        if name is not None and not (kind == "stop" and name == AUTO):
-            registry.find(name)
-    choose_device(str(choice["device"]))
 
 
 class Job:

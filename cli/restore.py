@@ -93,7 +93,8 @@ def restore(
     items = pair_up(inputs, output, recursive=recursive, spared=spared)
     set_threads(threads)
 
-    from .job import Job, Request, known_parts
+    from .job import Job
+    from .request import Request, known_parts
 
     known_parts(choice, task)
     request = Request(
