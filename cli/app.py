@@ -14,7 +14,7 @@ import typer
 from hybridprior import __version__
 from hybridprior.errors import HybridPriorError
 
-from . import bench, degrade, demo, info, restore
+from . import bench, degrade, demo, info, restore, train, weights
 from .console import note
 
 __all__ = ["app", "run"]
@@ -33,6 +33,8 @@ app.command()(demo.demo)
 app.command()(degrade.degrade)
 app.command()(info.info)
 app.command()(bench.bench)
+app.add_typer(train.app, name="train")
+app.add_typer(weights.app, name="weights")
 
 
 def _version(wanted: bool) -> None:
@@ -65,6 +67,9 @@ def run() -> int:
         message = getattr(error, "format_message", None)  # click's usage errors
         if message is None:
             raise
-        note(message())
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(f"{message()}\n")
+        else:
+            note(message())
         return int(getattr(error, "exit_code", 2))
     return code if isinstance(code, int) else 0

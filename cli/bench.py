@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 from collections.abc import Sequence
@@ -20,15 +21,22 @@ from .options import (
     DEFAULT_PRESET,
     DEFAULT_SCALE,
     DTYPES,
+    Denoiser,
+    DenoiserSigma,
     Device,
     Kernel,
     Preset,
+    Reg,
     Scale,
+    SolverName,
     Threads,
+    Weight,
+    check_denoiser_sigma,
     check_kernel,
     check_name,
     check_scale,
     check_sigma,
+    check_weight,
     set_threads,
 )
 
@@ -57,8 +65,19 @@ def bench(
     data_seed: Annotated[int, typer.Option(min=0, help="Seed of the noise and of the missing pixels.")] = 0,
     crop: Annotated[int | None, typer.Option(min=32, help="Side of a centre crop, to save time.")] = None,
     generator: Annotated[str | None, typer.Option(help="f_theta, if not the preset's.")] = None,
-    reg: Annotated[str | None, typer.Option(help="R, if not the preset's.")] = None,
-    weight: Annotated[float | None, typer.Option(help="lambda, if not the preset's.")] = None,
+    reg: Reg = None,
+    weight: Weight = None,
+    denoiser: Denoiser = None,
+    denoiser_sigma: DenoiserSigma = None,
+    solver: SolverName = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="Such as 0.1,1,10: the priors apart and together, by f_theta alone, by R alone (--reg, on "
+            "pixels), and by both at each of these weights."
+        ),
+    ] = "",
+    colour: Annotated[bool, typer.Option("--colour", help="inpaint: keep colours, not grey as published.")] = False,
     stop: Annotated[str | None, typer.Option(help="Stopping rule, if not the preset's.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="The most steps, if not the preset's.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, fp32 or bf16, if not the preset's.")] = None,
@@ -78,6 +97,7 @@ def bench(
     from hybridprior.bench import find_pictures
     from hybridprior.degradation import Degradation
     from hybridprior.presets import preset as find_preset
+    from hybridprior.regularisers import build_regulariser
     from hybridprior.restoration import configure
 
     task = "denoise" if suite == "speed" else suite
@@ -85,23 +105,35 @@ def bench(
     found = find_pictures(data, [name for name in pictures.split(",") if name])
     folder = output or Path(f"bench-{suite}")
     prepare(folder / "rows.json", 1)
+    plain = functools.partial(
+        configure, stop=stop, steps=steps, dtype=None if dtype is None else DTYPES[check_name("dtype", dtype, DTYPES)]
+    )
+    asked: dict[str, Any] = {
+        "regulariser": reg,
+        "denoiser": denoiser,
+        "denoiser_sigma": check_denoiser_sigma(denoiser_sigma),
+    }
+    both = functools.partial(plain, generator=generator, solver=solver, **asked)
+    base = find_preset(preset, task)
     runs: dict[str, RestoreConfig] = {}
     for name in ("paper", preset) if suite == "speed" else (preset,):
-        runs[name] = configure(
-            find_preset(name, task),
-            generator=generator,
-            regulariser=reg,
-            weight=weight,
-            stop=stop,
-            steps=steps,
-            dtype=None if dtype is None else DTYPES[check_name("dtype", dtype, DTYPES)],
-        )
-    table = _Table(folder, suite, how, device)
+        runs[name] = both(find_preset(name, task), weight=check_weight(weight))
+    if weights:
+        if reg is None or weight is not None:
+            raise ConfigError("--weights goes with --reg, and takes the place of --weight.")
+        alone = configure(base, generator="pixels", **asked)
+        if alone.method != "splitting":
+            alone = plain(base, generator="pixels", **asked)
+        runs = {"local": plain(base, generator=generator), "global": alone}
+        runs |= {f"both, {w:g}": both(base, weight=w) for w in _numbers(weights, "--weights")}
+    for config in runs.values():
+        build_regulariser(config.regulariser.name, config.regulariser.options, config.weights)
+    table = _Table(folder, suite, how, device, colour)
     failed = 0
     for picture in found:
         try:
             for name, config in runs.items():
-                for row in _rows(task, picture, how, config, numbers, crop, device):
+                for row in _rows(task, picture, how, config, numbers, crop, device, colour):
                     table.add(name, config, row)
         except HybridPriorError as error:
             note(str(error))
@@ -118,14 +150,22 @@ def _rows(
     seeds: Sequence[int],
     crop: int | None,
     device: str,
+    colour: bool,
 ) -> Any:
     from hybridprior.bench import run_suite
 
     for seed in seeds:
         with progress(f"{picture[0]} seed {seed}", config.solver.steps, shown=True) as callbacks:
             yield from run_suite(
-                task, [picture], how, config, seeds=[seed], crop=crop, device=device, callbacks=callbacks
+                task, [picture], how, config, seeds=[seed], crop=crop, colour=colour, device=device, callbacks=callbacks
             )
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"{option} are numbers with commas, such as 0.1,1,10, not '{text}'.") from error
 
 
 def _seeds(text: str) -> list[int]:
@@ -137,8 +177,8 @@ def _seeds(text: str) -> list[int]:
 class _Table:
     """What was measured so far, and its files."""
 
-    def __init__(self, folder: Path, suite: str, how: Degradation, device: str) -> None:
-        self.folder, self.suite, self.how, self.device = folder, suite, how, device
+    def __init__(self, folder: Path, suite: str, how: Degradation, device: str, colour: bool) -> None:
+        self.folder, self.suite, self.how, self.device, self.colour = folder, suite, how, device, colour
         self.rows: dict[str, list[Row]] = {}
         self.configs: dict[str, RestoreConfig] = {}
 
@@ -151,6 +191,7 @@ class _Table:
         record = {
             "suite": self.suite,
             "degradation": asdict(self.how),
+            "colour": self.colour,
             "circumstances": self._circumstances(),
             "configs": {name: config.to_dict() for name, config in self.configs.items()},
             "rows": [{"preset": name, **asdict(row)} for name, rows in self.rows.items() for row in rows],
@@ -161,14 +202,16 @@ class _Table:
 
     def text(self) -> str:
         """Return the Markdown."""
-        from hybridprior.bench import comparison, markdown
+        from hybridprior.bench import comparison, markdown, side_by_side
 
         where = self._circumstances()
         notes = [f"{name}: {value}" for name, value in {**_plain(self.how), **where}.items()]
         tables = [
-            markdown(rows, self.how, title=f"{self.suite}, preset {name}", notes=notes)
+            markdown(rows, None if self.colour else self.how, title=f"{self.suite}, preset {name}", notes=notes)
             for name, rows in self.rows.items()
         ]
+        if len(self.rows) > 2:
+            tables.append(side_by_side(self.rows))
         if self.suite == "speed" and len({len(rows) for rows in self.rows.values()}) == 1:
             tables.append(comparison(self.rows, next(iter(self.rows))))
         return "\n".join(tables)

@@ -26,6 +26,7 @@ def info(
 
     import torch
 
+    from hybridprior.denoisers import DENOISERS
     from hybridprior.device import choose_device, choose_precision
     from hybridprior.generators import GENERATORS
     from hybridprior.operators import OPERATORS
@@ -47,6 +48,7 @@ def info(
         "generators": GENERATORS.names(),
         "operators": OPERATORS.names(),
         "regularisers": REGULARISERS.names(),
+        "denoisers": DENOISERS.names(),
         "stopping rules": STOPPING_RULES.names(),
     }
     if format == "json":

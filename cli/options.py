@@ -15,17 +15,24 @@ __all__ = [
     "DEFAULT_PRESET",
     "DEFAULT_SCALE",
     "DTYPES",
+    "Denoiser",
+    "DenoiserSigma",
     "Device",
     "Kernel",
     "Preset",
+    "Reg",
     "Scale",
     "Seed",
+    "SolverName",
     "Threads",
+    "Weight",
+    "check_denoiser_sigma",
     "check_kernel",
     "check_name",
     "check_scale",
     "check_sigma",
     "check_task",
+    "check_weight",
     "set_threads",
 ]
 
@@ -38,6 +45,27 @@ DTYPES = {"auto": "auto", "fp32": "fp32", "float32": "fp32", "bf16": "bf16", "bf
 
 Scale = Annotated[float, typer.Option(help="sr: how many times larger, a whole number from 2.")]
 Kernel = Annotated[str, typer.Option(help="sr: how the picture was made small: lanczos2, lanczos3, bicubic or area.")]
+Reg = Annotated[
+    str | None,
+    typer.Option(
+        help="The regulariser R: none, tv, denoiser, score, feature, or a sum: denoiser+tv; the preset's if not given."
+    ),
+]
+Weight = Annotated[
+    str | None,
+    typer.Option(help="lambda, the weight of R, 1 is Bayes' own; or of each term: denoiser=1,tv=0.01."),
+]
+Denoiser = Annotated[
+    str | None,
+    typer.Option(help="What R asks: shipped, hf-hub:org/name@revision, local-dir:PATH or file:PATH."),
+]
+DenoiserSigma = Annotated[
+    str | None,
+    typer.Option(help="Noise level that R takes off, in units of 0-255: 25, or from:to over the run: 50:5."),
+]
+SolverName = Annotated[
+    str | None, typer.Option("--solver", help="How R enters: gradient or splitting; what suits it if not given.")
+]
 Preset = Annotated[str, typer.Option(help=f"The configuration: {', '.join(PRESETS)}.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -77,6 +105,32 @@ def check_sigma(sigma: float | None) -> float | None:
     if sigma > MOST_SIGMA:
         raise ConfigError(f"--sigma is in units of 0-255; {sigma:g} leaves nothing of a picture.")
     return sigma / 255
+
+
+def check_weight(text: str | None) -> float | dict[str, float] | None:
+    """Return lambda, or that of each term by name, or raise `ConfigError` if the text is neither."""
+    if text is None:
+        return None
+    try:
+        if "=" not in text:
+            return float(text)
+        pairs = [term.split("=") for term in text.split(",")]
+        return {name.strip(): float(value) for name, value in pairs}
+    except ValueError as error:
+        raise ConfigError(f"--weight is a number, or such as denoiser=1,tv=0.01, not '{text}'.") from error
+
+
+def check_denoiser_sigma(text: str | None) -> tuple[float, float] | None:
+    """Return the denoiser's sigma at the start and the end, in [0, 1], or raise `ConfigError`."""
+    if text is None:
+        return None
+    try:
+        levels = [float(level) / 255 for level in text.split(":")]
+    except ValueError:
+        levels = []
+    if not 1 <= len(levels) <= 2 or not all(0 < level <= 1 for level in levels) or levels[0] < levels[-1]:
+        raise ConfigError(f"--denoiser-sigma is a level up to 255 or two that fall, such as 25 or 50:5, not '{text}'.")
+    return levels[0], levels[-1]
 
 
 def set_threads(threads: int | None) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
+from hybridprior.errors import ConfigError
 from hybridprior.generators import GENERATORS
 from hybridprior.presets import preset
-from hybridprior.regularisers import REGULARISERS
+from hybridprior.regularisers import build_regulariser
 from hybridprior.restoration import AUTO, configure
 from hybridprior.stopping import STOPPING_RULES
 
@@ -28,7 +29,10 @@ class Request:
     mask: Path | None
     mask_keeps: bool
     reg: str | None
-    weight: float
+    weight: float | Mapping[str, float] | None
+    denoiser: str | None
+    denoiser_sigma: tuple[float, float] | None
+    solver: str | None
     generator: str | None
     preset: str
     steps: int | None
@@ -49,6 +53,9 @@ class Request:
             generator=self.generator,
             regulariser=self.reg,
             weight=self.weight,
+            denoiser=self.denoiser,
+            denoiser_sigma=self.denoiser_sigma,
+            solver=self.solver,
             stop=self.stop,
             steps=self.steps,
             seed=self.seed,
@@ -56,11 +63,15 @@ class Request:
         )
 
 
-def known_parts(choice: Mapping[str, str | None], task: str) -> None:
-    """Raise `ConfigError` for a name in the choice that is not known, before any picture is read."""
-    preset(str(choice["preset"]), task)
-    for kind, registry in (("generator", GENERATORS), ("reg", REGULARISERS), ("stop", STOPPING_RULES)):
-        name = choice[kind]
-        if name is not None and not (kind == "stop" and name == AUTO):
-            registry.find(name)
-    choose_device(str(choice["device"]))
+def known_parts(request: Request) -> None:
+    """Raise an error for a name that is not known, or weights that do not load, before any picture is read."""
+    preset(request.preset, request.task)
+    if request.generator is not None:
+        GENERATORS.find(request.generator)
+    if request.stop not in (None, AUTO):
+        STOPPING_RULES.find(str(request.stop))
+    choose_device(request.device)
+    config = request.config
+    regulariser = build_regulariser(config.regulariser.name, config.regulariser.options, config.weights)
+    if config.method == "splitting" and not regulariser.splits:
+        raise ConfigError(f"--reg {config.regulariser.name} enters by its gradient only; use --solver gradient.")

@@ -17,17 +17,24 @@ from .options import (
     DEFAULT_PRESET,
     DEFAULT_SCALE,
     DTYPES,
+    Denoiser,
+    DenoiserSigma,
     Device,
     Kernel,
     Preset,
+    Reg,
     Scale,
     Seed,
+    SolverName,
     Threads,
+    Weight,
+    check_denoiser_sigma,
     check_kernel,
     check_name,
     check_scale,
     check_sigma,
     check_task,
+    check_weight,
     set_threads,
 )
 
@@ -53,8 +60,11 @@ def restore(
         ),
     ] = None,
     mask_white: Annotated[str, typer.Option(help="What white means in --mask: fill or keep.")] = "fill",
-    reg: Annotated[str | None, typer.Option(help="The regulariser R: none or tv; the preset's if not given.")] = None,
-    weight: Annotated[float, typer.Option(help="lambda, the weight of R; 1 is Bayes' own.")] = RestoreConfig.weight,
+    reg: Reg = None,
+    weight: Weight = None,
+    denoiser: Denoiser = None,
+    denoiser_sigma: DenoiserSigma = None,
+    solver: SolverName = None,
     generator: Annotated[
         str | None, typer.Option(help="f_theta: skip, decoder or pixels; the preset's if not given.")
     ] = None,
@@ -85,8 +95,8 @@ def restore(
     check_name("--mask-white value", mask_white, MASK_WHITE)
     if mask is not None and task != "inpaint":
         raise ConfigError("--mask goes with --task inpaint.")
-    choice = {"preset": preset, "generator": generator, "reg": reg, "stop": stop, "device": device}
     factor, level, dtype = check_scale(scale), check_sigma(sigma), _dtype(dtype)
+    lam, asked = check_weight(weight), check_denoiser_sigma(denoiser_sigma)
     check_task(task)
     check_kernel(kernel)
     spared = [path for path in (mask, reference) if path is not None and path.is_file()]
@@ -96,7 +106,6 @@ def restore(
     from .job import Job
     from .request import Request, known_parts
 
-    known_parts(choice, task)
     request = Request(
         task=task,
         sigma=level,
@@ -105,7 +114,10 @@ def restore(
         mask=mask,
         mask_keeps=mask_white == "keep",
         reg=reg,
-        weight=weight,
+        weight=lam,
+        denoiser=denoiser,
+        denoiser_sigma=asked,
+        solver=solver,
         generator=generator,
         preset=preset,
         steps=steps,
@@ -118,6 +130,7 @@ def restore(
         overwrite=overwrite,
         resume=resume,
     )
+    known_parts(request)
     batch = len(items) > 1 or any(given.is_dir() for given in inputs)
     raise typer.Exit(_run([Job(request, item) for item in items], batch))
 

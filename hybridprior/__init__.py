@@ -31,11 +31,14 @@ _WHERE = {
     "ShapeError": "errors",
     "Solver": "solver",
     "SolverConfig": "config",
+    "SplittingConfig": "config",
     "Status": "result",
     "Step": "result",
     "StoppingRule": "stopping",
     "TotalVariation": "regularisers",
+    "WeightsError": "errors",
     "estimate_sigma": "noise",
+    "load_denoiser": "denoisers",
     "preset": "presets",
     "read_picture": "imageio",
     "restore": "restoration",
@@ -61,11 +64,14 @@ __all__ = [
     "ShapeError",
     "Solver",
     "SolverConfig",
+    "SplittingConfig",
     "Status",
     "Step",
     "StoppingRule",
     "TotalVariation",
+    "WeightsError",
     "estimate_sigma",
+    "load_denoiser",
     "preset",
     "read_picture",
     "restore",
@@ -74,8 +80,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from hybridprior.config import Part, RestoreConfig, SolverConfig
-    from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
+    from hybridprior.config import Part, RestoreConfig, SolverConfig, SplittingConfig
+    from hybridprior.denoisers import load_denoiser
+    from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError, WeightsError
     from hybridprior.fidelity import Gaussian
     from hybridprior.generators import Generator
     from hybridprior.imageio import read_picture, write_picture

@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hybridprior.errors import ConfigError
+from hybridprior.errors import ConfigError, unknown_name
 from hybridprior.registry import build_config
 
-__all__ = ["Part", "RestoreConfig", "SolverConfig"]
+__all__ = ["Part", "RestoreConfig", "SolverConfig", "SplittingConfig"]
 
 PRECISIONS = ("auto", "fp32", "bf16")
+
+METHODS = ("gradient", "splitting")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,23 @@ class SolverConfig:
 
 
 @dataclass(frozen=True)
+class SplittingConfig:
+    """How R enters by splitting."""
+
+    iterations: int = 24
+    """Steps where x is pixels, each with the denoiser once and conjugate gradients once."""
+    inner: int = 5
+    """Steps on theta between two looks of the denoiser, where x = f_theta(z)."""
+    dual: bool = False
+    """Whether the distance of x and v is carried on: ADMM, and half-quadratic splitting without."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        if self.iterations < 1 or self.inner < 1:
+            raise ConfigError("splitting: iterations and inner are 1 or more.")
+
+
+@dataclass(frozen=True)
 class RestoreConfig:
     """A choice of parts: everything of a restoration but the picture, its operator and its noise."""
 
@@ -73,6 +92,12 @@ class RestoreConfig:
     """R."""
     weight: float = 1.0
     """lambda, without unit: 1 is Bayes' own."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Factors of the terms of a sum such as "denoiser+tv", by name; 1 for what is not named."""
+    method: str = "gradient"
+    """How R enters: by its "gradient", or by "splitting"."""
+    splitting: SplittingConfig = SplittingConfig()
+    """The splitting's numbers."""
     stopping: Part = Part("fixed")
     """When the iterate is best."""
     solver: SolverConfig = SolverConfig()
@@ -86,6 +111,10 @@ class RestoreConfig:
         """Raise `ConfigError` for numbers out of their range."""
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise ConfigError(f"weight is a number, 0 or more, not {self.weight}.")
+        if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights.values()):
+            raise ConfigError("The weights of a sum's terms are numbers, 0 or more.")
+        if self.method not in METHODS:
+            raise unknown_name("solver", self.method, METHODS)
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}, not '{self.precision}'.")
         if not 0 <= self.seed < 2**63:
@@ -120,6 +149,8 @@ class RestoreConfig:
                 made[name] = Part(part.name, options)
         if "solver" in made:
             made["solver"] = build_config(SolverConfig, made["solver"], part="solver")
+        if "splitting" in made:
+            made["splitting"] = build_config(SplittingConfig, made["splitting"], part="splitting")
         return build_config(cls, made, part="configuration")
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ConfigError", "HybridPriorError", "InputError", "OutputError", "ShapeError", "unknown_name"]
+__all__ = ["ConfigError", "HybridPriorError", "InputError", "OutputError", "ShapeError", "WeightsError", "unknown_name"]
 
 
 class HybridPriorError(Exception):
@@ -30,6 +30,10 @@ class OutputError(HybridPriorError, OSError):
 
 class ShapeError(HybridPriorError, ValueError):
     """Shapes that do not fit together."""
+
+
+class WeightsError(HybridPriorError, ValueError):
+    """Weights that are missing, corrupt, unsafe to read or of another network."""
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ConfigError:

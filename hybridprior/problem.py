@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 
 from hybridprior.errors import InputError, ShapeError
 from hybridprior.fidelity import Fidelity, Gaussian
@@ -114,6 +115,13 @@ class Problem:
         held[index[order[: min(max(round(fraction * len(index)), 1), len(index) - 1)]]] = 1
         share = held.reshape(pixels.shape).to(self.y)
         return replace(self, weights=weights * (1 - share)), replace(self, weights=weights * share)
+
+    def filled(self) -> torch.Tensor:
+        """Return y with the mean of the neighbours, as far as they count, where a measurement does not count."""
+        if self.weights is None or self.y.ndim != 4:
+            return self.y
+        total, share = (F.avg_pool2d(part, 5, 1, 2) for part in (self.y * self.weights, self.weights.expand_as(self.y)))
+        return torch.where(self.weights > 0, self.y, total / share.clamp_min(1e-6))
 
     def crop(self, x: torch.Tensor) -> torch.Tensor:
         """Return the middle of a generator's picture x, in the picture's own shape."""

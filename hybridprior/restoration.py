@@ -16,7 +16,7 @@ from hybridprior.device import choose_device, choose_precision
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Fidelity, Gaussian
 from hybridprior.generators import GENERATORS, Generator, build_generator
-from hybridprior.operators import Operator, as_operator
+from hybridprior.operators import Identity, Operator, as_operator
 from hybridprior.operators.base import Shape
 from hybridprior.picture import as_tensor
 from hybridprior.presets import preset as find_preset
@@ -24,6 +24,7 @@ from hybridprior.problem import Problem
 from hybridprior.regularisers import REGULARISERS, Regulariser, build_regulariser
 from hybridprior.result import Result
 from hybridprior.solver import Callback, Solver
+from hybridprior.splitting import SplittingSolver
 from hybridprior.stopping import STOPPING_RULES, StoppingRule, build_stopping_rule
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def restore(
     fidelity: Fidelity | None = None,
     generator: str | Generator | None = None,
     regulariser: str | Regulariser | None = None,
-    weight: float | None = None,
+    weight: float | Mapping[str, float] | None = None,
+    denoiser: str | None = None,
+    denoiser_sigma: tuple[float, float] | None = None,
+    solver: str | None = None,
     stop: str | StoppingRule | None = None,
     steps: int | None = None,
     seed: int | None = None,
@@ -72,8 +76,13 @@ def restore(
         sigma: Standard deviation of the noise in [0, 1]; estimated from y if not given.
         fidelity: E, in place of Gaussian noise of `sigma`.
         generator: f_theta, by name ("skip", "decoder", "pixels") or as a module, which is copied and not changed.
-        regulariser: R, by name ("none", "tv") or as an object: `0.5 * TotalVariation()`.
-        weight: lambda.
+        regulariser: R, by name ("none", "tv", "denoiser", "score", "feature", or several: "denoiser+tv") or as an
+            object, which is copied: `0.5 * TotalVariation()`.
+        weight: lambda; or one for each term of R by its name.
+        denoiser: The denoiser that R asks, by name: "shipped", "hf-hub:org/name@revision", "local-dir:PATH",
+            "file:PATH".
+        denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
+        solver: How R enters: by its "gradient", or by "splitting".
         stop: The stopping rule, by name ("fixed", "variance", "heldout", or "auto": heldout if there is noise to fit,
             else fixed) or as an object, which is copied.
         steps: The most steps taken.
@@ -90,6 +99,7 @@ def restore(
     Raises:
         ConfigError: An unknown name, or a number out of its range.
         InputError: A picture that cannot be restored: NaN, nothing measured.
+        WeightsError: Weights that are missing, corrupt, unsafe or of another network.
         ShapeError: Shapes that do not fit together.
     """
     torch.optim.Adam([torch.zeros(1)])  # its first use imports much, which is not the restoration's time
@@ -100,6 +110,9 @@ def restore(
         generator=generator,
         regulariser=regulariser,
         weight=weight,
+        denoiser=denoiser,
+        denoiser_sigma=denoiser_sigma,
+        solver=solver,
         stop=stop,
         steps=steps,
         seed=seed,
@@ -110,7 +123,8 @@ def restore(
     e = fidelity if fidelity is not None or sigma is None else Gaussian(sigma)
     problem = Problem.make(measurement.to(where), _placed(a, where), e)
     config = _settled(config, problem)
-    solver = Solver(
+    loop = SplittingSolver if config.method == "splitting" else Solver
+    run = loop(
         problem,
         _generator(generator, config, problem.shape[1]),
         _regulariser(regulariser, config),
@@ -120,8 +134,8 @@ def restore(
         started=started,
     )
     if state is not None:
-        solver.load_state_dict(state)
-    return solver.run(callbacks)
+        run.load_state_dict(state)
+    return run.run(callbacks)
 
 
 def configure(
@@ -129,7 +143,10 @@ def configure(
     *,
     generator: str | Generator | None = None,
     regulariser: str | Regulariser | None = None,
-    weight: float | None = None,
+    weight: float | Mapping[str, float] | None = None,
+    denoiser: str | None = None,
+    denoiser_sigma: tuple[float, float] | None = None,
+    solver: str | None = None,
     stop: str | StoppingRule | None = None,
     steps: int | None = None,
     seed: int | None = None,
@@ -137,30 +154,88 @@ def configure(
 ) -> RestoreConfig:
     """Return a configuration with some choices replaced; what is None stays.
 
-    A part of another name than the configuration's starts from that part's own defaults.
+    A part of another name than the configuration's starts from that part's own defaults. Pixels with a regulariser
+    that splits are plug-and-play: unless asked otherwise, they are solved by splitting, to its last iteration.
 
     Args:
         config: Where to start from.
         generator: Name of the generator, or the generator.
         regulariser: Name of the regulariser, or the regulariser.
-        weight: lambda.
+        weight: lambda, or one for each term of the regulariser by its name.
+        denoiser: Name of the denoiser that the regulariser asks.
+        denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
+        solver: "gradient" or "splitting".
         stop: Name of the stopping rule, or the rule.
         steps: The most steps.
         seed: The seed.
         dtype: The precision.
 
     Raises:
-        ConfigError: A number out of its range.
+        ConfigError: A number out of its range, or a denoiser for a regulariser that asks none.
     """
-    changes: dict[str, Any] = {"weight": weight, "seed": seed, "precision": dtype}
-    if steps is not None:
-        changes["solver"] = dataclasses.replace(config.solver, steps=steps)
+    if isinstance(regulariser, Regulariser) and (denoiser or denoiser_sigma or isinstance(weight, Mapping)):
+        raise ConfigError("A regulariser given as an object has its own denoiser, sigma and weights; set them there.")
+    changes: dict[str, Any] = {"seed": seed, "precision": dtype, "method": solver}
     for field, part in (("generator", generator), ("regulariser", regulariser), ("stopping", stop)):
         if part is not None:
-            made = Part(part) if isinstance(part, str) else _described(part)
-            if made.name != getattr(config, field).name or made.options:
-                changes[field] = made
-    return dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+            chosen = Part(part) if isinstance(part, str) else _described(part)
+            if chosen.name != getattr(config, field).name or chosen.options:
+                changes[field] = chosen
+    if isinstance(weight, Mapping):
+        changes["weights"] = dict(weight)
+    else:
+        changes["weight"] = weight
+    if "regulariser" in changes and "weights" not in changes:
+        changes["weights"] = {}
+    made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+    made = _asked(made, denoiser, denoiser_sigma)
+    new = config.generator.name != "pixels" or config.regulariser != made.regulariser
+    if new and _plugs(made, regulariser) and solver != "gradient":
+        made = _plug_and_play(made, keep_rule=stop is not None)
+    if steps is not None:
+        made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, steps=steps))
+    return made
+
+
+def _asked(config: RestoreConfig, denoiser: str | None, sigma: tuple[float, float] | None) -> RestoreConfig:
+    """Return the configuration with R asking this denoiser at these noise levels."""
+    options: dict[str, Any] = {} if denoiser is None else {"denoiser": denoiser}
+    if sigma is not None:
+        options |= {"sigma_start": sigma[0], "sigma_end": sigma[1]}
+    if not options:
+        return config
+    terms, given = config.regulariser.name.split("+"), config.regulariser.options
+    asking = [term for term in terms if "denoiser" in _fields(REGULARISERS.find(term))]
+    if not asking:
+        raise ConfigError(f"The regulariser '{config.regulariser.name}' asks no denoiser; use 'denoiser' or 'score'.")
+    if len(terms) == 1:
+        return dataclasses.replace(config, regulariser=Part(terms[0], {**given, **options}))
+    nested = {**given, **{term: {**given.get(term, {}), **options} for term in asking}}
+    return dataclasses.replace(config, regulariser=Part(config.regulariser.name, nested))
+
+
+def _fields(factory: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(factory.Config)]
+
+
+def _plugs(config: RestoreConfig, given: str | Regulariser | None) -> bool:
+    """Return whether the configuration is pixels with a regulariser that splits."""
+    if config.generator.name != "pixels":
+        return False
+    if isinstance(given, Regulariser):
+        return given.splits
+    name = config.regulariser.name
+    return "+" not in name and getattr(REGULARISERS.find(name), "splits", False)
+
+
+def _plug_and_play(config: RestoreConfig, *, keep_rule: bool) -> RestoreConfig:
+    """Return the configuration solved by splitting, each step an iteration and the last one the picture."""
+    return dataclasses.replace(
+        config,
+        method="splitting",
+        stopping=config.stopping if keep_rule else Part("fixed"),
+        solver=dataclasses.replace(config.solver, steps=config.splitting.iterations, averaging=0.0, jitter=0.0),
+    )
 
 
 def _described(part: Generator | Regulariser | StoppingRule) -> Part:
@@ -173,11 +248,14 @@ def _described(part: Generator | Regulariser | StoppingRule) -> Part:
 
 
 def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
-    """Return the configuration with the stopping rule "auto" settled by the noise."""
-    if config.stopping.name != AUTO:
-        return config
-    rule = "heldout" if problem.fidelity.sigma > CLEAN else "fixed"
-    return dataclasses.replace(config, stopping=Part(rule, config.stopping.options))
+    """Return the configuration with the stopping rule "auto" settled by the noise, and no more steps than help."""
+    exact = config.method == "splitting" and config.generator.name == "pixels"
+    if config.stopping.name == AUTO:
+        rule = "heldout" if problem.fidelity.sigma > CLEAN and not exact else "fixed"
+        config = dataclasses.replace(config, stopping=Part(rule, config.stopping.options))
+    if exact and isinstance(problem.operator, Identity) and config.stopping.name == "fixed":
+        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=1))
+    return config
 
 
 def _placed(operator: Operator, device: torch.device) -> Operator:
@@ -194,8 +272,8 @@ def _generator(given: str | Generator | None, config: RestoreConfig, channels: i
 
 def _regulariser(given: str | Regulariser | None, config: RestoreConfig) -> Regulariser:
     if isinstance(given, Regulariser):
-        return given
-    return build_regulariser(config.regulariser.name, config.regulariser.options)
+        return copy.deepcopy(given)
+    return build_regulariser(config.regulariser.name, config.regulariser.options, config.weights)
 
 
 def _stopping(given: str | StoppingRule | None, config: RestoreConfig) -> StoppingRule:

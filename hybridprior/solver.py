@@ -11,11 +11,8 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +21,7 @@ from hybridprior.config import RestoreConfig
 from hybridprior.device import Precision
 from hybridprior.errors import ConfigError
 from hybridprior.generators.base import Generator
+from hybridprior.interruption import interruptible
 from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
 from hybridprior.result import Result, Status, Step, Timings, TracePoint
@@ -38,9 +36,6 @@ log = logging.getLogger(__name__)
 
 MEMORY = ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds")
 """What a run remembers besides theta, the optimiser, the random numbers, the rule and the trace."""
-
-INSISTING = 2.0
-"""Seconds after which another Ctrl-C does not wait for the step."""
 
 SETTLING = 20
 """Steps before a leap of E counts as a collapse."""
@@ -80,6 +75,7 @@ class Solver:
             self.problem, self.held = problem.hold_out(share, config.seed)
         self.share_held = 1 - self.problem.count / problem.count
         self.regulariser, self.stopping = regulariser.to(device), stopping
+        regulariser.prepare(self.problem, steps=config.solver.steps, seed=config.seed, precision=config.precision)
         self.config, self.precision = config, precision
         shape = generator.padded(problem.shape)
         z = generator.input(shape, stream(config.seed, "z")).to(device)
@@ -105,7 +101,7 @@ class Solver:
             callbacks: Called with each `Step`; their time is not counted.
         """
         status = Status.FINISHED
-        with _interruptible() as interrupted:
+        with interruptible() as interrupted:
             while self.step < self.config.solver.steps:
                 started = time.perf_counter()
                 step, stop = self._advance()
@@ -153,21 +149,28 @@ class Solver:
 
     def _descend(self) -> tuple[torch.Tensor | None, float, float]:
         """Take a gradient step on theta; return the iterate it started from, E and lambda R, each a measurement."""
-        self.optimiser.zero_grad(set_to_none=True)
         x = self._forward()
         energy = self.problem.energy(x) / self.problem.count
-        weight = self.config.weight
-        prior = weight * self.regulariser(x, self.step) / self.problem.count if weight else energy.new_zeros(())
         value = float(energy.detach())
-        if not math.isfinite(value + float(prior.detach())) or self._collapsed(value):
+        if not math.isfinite(value) or self._collapsed(value):
+            self._roll_back(value)
+            return None, value, math.nan
+        prior = self.config.weight * self._prior(x) / self.problem.count if self.config.weight else energy.new_zeros(())
+        if not math.isfinite(float(prior.detach())):
             self._roll_back(value)
             return None, value, math.nan
         self.usual = value if self.usual == math.inf else 0.95 * self.usual + 0.05 * value
         if self.step % self.config.solver.keep_every == 0 and value <= 2 * self.usual:
             self.kept, self.row = self._theta(), 0
+        self.optimiser.zero_grad(set_to_none=True)
         (energy + prior).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return x.detach(), value, float(prior.detach())
+
+    def _prior(self, x: torch.Tensor) -> torch.Tensor:
+        """Return R(x), or what has its gradient, in nats."""
+        value: torch.Tensor = self.regulariser(x, self.step)
+        return value
 
     def _forward(self) -> torch.Tensor:
         """Return f_theta(z + jitter) in the picture's own shape, float32."""
@@ -189,6 +192,7 @@ class Solver:
         self.generator.load_state_dict(self.kept["theta"])
         if self.kept["average"] is not None and self.average is not None:
             self.average.copy_(self.kept["average"])
+        self._recall_prior(_copied(self.kept["prior"], self.z.device))
         self.optimiser.load_state_dict(copy.deepcopy(self.kept["adam"]))
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.solver.learning_rate * 0.9**self.rollbacks
@@ -196,7 +200,16 @@ class Solver:
     def _theta(self) -> dict[str, Any]:
         theta = {name: value.detach().clone() for name, value in self.generator.state_dict().items()}
         average = None if self.average is None else self.average.clone()
-        return {"theta": theta, "adam": copy.deepcopy(self.optimiser.state_dict()), "average": average}
+        adam = copy.deepcopy(self.optimiser.state_dict())
+        return {"theta": theta, "adam": adam, "average": average, "prior": self._prior_memory()}
+
+    def _prior_memory(self) -> dict[str, Any]:
+        """Return what R remembers of the steps so far."""
+        return self.regulariser.memory()
+
+    def _recall_prior(self, memory: Mapping[str, Any]) -> None:
+        """Take over what `_prior_memory` returned."""
+        self.regulariser.recall(memory)
 
     def _fingerprint(self) -> dict[str, Any]:
         """Return what a saved state must agree on: the configuration, the noise, and A of a random picture."""
@@ -235,13 +248,14 @@ class Solver:
             if not same:
                 raise ConfigError(f"The saved state belongs to a run with another {name}; start a new one.")
         state = _copied(state, self.problem.y.device)
-        for name in MEMORY:
-            setattr(self, name, state[name])
         self.generator.load_state_dict(state["theta"])
         self.optimiser.load_state_dict(state["adam"])
+        self.trace = [TracePoint(*row) for row in state["trace"]]
+        for name in MEMORY:
+            setattr(self, name, state[name])
         self.rng.set_state(state["rng"].cpu())
         self.stopping.load_state_dict(state["rule"])
-        self.trace = [TracePoint(*row) for row in state["trace"]]
+        self._recall_prior(state["prior"])
 
     def _result(self, status: Status) -> Result:
         best = self.problem.operator.initial(self.problem.y) if self.best is None else self.best
@@ -280,26 +294,3 @@ def _synchronise(device: torch.device) -> None:
     """Wait until the device has done what it was asked to, so that the clock tells the truth."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into an event that is looked at between steps; one pressed seconds later interrupts at once."""
-    event, first = threading.Event(), time.monotonic()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def handle(number: int, frame: object) -> None:
-        nonlocal first
-        if event.is_set() and time.monotonic() - first > INSISTING:
-            raise KeyboardInterrupt
-        first = first if event.is_set() else time.monotonic()
-        event.set()
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -197,7 +197,7 @@ BAD_INPUT = [
     (["small.png", "--task", "sr", "--kernel", "lanczos"], ["Did you mean 'lanczos"]),
     (["small.png", "--task", "denoize"], ["Did you mean 'denoise'"]),
     (["small.png", "--preset", "fats"], ["Did you mean 'fast'"]),
-    (["small.png", "--reg", "vt"], ["regulariser", "Known: none, tv"]),
+    (["small.png", "--reg", "vt"], ["regulariser", "Did you mean 'tv'"]),
     (["small.png", "--generator", "skp"], ["Did you mean 'skip'"]),
     (["small.png", "--stop", "varience"], ["Did you mean 'variance'"]),
     (["small.png", "--device", "gpu"], ["device", "cpu"]),
@@ -343,6 +343,15 @@ def test_bench_measures_a_folder(hprior, small: Path) -> None:
     assert {row["preset"] for row in json.loads(Path("bench-speed/rows.json").read_text())["rows"]} == {"paper", "fast"}
     assert "| paper |" in Path("bench-speed/table.md").read_text()
     assert "1.000 |" in Path("bench-speed/table.md").read_text()
+    apart = ["bench", "inpaint", "--data", "set", "--preset", "fast", "--steps", 2, "--pictures", "house", "--colour"]
+    assert hprior(*apart, "--reg", "denoiser", "--weights", "0.1,1", "--missing", 0.8, "-o", "apart").code == 0
+    record = json.loads(Path("apart/rows.json").read_text())
+    assert [row["preset"] for row in record["rows"]] == ["local", "global", "both, 0.1", "both, 1"]
+    assert record["configs"]["local"]["regulariser"]["name"] == "none"
+    assert record["configs"]["global"]["method"] == "splitting"
+    assert record["configs"]["both, 0.1"]["weight"] == 0.1
+    assert "| picture | local | global | both, 0.1 | both, 1 |" in Path("apart/table.md").read_text()
+    _refused(hprior(*apart, "--weights", "a"), "--weights")
     _refused(hprior("bench", "denoise", "--data", "nowhere"), "nowhere")
     _refused(hprior("bench", "denoise", "--data", "set", "--pictures", "lena"), "lena")
     _refused(hprior("bench", "denoise", "--data", "set", "--seeds", "one"), "--seeds")
@@ -475,3 +484,82 @@ def test_a_reader_that_goes_away_is_no_error(small: Path, tmp_path: Path) -> Non
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("reg", ["denoiser", "score", "feature", "denoiser+tv"])
+def test_every_regulariser_restores(hprior, small: Path, reg: str) -> None:
+    outcome = hprior("restore", small, "-o", "out.png", "--sigma", 25, "--reg", reg, "--format", "json", *FAST)
+    assert outcome.code == 0
+    assert json.loads(Path("out.png.json").read_text())["config"]["regulariser"]["name"] == reg
+
+
+def test_the_global_prior_alone_is_plug_and_play(hprior, small: Path) -> None:
+    arguments = ["--task", "sr", "--scale", 2, "--generator", "pixels", "--reg", "denoiser", "--sigma", 0]
+    assert hprior("restore", small, "-o", "out.png", *arguments).code == 0
+    config = json.loads(Path("out.png.json").read_text())["config"]
+    assert config["method"] == "splitting"
+    assert config["solver"]["steps"] == config["splitting"]["iterations"]
+    assert hprior("restore", small, "-o", "b.png", *arguments, "--solver", "gradient", "--steps", 3).code == 0
+    assert json.loads(Path("b.png.json").read_text())["config"]["method"] == "gradient"
+
+
+def test_the_denoiser_and_its_noise_level_are_chosen(hprior, small: Path, tmp_path: Path) -> None:
+    import hybridprior.weights as place
+
+    own = tmp_path / "own.safetensors"
+    own.write_bytes((Path(place.__file__).parent / "denoiser.safetensors").read_bytes())
+    arguments = ["--reg", "denoiser+tv", "--weight", "denoiser=0.5,tv=0.1", "--denoiser-sigma", "40:8", *FAST]
+    assert hprior("restore", small, "-o", "out.png", "--denoiser", f"file:{own}", *arguments).code == 0
+    config = json.loads(Path("out.png.json").read_text())["config"]
+    assert config["weights"] == {"denoiser": 0.5, "tv": 0.1}
+    asked = config["regulariser"]["options"]["denoiser"]
+    assert asked == {"denoiser": f"file:{own}", "sigma_start": 40 / 255, "sigma_end": 8 / 255}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--reg", "denoiser", "--denoiser", "shiped"], ["Did you mean 'shipped'"]),
+        (["--reg", "denoiser", "--denoiser", "file:none.safetensors"], ["no file"]),
+        (["--reg", "denoiser", "--denoiser", "file:small.png"], ["no file of weights"]),
+        (["--reg", "denoiser", "--denoiser", "local-dir:."], ["no file"]),
+        (["--reg", "denoiser", "--denoiser-sigma", "0"], ["--denoiser-sigma"]),
+        (["--reg", "denoiser", "--denoiser-sigma", "5:a"], ["--denoiser-sigma"]),
+        (["--reg", "denoiser", "--denoiser-sigma", "1:2:3"], ["--denoiser-sigma"]),
+        (["--reg", "denoiser", "--denoiser-sigma", "5:50"], ["fall"]),
+        (["--reg", "denoiser", "--denoiser-sigma", "900"], ["up to 255"]),
+        (["--reg", "denoiser", "--denoiser", "file:~nobody_here/x.safetensors"], ["no path"]),
+        (["--generator", "auto"], ["generator"]),
+        (["--reg", "denoiser", "--weight", "much"], ["--weight"]),
+        (["--reg", "denoiser+tv", "--weight", "tw=1"], ["to weigh", "Did you mean 'tv'"]),
+        (["--reg", "denoiser+tv", "--weight", "tv=-1"], ["0 or more"]),
+        (["--reg", "tv+tv"], ["twice"]),
+        (["--reg", "tv", "--denoiser", "shipped"], ["asks no denoiser"]),
+        (["--reg", "tv", "--solver", "splitting"], ["gradient"]),
+        (["--reg", "denoiser", "--solver", "magic"], ["solver", "splitting"]),
+    ],
+)
+def test_a_global_prior_that_cannot_be_had(hprior, small: Path, arguments: list, words: list) -> None:
+    _refused(hprior("restore", small, "-o", "out.png", "--format", "quiet", *arguments), *words)
+    assert not Path("out.png").exists()
+
+
+def test_weights_are_listed_verified_and_fetched(hprior, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    listed = json.loads(hprior("weights", "list").out)
+    assert listed["name"] == "denoiser"
+    assert listed["licence"] == "Apache-2.0"
+    assert hprior("weights", "verify").code == 0
+    assert hprior("weights", "fetch", "shipped").out.strip().endswith("denoiser.safetensors")
+    _refused(hprior("weights", "fetch", "file:none.safetensors"), "no file")
+    import shutil
+
+    import hybridprior.weights as place
+
+    copy = tmp_path / "weights"
+    shutil.copytree(Path(place.__file__).parent, copy)
+    data = (copy / "denoiser.safetensors").read_bytes()
+    (copy / "denoiser.safetensors").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    monkeypatch.setattr("hybridprior.weights_store._folder", lambda: copy)
+    _refused(hprior("weights", "verify"), "not what was released")
+    (copy / "denoiser.safetensors").unlink()
+    _refused(hprior("weights", "verify"), "missing")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hybridprior import Part, RestoreConfig, SolverConfig, restore
+from hybridprior.denoisers import DENOISERS
 from hybridprior.operators import OPERATORS
 from hybridprior.regularisers import REGULARISERS
 from hybridprior.stopping import STOPPING_RULES
@@ -28,9 +29,23 @@ def test_the_examples_of_extending_run() -> None:
         result = restore(y, space["Flip"](), config=CONFIG, sigma=0.1, regulariser="grey", stop="discrepancy")
         assert result.picture.shape == y.shape
         assert result.config.regulariser.name == "grey"
+        assert restore(y, config=CONFIG, sigma=0.1, regulariser="denoiser", denoiser="blur").picture.shape == y.shape
     finally:
-        for registry, name in ((OPERATORS, "flip"), (REGULARISERS, "grey"), (STOPPING_RULES, "discrepancy")):
+        for registry, name in (
+            (OPERATORS, "flip"),
+            (REGULARISERS, "grey"),
+            (STOPPING_RULES, "discrepancy"),
+            (DENOISERS, "blur"),
+        ):
             registry.pop(name, None)
+
+
+def test_the_examples_of_the_global_prior_run() -> None:
+    (block,) = (block for block in _blocks("api.md") if "load_denoiser" in block)
+    space: dict = {}
+    exec(block, space)
+    assert space["both"].config.regulariser.name == "denoiser"
+    assert space["alone"].config.method == "splitting"
 
 
 @pytest.mark.parametrize("name", ["README.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])

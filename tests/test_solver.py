@@ -136,6 +136,41 @@ def test_a_run_that_diverges_ends_with_what_it_had(y: torch.Tensor) -> None:
     assert torch.isfinite(result.picture).all()
 
 
+class _Remembering(Regulariser):
+    """R that draws x to the mean of all pictures it was shown."""
+
+    has_value = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
+        self.shown = x.detach().clone() if self.shown is None else self.shown.lerp(x.detach(), 0.1)
+        return (x - self.shown).square().sum()
+
+    def memory(self) -> dict:
+        return {"shown": None if self.shown is None else self.shown.clone()}
+
+    def recall(self, memory) -> None:
+        self.shown = memory["shown"]
+
+
+def test_what_r_remembers_is_rolled_back_as_well(y: torch.Tensor) -> None:
+    """One picture that is no number must not stay in R's average."""
+    config = dataclasses.replace(SMALL, solver=dataclasses.replace(SMALL.solver, collapse=4.0))
+    result = restore(y, config=config, sigma=0.1, generator=_Accident("nan", 12), regulariser=_Remembering())
+    assert result.status is Status.FINISHED
+    assert torch.isfinite(result.picture).all()
+    assert "Rolled back 1 time." in result.message
+
+
+def test_the_callers_regulariser_is_left_as_it_was(y: torch.Tensor) -> None:
+    mine = _Remembering()
+    restore(y, config=SMALL, sigma=0.1, regulariser=mine)
+    assert mine.shown is None
+
+
 def test_held_out_measurements_take_no_part(y: torch.Tensor) -> None:
     """Change what is held out: the iterates stay the same to the bit, only the verdicts move."""
     config = dataclasses.replace(SMALL, stopping=Part("heldout", {"fraction": 0.2, "least": 1, "patience": 1000}))

@@ -9,15 +9,15 @@ from hybridprior.bench.published import means
 from hybridprior.bench.suites import Row
 from hybridprior.degradation import Degradation
 
-__all__ = ["comparison", "markdown"]
+__all__ = ["comparison", "markdown", "side_by_side"]
 
 
-def markdown(rows: Sequence[Row], how: Degradation, *, title: str, notes: Sequence[str] = ()) -> str:
+def markdown(rows: Sequence[Row], how: Degradation | None, *, title: str, notes: Sequence[str] = ()) -> str:
     """Return the table.
 
     Args:
         rows: What was measured.
-        how: The degradation, which says what published figures are comparable.
+        how: The degradation, which says what published figures are comparable; None if none are.
         title: The heading.
         notes: Lines under it: command, preset, machine.
     """
@@ -28,7 +28,7 @@ def markdown(rows: Sequence[Row], how: Degradation, *, title: str, notes: Sequen
     for picture in pictures:
         lines.append(_line(_picture(picture, [row for row in rows if row.picture == picture])))
     lines.append(_line(_mean(rows)))
-    published = means(how)
+    published = means(how) if how is not None else {}
     if published:
         lines += ["", "Published means of whole sets:", ""]
     for name, figures in published.items():
@@ -55,6 +55,21 @@ def comparison(rows: Mapping[str, Sequence[Row]], reference: str) -> str:
             _line([name, f"{1000 * seconds / steps:.0f}", f"{seconds:.0f}", f"{quality:.2f}", f"{seconds / whole:.3f}"])
         )
     return "\n".join(lines) + "\n"
+
+
+def side_by_side(rows: Mapping[str, Sequence[Row]]) -> str:
+    """Return the results of several ways beside each other, a picture a line: a table in Markdown.
+
+    Args:
+        rows: What was measured, by way.
+    """
+    pictures = list(dict.fromkeys(row.picture for measured in rows.values() for row in measured))
+    lines = [_line(["picture", *rows]), _line(["---", *["---:"] * len(rows)])]
+    for picture in pictures:
+        found = [[row.psnr for row in measured if row.picture == picture] for measured in rows.values()]
+        lines.append(_line([picture, *(_spread(values) if values else "" for values in found)]))
+    whole = [f"{mean(row.psnr for row in measured):.2f}" for measured in rows.values()]
+    return "\n".join([*lines, _line(["**mean**", *whole])]) + "\n"
 
 
 def _picture(name: str, rows: Sequence[Row]) -> list[str]:

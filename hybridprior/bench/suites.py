@@ -21,7 +21,7 @@ from hybridprior.errors import InputError
 from hybridprior.imageio import read_picture
 from hybridprior.oracle import Oracle
 from hybridprior.restoration import restore
-from hybridprior.result import Result
+from hybridprior.result import Result, Status
 from hybridprior.solver import Callback
 
 __all__ = ["SUITES", "Row", "Suite", "find_pictures", "run_suite"]
@@ -99,6 +99,7 @@ def run_suite(
     *,
     seeds: Sequence[int] = (0,),
     crop: int | None = None,
+    colour: bool = False,
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
 ) -> Iterator[Row]:
@@ -111,11 +112,13 @@ def run_suite(
         config: What restores.
         seeds: The restoration's seeds.
         crop: Side of a centre crop, to save time; the row says its size.
+        colour: Whether colours are kept where the suite is published in grey.
         device: Where.
         callbacks: More callbacks for every run.
     """
     for short, path in pictures:
-        truth = _truth(path, SUITES[name], crop)
+        suite = replace(SUITES[name], grey=SUITES[name].grey and not colour)
+        truth = _truth(path, suite, crop)
         y, operator = degrade(truth, how)
         for seed in seeds:
             oracle = Oracle(truth, how.task)
@@ -127,8 +130,10 @@ def run_suite(
                 device=device,
                 callbacks=[oracle, *callbacks],
             )
+            if result.status is Status.INTERRUPTED:
+                raise KeyboardInterrupt
             baseline = metrics.psnr_for_task(operator.initial(y), truth, how.task)
-            published = of_picture(short, how) if crop is None else None
+            published = of_picture(short, how) if crop is None and suite == SUITES[name] else None
             yield _row(name, short, seed, truth, result, oracle, baseline, published)
 
 

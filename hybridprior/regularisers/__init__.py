@@ -1,16 +1,20 @@
-"""R: the regularisers, by name in `REGULARISERS`. A new one is one file here and one line below."""
+"""Regularisers R, the global prior; `none` is the image-only mode."""
 
 from hybridprior.regularisers.base import REGULARISERS, Regulariser, build_regulariser
-from hybridprior.regularisers.none import NoneConfig, NoRegulariser
-from hybridprior.regularisers.tv import TotalVariation, TotalVariationConfig, total_variation
+from hybridprior.regularisers.denoiser import DenoiserRegulariser
+from hybridprior.regularisers.feature import FeatureRegulariser
+from hybridprior.regularisers.none import NoRegulariser
+from hybridprior.regularisers.score import ScoreRegulariser
+from hybridprior.regularisers.tv import TotalVariation, total_variation
 
 __all__ = [
     "REGULARISERS",
+    "DenoiserRegulariser",
+    "FeatureRegulariser",
     "NoRegulariser",
-    "NoneConfig",
     "Regulariser",
+    "ScoreRegulariser",
     "TotalVariation",
-    "TotalVariationConfig",
     "build_regulariser",
     "total_variation",
 ]

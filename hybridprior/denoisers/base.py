@@ -1,0 +1,107 @@
+"""The denoiser: what the global prior is made of.
+
+D(x; sigma) is the expectation of the clean picture given x = clean + sigma n. By Tweedie's formula (Robbins 1956;
+Efron, JASA 2011) the score of the prior smoothed by sigma is (D(x; sigma) - x) / sigma^2, so that any denoiser is a
+prior, and a diffusion network is a denoiser for many sigma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from hybridprior.device import choose_precision
+from hybridprior.errors import ConfigError, ShapeError
+from hybridprior.registry import Registry
+
+__all__ = ["DENOISERS", "Denoiser", "as_sigma"]
+
+Sigma = torch.Tensor | float
+
+
+class Denoiser(nn.Module):
+    """A map from noisy pictures and their noise level to clean ones.
+
+    Subclasses write `estimate` for pictures of `channels` channels; `denoise` sees to everything else.
+    """
+
+    channels: tuple[int, ...] = (3,)
+    """The numbers of channels that `estimate` takes; other pictures are denoised channel by channel."""
+
+    sigma_range: tuple[float, float] = (0.0, 1.0)
+    """Least and greatest sigma that the network knows, in units of intensity; sigma is clipped to it."""
+
+    multiple: int = 1
+    """`estimate` takes pictures whose sides are multiples of this number."""
+
+    precision: str = "auto"
+    """Arithmetic of the convolutions: "auto", "fp32" or "bf16"."""
+
+    def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """Return the clean pictures.
+
+        Args:
+            x: Noisy pictures `(B, C, H, W)` with C in `channels` and H, W multiples of `multiple`.
+            sigma: `(B, 1, 1, 1)`, within `sigma_range`.
+        """
+        raise NotImplementedError
+
+    def denoise(self, x: torch.Tensor, sigma: Sigma) -> torch.Tensor:
+        """Return the clean pictures, float32, in the shape and on the device of x; differentiable in x.
+
+        Args:
+            x: Noisy pictures `(B, C, H, W)`, intensity in [0, 1] plus noise, any C, H, W >= 1.
+            sigma: Standard deviation of the noise in units of intensity: a number, or one for each picture `(B,)`.
+
+        Raises:
+            ShapeError: x is not a batch of pictures, or there is not one sigma for each.
+            ConfigError: A sigma that is negative or not a number.
+        """
+        if x.ndim != 4 or min(x.shape) < 1:
+            raise ShapeError(f"A denoiser takes pictures (B, C, H, W), not {tuple(x.shape)}.")
+        level = as_sigma(sigma, x)
+        if x.shape[1] in self.channels:
+            return self._padded(x, level)
+        return self._by_channel(x, level)
+
+    def _by_channel(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """Denoise each channel as a grey picture."""
+        count = self.channels[0]
+        grey = x.flatten(0, 1)[:, None].expand(-1, count, -1, -1)
+        return self._padded(grey, sigma.repeat_interleave(x.shape[1], 0)).mean(1).reshape(x.shape)
+
+    def _padded(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[-2:]
+        below, right = -height % self.multiple, -width % self.multiple
+        if below or right:
+            x = nn.functional.pad(x, (0, right, 0, below), mode="replicate")
+        sigma = sigma.clamp(*self.sigma_range)
+        precision = choose_precision(x.device, self.precision)
+        layout = torch.channels_last if precision.channels_last else torch.contiguous_format
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision.bf16):
+            clean = self.estimate(x.float().contiguous(memory_format=layout), sigma)
+        return clean.float()[..., :height, :width]
+
+
+def as_sigma(sigma: Sigma, x: torch.Tensor) -> torch.Tensor:
+    """Return sigma as a tensor `(B, 1, 1, 1)` beside x.
+
+    Args:
+        sigma: A number, or one for each picture `(B,)` or `(B, 1, 1, 1)`.
+        x: The pictures `(B, C, H, W)`.
+
+    Raises:
+        ShapeError: There is not one sigma for each picture.
+        ConfigError: A sigma that is negative or not a number.
+    """
+    level = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)
+    if level.numel() not in (1, len(x)):
+        raise ShapeError(f"sigma is one number or one for each of {len(x)} pictures, not {tuple(level.shape)}.")
+    if not bool((torch.isfinite(level) & (level >= 0)).all()):
+        raise ConfigError("sigma is a number, 0 or more, in units of intensity, [0, 1].")
+    return level.reshape(-1, 1, 1, 1).expand(len(x), -1, -1, -1)
+
+
+DENOISERS: Registry[Callable[[], Denoiser]] = Registry("denoiser")

@@ -1,0 +1,55 @@
+"""Any function (x, sigma) -> x0 as a denoiser, those of deepinv among them.
+
+deepinv's denoisers are modules called as `model(x, sigma)` with intensity in [0, 1] and sigma a number or a tensor
+`(B,)`: the same contract, so that duck typing is all it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from hybridprior.denoisers.base import Denoiser
+from hybridprior.errors import ShapeError
+
+__all__ = ["CallableDenoiser"]
+
+
+class CallableDenoiser(Denoiser):
+    """A function of noisy pictures and sigma."""
+
+    precision = "fp32"
+
+    def __init__(
+        self,
+        function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        *,
+        channels: tuple[int, ...] = (1, 3),
+        sigma_range: tuple[float, float] = (0.0, 1.0),
+        multiple: int = 1,
+    ) -> None:
+        """Wrap a function; a module is held as one, with its weights frozen, so that it moves between devices.
+
+        Args:
+            function: Takes pictures `(B, C, H, W)` and sigma `(B,)`, both in units of intensity; returns pictures.
+            channels: The numbers of channels it takes; other pictures are denoised channel by channel.
+            sigma_range: What it knows; sigma is clipped to it.
+            multiple: The sides it takes are multiples of this number.
+        """
+        super().__init__()
+        self.function = function.requires_grad_(False).eval() if isinstance(function, nn.Module) else function
+        self.channels, self.sigma_range, self.multiple = channels, sigma_range, multiple
+
+    def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """Return the function's value.
+
+        Raises:
+            ShapeError: It is no picture of x's shape.
+        """
+        clean = self.function(x, sigma.reshape(-1))
+        if not isinstance(clean, torch.Tensor) or clean.shape != x.shape:
+            made = tuple(clean.shape) if isinstance(clean, torch.Tensor) else type(clean).__name__
+            raise ShapeError(f"A denoiser returns a picture of the shape it was given, {tuple(x.shape)}, not {made}.")
+        return clean

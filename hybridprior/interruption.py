@@ -1,0 +1,37 @@
+"""Ctrl-C between steps and not within one: what a long run has reached is saved, whole."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["interruptible"]
+
+INSISTING = 2.0
+"""Seconds after which another Ctrl-C does not wait for the step."""
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Turn Ctrl-C into an event that is looked at between steps; one pressed seconds later interrupts at once."""
+    event, first = threading.Event(), time.monotonic()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal first
+        if event.is_set() and time.monotonic() - first > INSISTING:
+            raise KeyboardInterrupt
+        first = first if event.is_set() else time.monotonic()
+        event.set()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

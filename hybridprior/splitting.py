@@ -1,0 +1,182 @@
+"""R by splitting: v = D(x; sigma_k), then x fits y and v, in turn.
+
+Half-quadratic splitting (Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI 2022, eq. 6)
+and ADMM (Venkatakrishnan, Bouman, Wohlberg, "Plug-and-Play Priors", GlobalSIP 2013):
+
+    v_k = D(x_{k-1} + u; sigma_k),    x_k = argmin E(A x; y) + lambda |x - v_k + u|^2 / (2 sigma_k^2),    u += x_k - v_k
+
+with u = 0 without duals. Where x is pixels, each step solves for x by conjugate gradients on any linear A, and v is
+the picture: the global prior alone. Where x = f_theta(z), x fits by a few steps on theta (Mataev, Elad, Milanfar,
+"DeepRED", ICCV Workshops 2019), and the picture is the averaged iterate, as ever.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from hybridprior.config import RestoreConfig
+from hybridprior.device import Precision
+from hybridprior.errors import ConfigError
+from hybridprior.generators import Generator, Pixels
+from hybridprior.operators import Identity
+from hybridprior.problem import Problem
+from hybridprior.regularisers import Regulariser
+from hybridprior.solver import Solver
+from hybridprior.stopping import StoppingRule
+
+__all__ = ["SplittingSolver", "conjugate_gradients"]
+
+TOLERANCE = 1e-4
+"""Residual, relative to the right side, at which conjugate gradients stop."""
+
+SPLIT = ("clean", "dual", "coupling")
+"""What the splitting remembers: v, u and sigma_k."""
+
+ITERATIONS = 100
+"""Most iterations of conjugate gradients."""
+
+
+class SplittingSolver(Solver):
+    """The loop with R entering by splitting."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        generator: Generator,
+        regulariser: Regulariser,
+        stopping: StoppingRule,
+        *,
+        config: RestoreConfig,
+        precision: Precision,
+        started: float | None = None,
+    ) -> None:
+        """Put the parts together, as `Solver` does; pixels start at the operator's cheap estimate.
+
+        Args:
+            problem: What to solve.
+            generator: f_theta, or pixels.
+            regulariser: R, one that splits.
+            stopping: A fresh rule.
+            config: lambda, the loop's numbers and the seed.
+            precision: The generator's arithmetic.
+            started: `time.perf_counter()` when the set-up began; now if not given.
+
+        Raises:
+            ConfigError: R does not split, or the objective is not quadratic where x is pixels.
+        """
+        if not regulariser.splits:
+            raise ConfigError("This regulariser enters by its gradient only; use solver='gradient'.")
+        super().__init__(problem, generator, regulariser, stopping, config=config, precision=precision, started=started)
+        self.exact = isinstance(generator, Pixels)
+        self.clean: torch.Tensor | None = None
+        self.dual: torch.Tensor | None = None
+        self.coupling = math.inf
+        if isinstance(self.generator, Pixels):
+            self.generator.theta.data = self.problem.operator.initial(self.problem.filled()).clone()
+            self.kept = self._theta()
+            self._require_quadratic()
+
+    def _descend(self) -> tuple[torch.Tensor | None, float, float]:
+        """Take one iteration on pixels, or one step on theta; return as `Solver._descend` does."""
+        return self._solve() if self.exact else super()._descend()
+
+    def _prior(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the distance of x and v, with a new v every few steps."""
+        if self.clean is None or (self.step - 1) % self.config.splitting.inner == 0:
+            self._split(x.detach() if self.average is None else self.average, self.step)
+        return self._distance(x)
+
+    def _split(self, x: torch.Tensor, step: int, scale: float = 1.0) -> torch.Tensor:
+        """Renew v, and u where there are duals; return v."""
+        if self.dual is None:
+            self.dual = torch.zeros_like(x)
+        if self.config.splitting.dual and self.clean is not None:
+            self.dual = self.dual + x - self.clean
+        self.clean, self.coupling = self.regulariser.split(x + self.dual, step, scale)
+        return self.clean
+
+    def _distance(self, x: torch.Tensor) -> torch.Tensor:
+        """Return |x - v + u|^2 / (2 sigma_k^2)."""
+        assert self.clean is not None and self.dual is not None
+        return (x - self.clean + self.dual).square().sum() / (2 * self.coupling**2)
+
+    def _solve(self) -> tuple[torch.Tensor | None, float, float]:
+        """Take one iteration on pixels; the picture is v."""
+        assert isinstance(self.generator, Pixels)
+        theta = self.generator.theta.data
+        weight = self.config.weight
+        denoising = isinstance(self.problem.operator, Identity) and self.held is None
+        # Departs from the paper for A = 1: one step of R on y itself, with lambda in its noise level, is the answer.
+        v = self._split(theta, self.step, math.sqrt(weight) if denoising else 1.0)
+        mu = weight / self.coupling**2
+
+        def curvature(p: torch.Tensor) -> torch.Tensor:
+            return self._slope(p) - at_zero + mu * p
+
+        if not denoising:
+            at_zero = self._slope(torch.zeros_like(theta))
+            right = mu * (v - (0 if self.dual is None else self.dual)) - at_zero
+            self.generator.theta.data = conjugate_gradients(curvature, right, theta)
+        with torch.no_grad():
+            energy = float(self.problem.energy(v)) / self.problem.count
+            prior = weight * float(self._distance(self.generator.theta)) / self.problem.count
+        if not math.isfinite(energy + prior):
+            self._roll_back(energy)
+            return None, energy, math.nan
+        self.kept, self.row = self._theta(), 0
+        return (v if weight else self.generator.theta.data.clone()), energy, prior
+
+    def _slope(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of E at x."""
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            return torch.autograd.grad(self.problem.energy(x), x)[0]
+
+    def _require_quadratic(self) -> None:
+        """Raise `ConfigError` if the gradient of E does not grow in proportion to a step."""
+        zero = torch.zeros(self.problem.shape, device=self.problem.y.device)
+        probe = torch.rand(zero.shape, generator=torch.Generator().manual_seed(0)).to(zero)
+        start = self._slope(zero)
+        once, twice = self._slope(probe) - start, self._slope(2 * probe) - start
+        if (twice - 2 * once).norm() > 1e-2 * twice.norm():
+            raise ConfigError("Splitting on pixels needs a linear operator and Gaussian noise; use solver='gradient'.")
+
+    def _prior_memory(self) -> dict[str, Any]:
+        split = {name: getattr(self, name, None) for name in SPLIT}
+        copies = {name: value.clone() if torch.is_tensor(value) else value for name, value in split.items()}
+        return {"regulariser": super()._prior_memory(), "split": copies}
+
+    def _recall_prior(self, memory: Mapping[str, Any]) -> None:
+        super()._recall_prior(memory["regulariser"])
+        for name in SPLIT:
+            setattr(self, name, memory["split"][name])
+
+
+def conjugate_gradients(
+    curvature: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, x: torch.Tensor
+) -> torch.Tensor:
+    """Return the solution of `curvature(x) = right`.
+
+    Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952.
+
+    Args:
+        curvature: A symmetric positive linear map.
+        right: The right side.
+        x: Where to start.
+    """
+    residual = right - curvature(x)
+    direction, squared = residual.clone(), float(residual.square().sum())
+    least = TOLERANCE**2 * float(right.square().sum())
+    for _ in range(ITERATIONS):
+        if squared <= least:
+            break
+        curved = curvature(direction)
+        length = squared / float((direction * curved).sum())
+        x, residual = x + length * direction, residual - length * curved
+        before, squared = squared, float(residual.square().sum())
+        direction = residual + squared / before * direction
+    return x

@@ -1,0 +1,299 @@
+"""Training of the denoiser D(x; sigma): noise on patches of photographs, and a network that takes it off again.
+
+min over theta of  E |D(x + sigma n; sigma) - x|_1 / sqrt(sigma),  n ~ N(0, 1),  ln sigma ~ N(ln m, s^2)
+
+The noise levels are drawn as by Karras et al. (NeurIPS 2022, table 1). The error left by a good denoiser grows as the
+square root of sigma, so that every level counts the same. What is kept is an exponential average of the weights. A
+batch depends on the seed and its number alone, so that a run that was broken off goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import io
+import logging
+import math
+import time
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hybridprior.denoisers.unet import UNet, UNetConfig
+from hybridprior.device import Precision
+from hybridprior.errors import ConfigError, InputError
+from hybridprior.imageio import write_atomically
+from hybridprior.interruption import interruptible
+from hybridprior.seeds import derive, stream
+from hybridprior.training.photographs import Photographs
+
+__all__ = ["Progress", "TrainConfig", "Trainer", "read_checkpoint"]
+
+log = logging.getLogger(__name__)
+
+SIGMA_LEAST = 0.5 / 255
+PREFETCHED = 8
+SKIPS = 20
+"""Batches in a row whose loss is no number, after which a training is given up."""
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Clean patches, unit noise, sigma."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a denoiser is trained."""
+
+    steps: int = 100_000
+    """Batches."""
+    batch: int = 16
+    """Patches of a batch."""
+    patch: int = 64
+    """Side of a patch; twice that, with a quarter of the patches, in the last fifth of the steps."""
+    optimiser: str = "muon"
+    """One of timm's optimisers."""
+    learning_rate: float = 2e-3
+    """Step size, after the warm-up and before the decay."""
+    weight_decay: float = 0.1
+    """Decay of the weights, in units of the step size; without it the network explodes on rare pictures."""
+    warmup: int = 500
+    """Steps over which the step size grows from 0."""
+    decay: float = 1.0
+    """Share of the steps, the last ones, over which the step size falls to 0."""
+    average: float = 0.999
+    """Decay of the exponential average of the weights."""
+    sigma_median: float = 25 / 255
+    """m: half of the noise levels drawn are less, in units of intensity."""
+    sigma_spread: float = 1.0
+    """s: standard deviation of the noise levels' logarithm."""
+    shrink: float = 3.0
+    """Photographs are shrunk by up to this factor."""
+    grey: float = 0.15
+    """Share of grey patches."""
+    seed: int = 0
+    """Seed of the weights' start, the patches and the noise."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        if min(self.steps, self.batch) < 1 or self.patch < 16:
+            raise ConfigError("steps and batch are 1 or more, and patch is 16 or more.")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)) or not 0 <= self.decay <= 1:
+            raise ConfigError("learning_rate is positive, and decay lies in [0, 1].")
+        if not 0 <= self.average < 1 or not 0 <= self.grey <= 1 or self.shrink < 1 or self.warmup < 0:
+            raise ConfigError("average lies in [0, 1), grey in [0, 1]; shrink is 1 or more, warmup 0 or more.")
+        if not (self.sigma_median > 0 and self.sigma_spread >= 0):
+            raise ConfigError("sigma_median is positive, and sigma_spread 0 or more.")
+
+    def rate(self, step: int) -> float:
+        """Return the step size of a step, counted from 0."""
+        warm = min(1.0, (step + 1) / (self.warmup + 1))
+        left = (self.steps - step) / max(1.0, self.decay * self.steps)
+        return self.learning_rate * min(warm, 1.0, left)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees of a training step."""
+
+    step: int
+    """Counted from 1."""
+    loss: float
+    """Of this batch."""
+    seconds: float
+    """Spent training, in this call."""
+
+
+class Trainer:
+    """One training: network, average, optimiser and history, from the start or from a checkpoint."""
+
+    def __init__(
+        self,
+        photographs: Photographs,
+        config: TrainConfig | None = None,
+        *,
+        network: UNetConfig | None = None,
+        device: torch.device | str = "cpu",
+        precision: Precision | None = None,
+    ) -> None:
+        """Draw the network's first weights.
+
+        Args:
+            photographs: What to learn from.
+            config: `TrainConfig()` if not given.
+            network: The network's size.
+            device: Where to train.
+            precision: The arithmetic of the convolutions; fp32 if not given.
+        """
+        from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+
+        self.photographs, self.config = photographs, config or TrainConfig()
+        self.device = torch.device(device)
+        self.precision = precision or Precision(False, True, "the default")
+        layout = torch.channels_last if self.precision.channels_last else torch.contiguous_format
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derive(self.config.seed, "network"))
+            self.network = UNet(network).to(self.device).to(memory_format=layout)
+        self.mean = copy.deepcopy(self.network).requires_grad_(False)
+        try:
+            self.optimiser = create_optimizer_v2(
+                self.network,
+                opt=self.config.optimiser,
+                lr=self.config.learning_rate,
+                weight_decay=self.config.weight_decay,
+            )
+        except Exception as error:  # some need a library or a GPU, and say so each in its own way
+            raise ConfigError(f"timm has no optimiser '{self.config.optimiser}'; take 'muon' or 'adamw'.") from error
+        self.step, self.skipped = 0, 0
+        self.history: list[dict[str, Any]] = []
+
+    def run(self, until: int | None = None, *, callback: Callable[[Progress], None] | None = None) -> bool:
+        """Take steps up to number `until`, or all of them; return False if Ctrl-C ended them early.
+
+        Args:
+            until: The last step of this call.
+            callback: Sees each step.
+        """
+        started = time.perf_counter()
+        last = min(self.config.steps, until or self.config.steps)
+        with contextlib.closing(self._batches(last)) as batches, interruptible() as interrupted:
+            for clean, noise, sigma in batches:
+                loss = self._descend(clean.to(self.device), noise.to(self.device), sigma.to(self.device))
+                self.step += 1
+                if callback is not None:
+                    callback(Progress(self.step, loss, time.perf_counter() - started))
+                if interrupted.is_set():
+                    break
+            return self.step == last and not interrupted.is_set()
+
+    def denoise(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """Return what the averaged network makes of noisy pictures `(B, 3, H, W)`."""
+        with torch.no_grad(), self._autocast():
+            picture: torch.Tensor = self.mean(x.to(self.device), sigma.to(self.device))
+        return picture
+
+    def _descend(self, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.rate(self.step)
+        with self._autocast():
+            output = self.network(clean + sigma * noise, sigma)
+        loss = ((output - clean).abs() / sigma.sqrt()).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        slope = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if not math.isfinite(float(loss.detach()) + float(slope)):
+            return self._skip()
+        self.skipped = 0
+        self.optimiser.step()
+        decay = min(self.config.average, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for mean, weight in zip(self.mean.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(weight, 1 - decay)
+        return float(loss.detach())
+
+    def _skip(self) -> float:
+        """Leave the weights as they are after a batch whose loss is no number."""
+        self.skipped += 1
+        log.warning("step %d: the loss is no number; skipped", self.step + 1)
+        if self.skipped > SKIPS:
+            raise ConfigError(f"The training diverged at step {self.step + 1}; go on with a smaller learning rate.")
+        return math.nan
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision.bf16)
+
+    def _batches(self, last: int) -> Generator[Batch, None, None]:
+        """Yield the batches of the steps to come; for a GPU they are drawn ahead of time by other threads."""
+        if self.device.type == "cpu":
+            yield from (self.batch(step) for step in range(self.step, last))
+            return
+        with ThreadPoolExecutor(PREFETCHED) as pool:
+            drawn = [pool.submit(self.batch, step) for step in range(self.step, min(last, self.step + PREFETCHED))]
+            for step in range(self.step, last):
+                if step + PREFETCHED < last:
+                    drawn.append(pool.submit(self.batch, step + PREFETCHED))
+                yield drawn.pop(0).result()
+
+    def batch(self, step: int) -> Batch:
+        """Return the clean patches `(B, 3, H, W)`, unit noise and sigma `(B, 1, 1, 1)` of a step counted from 0."""
+        config, rng = self.config, stream(self.config.seed, f"batch {step}")
+        large = step >= 0.8 * config.steps
+        count, size = (max(1, config.batch // 4), 2 * config.patch) if large else (config.batch, config.patch)
+        clean = self.photographs.patches(count, size, rng, shrink=config.shrink, grey=config.grey)
+        grey = (clean == clean[:, :1]).flatten(1).all(1)
+        noise = torch.randn(clean.shape, generator=rng)
+        noise[grey] = noise[grey, :1].expand(-1, 3, -1, -1)
+        logarithm = torch.randn((count, 1, 1, 1), generator=rng) * config.sigma_spread + math.log(config.sigma_median)
+        layout = torch.channels_last if self.precision.channels_last else torch.contiguous_format
+        return (
+            clean.contiguous(memory_format=layout),
+            noise.contiguous(memory_format=layout),
+            logarithm.exp().clamp(SIGMA_LEAST, 1),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the training needs to go on."""
+        return {
+            "network": self.network.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "history": self.history,
+            "config": dataclasses.asdict(self.config),
+            "size": dataclasses.asdict(self.network.config),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OutputError: The place cannot be written.
+        """
+        buffer = io.BytesIO()
+        torch.save(self.state_dict(), buffer)
+        write_atomically(path, buffer.getvalue())
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint; the number of steps and the step size's schedule may be others than before.
+
+        Args:
+            state: What `read_checkpoint` returned.
+
+        Raises:
+            InputError: It is that of another network or optimiser.
+        """
+        if state["config"]["optimiser"] != self.config.optimiser:
+            raise InputError(f"The checkpoint is of the optimiser '{state['config']['optimiser']}'; name no other.")
+        try:
+            self.network.load_state_dict(state["network"])
+            self.mean.load_state_dict(state["mean"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.history = int(state["step"]), list(state["history"])
+            for group in self.optimiser.param_groups:
+                group["weight_decay"] = self.config.weight_decay
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise InputError(f"The checkpoint is that of another network ({reason}).") from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a checkpoint: weights, optimiser, history, and under "config" and "size" what they came from.
+
+    Args:
+        path: Where `Trainer.save` wrote it.
+
+    Raises:
+        InputError: The file is no checkpoint.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # an unpickler trips over broken files in every way there is
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"'{path}' is no checkpoint ({reason}); start anew in another folder.") from error
+    if not isinstance(state, dict) or not {"network", "mean", "optimiser", "step", "config", "size"} <= state.keys():
+        raise InputError(f"'{path}' is no checkpoint of a training; start anew in another folder.")
+    return state

