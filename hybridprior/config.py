@@ -71,6 +71,8 @@ class SplittingConfig:
 
     iterations: int = 24
     """Steps where x is pixels, each with the denoiser once and conjugate gradients once."""
+    coupling: float = 0.23
+    """How firmly pixels hold to v at lambda = 1, in units of sigma_k^-2: what Zhang et al. 2022 found for all tasks."""
     inner: int = 5
     """Steps on theta between two looks of the denoiser, where x = f_theta(z)."""
     dual: bool = False
@@ -78,8 +80,8 @@ class SplittingConfig:
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
-        if self.iterations < 1 or self.inner < 1:
-            raise ConfigError("splitting: iterations and inner are 1 or more.")
+        if self.iterations < 1 or self.inner < 1 or not self.coupling > 0:
+            raise ConfigError("splitting: iterations and inner are 1 or more, and coupling is positive.")
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ jitter of `inpaint` also after a look at two benchmark pictures, see docs/result
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hybridprior.config import Part, RestoreConfig, SolverConfig
+from hybridprior.config import Part, RestoreConfig, SolverConfig, SplittingConfig
 from hybridprior.errors import unknown_name
 
 __all__ = ["PRESETS", "TASKS", "preset"]
@@ -25,6 +26,11 @@ def _paper(generator: Mapping[str, Any] | None = None, **solver: Any) -> Restore
         solver=SolverConfig(**solver),
         precision="fp32",
     )
+
+
+def _patient(config: RestoreConfig) -> RestoreConfig:
+    """Return the configuration with more rounds of splitting: holes fill from their borders inwards."""
+    return dataclasses.replace(config, splitting=SplittingConfig(iterations=48))
 
 
 _SAME = {"down": (128,) * 5, "up": (128,) * 5}
@@ -67,6 +73,12 @@ PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "paper-kate": {"inpaint": _paper(_KATE, steps=6000, jitter=0.03, averaging=0.0)},
     "paper-kate98": {"inpaint": _paper(_KATE98, steps=1000, jitter=0.0, averaging=0.0)},
     "paper-library": {"inpaint": _paper(_LIBRARY, steps=3000, jitter=0.0, averaging=0.0)},
+}
+
+
+PRESETS = {
+    name: {task: _patient(config) if task == "inpaint" else config for task, config in tasks.items()}
+    for name, tasks in PRESETS.items()
 }
 
 

@@ -189,8 +189,8 @@ def configure(
         changes["weights"] = {}
     made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
     made = _asked(made, denoiser, denoiser_sigma)
-    new = config.generator.name != "pixels" or config.regulariser != made.regulariser
-    if new and _plugs(made, regulariser) and solver != "gradient":
+    asked = solver == "gradient" or (config.generator.name == "pixels" and config.method == "splitting")
+    if not asked and changes.keys() & {"generator", "regulariser"} and _plugs(made, regulariser):
         made = _plug_and_play(made, keep_rule=stop is not None)
     if steps is not None:
         made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, steps=steps))

@@ -3,7 +3,7 @@
 Half-quadratic splitting (Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI 2022, eq. 6)
 and ADMM (Venkatakrishnan, Bouman, Wohlberg, "Plug-and-Play Priors", GlobalSIP 2013):
 
-    v_k = D(x_{k-1} + u; sigma_k),    x_k = argmin E(A x; y) + lambda |x - v_k + u|^2 / (2 sigma_k^2),    u += x_k - v_k
+    v_k = D(x_{k-1} + u; sigma_k),  x_k = argmin E(A x; y) + c lambda |x - v_k + u|^2 / (2 sigma_k^2),  u += x_k - v_k
 
 with u = 0 without duals. Where x is pixels, each step solves for x by conjugate gradients on any linear A, and v is
 the picture: the global prior alone. Where x = f_theta(z), x fits by a few steps on theta (Mataev, Elad, Milanfar,
@@ -25,6 +25,7 @@ from hybridprior.generators import Generator, Pixels
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser
+from hybridprior.regularisers.schedule import FINEST
 from hybridprior.solver import Solver
 from hybridprior.stopping import StoppingRule
 
@@ -112,7 +113,7 @@ class SplittingSolver(Solver):
         denoising = isinstance(self.problem.operator, Identity) and self.held is None
         # Departs from the paper for A = 1: one step of R on y itself, with lambda in its noise level, is the answer.
         v = self._split(theta, self.step, math.sqrt(weight) if denoising else 1.0)
-        mu = weight / self.coupling**2
+        mu = weight * self.config.splitting.coupling / self.coupling**2
 
         def curvature(p: torch.Tensor) -> torch.Tensor:
             return self._slope(p) - at_zero + mu * p
@@ -131,10 +132,11 @@ class SplittingSolver(Solver):
         return (v if weight else self.generator.theta.data.clone()), energy, prior
 
     def _slope(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the gradient of E at x."""
+        """Return the gradient of E at x; measurements are trusted no further than a denoiser is asked."""
+        trust = min(1.0, self.problem.fidelity.sigma / FINEST) ** 2
         x = x.detach().requires_grad_()
         with torch.enable_grad():
-            return torch.autograd.grad(self.problem.energy(x), x)[0]
+            return trust * torch.autograd.grad(self.problem.energy(x), x)[0]
 
     def _require_quadratic(self) -> None:
         """Raise `ConfigError` if the gradient of E does not grow in proportion to a step."""

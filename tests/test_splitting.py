@@ -51,7 +51,7 @@ def test_conjugate_gradients_solve_a_dense_system() -> None:
 @pytest.mark.parametrize("dual", [False, True])
 @pytest.mark.parametrize("operator", [Resample(2), Mask(torch.tensor([[1.0, 0.0, 1.0, 1.0]] * 4))])
 def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> None:
-    """v = D(x + u), (A'A / s^2 + lambda / t^2) x = A'y / s^2 + lambda (v - u) / t^2; u = 0, or x = v."""
+    """v = D(x + u), (A'A / s^2 + c lambda / t^2) x = A'y / s^2 + c lambda (v - u) / t^2; u = 0, or x = v."""
     shape, level, weight = (1, 1, 4, 4), 0.15, 0.7
     y = operator(torch.rand(shape, generator=torch.Generator().manual_seed(1)))
     config = RestoreConfig(
@@ -61,10 +61,12 @@ def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> No
         method="splitting",
         splitting=SplittingConfig(dual=dual),
     )
-    x = restore(y, operator, config=config, sigma=SIGMA, regulariser=_constant(level)).picture.flatten()
+    result = restore(y, operator, config=config, sigma=SIGMA, regulariser=_constant(level))
+    assert len(result.trace) == 300
+    x = result.picture.flatten()
     a = _matrix(operator, shape)
     gain = 0.04 / (0.04 + level**2)
-    data, pull = a.T @ a / SIGMA**2, weight / level**2
+    data, pull = a.T @ a / SIGMA**2, weight * SplittingConfig.coupling / level**2
     right = a.T @ y.flatten() / SIGMA**2
     if dual:  # x = v: the prior's own precision (1 - gain) / gain, in units of the coupling
         stiff = pull * (1 - gain) / gain
@@ -94,6 +96,8 @@ def test_pixels_with_a_denoiser_are_plug_and_play_unless_asked_otherwise(crop: t
     other = restore(y, operator, generator="pixels", regulariser=_prior(), sigma=0.0, solver="gradient", steps=3)
     assert other.config.method == "gradient"
     assert len(other.trace) == 3
+    named = restore(y, operator, generator="pixels", regulariser="denoiser", sigma=0.0, solver="gradient", steps=3)
+    assert restore(y, operator, config=named.config, sigma=0.0).config == named.config
 
 
 def test_held_out_pixels_take_no_part_in_plug_and_play(crop: torch.Tensor) -> None:

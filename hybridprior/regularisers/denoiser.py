@@ -21,15 +21,12 @@ import torch
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.errors import ConfigError
 from hybridprior.regularisers.base import REGULARISERS, Regulariser
-from hybridprior.regularisers.schedule import Schedule
+from hybridprior.regularisers.schedule import FINEST, Schedule
 
 if TYPE_CHECKING:
     from hybridprior.problem import Problem
 
 __all__ = ["DenoiserConfig", "DenoiserRegulariser"]
-
-FINEST = 2 / 255
-"""Least noise level at the end of a schedule: finer than that no photograph is."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,11 @@ import math
 
 from hybridprior.errors import ConfigError
 
-__all__ = ["Schedule"]
+__all__ = ["FINEST", "Schedule"]
+
+
+FINEST = 2 / 255
+"""Least noise level at the end of a schedule: finer than that no photograph is."""
 
 
 class Schedule:

@@ -18,7 +18,7 @@ import torch
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.errors import ConfigError, unknown_name
 from hybridprior.regularisers.base import REGULARISERS, Regulariser
-from hybridprior.regularisers.schedule import Schedule
+from hybridprior.regularisers.schedule import FINEST, Schedule
 from hybridprior.seeds import stream
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["ScoreConfig", "ScoreRegulariser"]
 
 WEIGHTINGS = ("red-diff", "tweedie")
-FINEST = 2 / 255
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ min over theta of  E |D(x + sigma n; sigma) - x|_1 / sqrt(sigma),  n ~ N(0, 1), 
 The noise levels are drawn as by Karras et al. (NeurIPS 2022, table 1). The error left by a good denoiser grows as the
 square root of sigma, so that every level counts the same. What is kept is an exponential average of the weights. A
 batch depends on the seed and its number alone, so that a run that was broken off goes on as if it had not been.
+
+The last fifth of the steps minimises the logarithm of each patch's squared error instead, on larger patches: Tweedie's
+formula asks for the mean of what a noisy picture may show, which squares find and absolute values do not.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ __all__ = ["Progress", "TrainConfig", "Trainer", "read_checkpoint"]
 log = logging.getLogger(__name__)
 
 SIGMA_LEAST = 0.5 / 255
+TINY = 1e-7
+"""Squared error below which a patch counts as found."""
 PREFETCHED = 8
 SKIPS = 20
 """Batches in a row whose loss is no number, after which a training is given up."""
@@ -88,6 +93,10 @@ class TrainConfig:
             raise ConfigError("average lies in [0, 1), grey in [0, 1]; shrink is 1 or more, warmup 0 or more.")
         if not (self.sigma_median > 0 and self.sigma_spread >= 0):
             raise ConfigError("sigma_median is positive, and sigma_spread 0 or more.")
+
+    def finishing(self, step: int) -> bool:
+        """Return whether a step, counted from 0, is one of the last fifth."""
+        return step >= 0.8 * self.steps
 
     def rate(self, step: int) -> float:
         """Return the step size of a step, counted from 0."""
@@ -181,7 +190,10 @@ class Trainer:
             group["lr"] = self.config.rate(self.step)
         with self._autocast():
             output = self.network(clean + sigma * noise, sigma)
-        loss = ((output - clean).abs() / sigma.sqrt()).mean()
+        if self.config.finishing(self.step):
+            loss = ((output - clean).square().mean((1, 2, 3)) + TINY).log().mean()
+        else:
+            loss = ((output - clean).abs() / sigma.sqrt()).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         slope = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -221,8 +233,8 @@ class Trainer:
     def batch(self, step: int) -> Batch:
         """Return the clean patches `(B, 3, H, W)`, unit noise and sigma `(B, 1, 1, 1)` of a step counted from 0."""
         config, rng = self.config, stream(self.config.seed, f"batch {step}")
-        large = step >= 0.8 * config.steps
-        count, size = (max(1, config.batch // 4), 2 * config.patch) if large else (config.batch, config.patch)
+        large = (max(1, config.batch // 4), 2 * config.patch)
+        count, size = large if config.finishing(step) else (config.batch, config.patch)
         clean = self.photographs.patches(count, size, rng, shrink=config.shrink, grey=config.grey)
         grey = (clean == clean[:, :1]).flatten(1).all(1)
         noise = torch.randn(clean.shape, generator=rng)
