@@ -13,7 +13,7 @@ the picture: the global prior alone. Where x = f_theta(z), x fits by a few steps
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -24,21 +24,15 @@ from hybridprior.errors import ConfigError
 from hybridprior.generators import Generator, Pixels
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
+from hybridprior.proximal import Proximal
 from hybridprior.regularisers import Regulariser
-from hybridprior.regularisers.schedule import FINEST
 from hybridprior.solver import Solver
 from hybridprior.stopping import StoppingRule
 
-__all__ = ["SplittingSolver", "conjugate_gradients"]
-
-TOLERANCE = 1e-4
-"""Residual, relative to the right side, at which conjugate gradients stop."""
+__all__ = ["SplittingSolver"]
 
 SPLIT = ("clean", "dual", "coupling")
 """What the splitting remembers: v, u and sigma_k."""
-
-ITERATIONS = 100
-"""Most iterations of conjugate gradients."""
 
 
 class SplittingSolver(Solver):
@@ -79,7 +73,11 @@ class SplittingSolver(Solver):
         if isinstance(self.generator, Pixels):
             self.generator.theta.data = self.problem.operator.initial(self.problem.filled()).clone()
             self.kept = self._theta()
-            self._require_quadratic()
+            self.proximal = Proximal(self.problem)
+            if not self.proximal.exact:
+                raise ConfigError(
+                    "Splitting on pixels needs a linear operator and Gaussian noise; use solver='gradient'."
+                )
 
     def _descend(self) -> tuple[torch.Tensor | None, float, float]:
         """Take one iteration on pixels, or one step on theta; return as `Solver._descend` does."""
@@ -114,14 +112,9 @@ class SplittingSolver(Solver):
         # Departs from the paper for A = 1: one step of R on y itself, with lambda in its noise level, is the answer.
         v = self._split(theta, self.step, math.sqrt(weight) if denoising else 1.0)
         mu = weight * self.config.splitting.coupling / self.coupling**2
-
-        def curvature(p: torch.Tensor) -> torch.Tensor:
-            return self._slope(p) - at_zero + mu * p
-
         if not denoising:
-            at_zero = self._slope(torch.zeros_like(theta))
-            right = mu * (v - (0 if self.dual is None else self.dual)) - at_zero
-            self.generator.theta.data = conjugate_gradients(curvature, right, theta)
+            near = v if self.dual is None else v - self.dual
+            self.generator.theta.data = self.proximal(near, mu, start=theta)
         with torch.no_grad():
             energy = float(self.problem.energy(v)) / self.problem.count
             prior = weight * float(self._distance(self.generator.theta)) / self.problem.count
@@ -130,22 +123,6 @@ class SplittingSolver(Solver):
             return None, energy, math.nan
         self.kept, self.row = self._theta(), 0
         return (v if weight else self.generator.theta.data.clone()), energy, prior
-
-    def _slope(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the gradient of E at x; measurements are trusted no further than a denoiser is asked."""
-        trust = min(1.0, self.problem.fidelity.sigma / FINEST) ** 2
-        x = x.detach().requires_grad_()
-        with torch.enable_grad():
-            return trust * torch.autograd.grad(self.problem.energy(x), x)[0]
-
-    def _require_quadratic(self) -> None:
-        """Raise `ConfigError` if the gradient of E does not grow in proportion to a step."""
-        zero = torch.zeros(self.problem.shape, device=self.problem.y.device)
-        probe = torch.rand(zero.shape, generator=torch.Generator().manual_seed(0)).to(zero)
-        start = self._slope(zero)
-        once, twice = self._slope(probe) - start, self._slope(2 * probe) - start
-        if (twice - 2 * once).norm() > 1e-2 * twice.norm():
-            raise ConfigError("Splitting on pixels needs a linear operator and Gaussian noise; use solver='gradient'.")
 
     def _prior_memory(self) -> dict[str, Any]:
         split = {name: getattr(self, name, None) for name in SPLIT}
@@ -156,29 +133,3 @@ class SplittingSolver(Solver):
         super()._recall_prior(memory["regulariser"])
         for name in SPLIT:
             setattr(self, name, memory["split"][name])
-
-
-def conjugate_gradients(
-    curvature: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, x: torch.Tensor
-) -> torch.Tensor:
-    """Return the solution of `curvature(x) = right`.
-
-    Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952.
-
-    Args:
-        curvature: A symmetric positive linear map.
-        right: The right side.
-        x: Where to start.
-    """
-    residual = right - curvature(x)
-    direction, squared = residual.clone(), float(residual.square().sum())
-    least = TOLERANCE**2 * float(right.square().sum())
-    for _ in range(ITERATIONS):
-        if squared <= least:
-            break
-        curved = curvature(direction)
-        length = squared / float((direction * curved).sum())
-        x, residual = x + length * direction, residual - length * curved
-        before, squared = squared, float(residual.square().sum())
-        direction = residual + squared / before * direction
-    return x

@@ -1,5 +1,6 @@
 """The regularisers made of networks: their gradients by Tweedie's formula, their schedules, and their features."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.errors import WeightsError
 from hybridprior.fidelity import Gaussian
-from hybridprior.operators import Identity
+from hybridprior.operators import Identity, as_operator
 from hybridprior.problem import Problem
 from hybridprior.regularisers import DenoiserRegulariser, FeatureRegulariser, ScoreRegulariser, build_regulariser
 from hybridprior.regularisers.denoiser import DenoiserConfig
@@ -41,7 +42,7 @@ def _slope(regulariser, x: torch.Tensor, step: int = 1) -> torch.Tensor:
 @pytest.mark.parametrize("sigma", [0.02, 0.1, 0.5])
 def test_the_denoisers_gradient_is_the_smoothed_priors(sigma: float) -> None:
     """-grad log N(x; 1/2, VARIANCE + sigma^2), in nats."""
-    config = DenoiserConfig(sigma_start=sigma, sigma_end=sigma, averaging=0.0)
+    config = DenoiserConfig(sigma_start=sigma, sigma_end=sigma, look="iterate")
     regulariser = DenoiserRegulariser(config, denoiser=CallableDenoiser(_gaussian))
     x = torch.rand(1, 3, 6, 6)
     regulariser.prepare(_problem(x), steps=10, seed=0)
@@ -280,3 +281,48 @@ def test_imagenets_features_lead_back_to_a_photograph(imagenet: Path, crop: torc
     result = restore(y, Resample(4), **options, regulariser=FeatureRegulariser(config, guide=crop), weight=0.3)
     assert result.trace[-1].prior < 0.3 * result.trace[0].prior
     assert psnr(result.picture, crop) > psnr(alone.picture, crop) + 1
+
+
+@pytest.mark.parametrize("operator", [Identity(), Resample(2)])
+def test_the_denoiser_looks_at_what_was_measured(operator) -> None:
+    """u = argmin |A u - y|^2 / (2 s^2) + c |u - x|^2 / (2 sigma^2), solved densely."""
+    s, sigma = 0.1, 0.2
+    config = DenoiserConfig(sigma_start=sigma, sigma_end=sigma)
+    seen: list[torch.Tensor] = []
+
+    def remember(x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        seen.append(x.clone())
+        return x
+
+    regulariser = DenoiserRegulariser(config, denoiser=CallableDenoiser(remember))
+    x, y = torch.rand(1, 1, 4, 4), operator(torch.rand(1, 1, 4, 4))
+    regulariser.prepare(Problem.make(y, operator, Gaussian(s)), steps=10, seed=0)
+    regulariser(x, 1)
+    a = torch.stack([operator(row.reshape(1, 1, 4, 4)).flatten() for row in torch.eye(16)], 1)
+    mu = config.coupling / sigma**2
+    left, right = a.T @ a / s**2 + mu * torch.eye(16), a.T @ y.flatten() / s**2 + mu * x.flatten()
+    torch.testing.assert_close(seen[-1].flatten(), torch.linalg.solve(left, right), rtol=1e-3, atol=1e-3)
+
+
+def test_what_was_held_out_is_not_looked_at() -> None:
+    y = torch.rand(1, 3, 16, 16)
+    kept, held = _problem(y, 0.1).hold_out(0.2, 0)
+    assert held.weights is not None
+    spoilt = dataclasses.replace(kept, y=torch.where(held.weights > 0, 7.0, y))
+    slopes = []
+    for problem in (kept, spoilt):
+        regulariser = DenoiserRegulariser(denoiser=CallableDenoiser(_gaussian))
+        regulariser.prepare(problem, steps=10, seed=0)
+        slopes.append(_slope(regulariser, torch.full_like(y, 0.5)))
+    assert torch.equal(*slopes)
+
+
+def test_without_a_linear_map_the_denoiser_looks_at_the_average() -> None:
+    problem = Problem.make(torch.rand(1, 1, 8, 8), as_operator(torch.square), Gaussian(0.1))
+    x = torch.rand(1, 1, 8, 8)
+    slopes = []
+    for look in ("measured", "average"):
+        regulariser = DenoiserRegulariser(DenoiserConfig(look=look), denoiser=CallableDenoiser(_gaussian))
+        regulariser.prepare(problem, steps=10, seed=0)
+        slopes.append(_slope(regulariser, x))
+    assert torch.equal(*slopes)

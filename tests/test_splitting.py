@@ -12,9 +12,9 @@ from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.fidelity import Gaussian
 from hybridprior.metrics import psnr
 from hybridprior.problem import Problem
+from hybridprior.proximal import conjugate_gradients
 from hybridprior.regularisers import DenoiserRegulariser, TotalVariation
 from hybridprior.regularisers.denoiser import DenoiserConfig
-from hybridprior.splitting import conjugate_gradients
 from hybridprior.stopping import Heldout
 
 SIGMA = 0.1

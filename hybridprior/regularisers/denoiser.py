@@ -6,12 +6,20 @@ By Tweedie's formula the score of the prior smoothed by sigma is (D(x; sigma) - 
 
 has the gradient of -log p_sigma (Romano, Elad, Milanfar, "The Little Engine that Could", SIAM J. Imaging Sci. 2017;
 Reehorst and Schniter, IEEE TCI 2019). In nats, so that lambda = 1 is Bayes' own. Departs from both in that D is looked
-up anew only every few steps, and may be taken at the average of the iterates.
+up anew only every few steps, and in where it looks. At the iterates, D takes structure for noise, since the generator
+has taken the noise off already: a large lambda smooths everything away. So D looks at the measurements instead, as far
+as there are any,
+
+    D = D(u; sigma),    u = argmin E(A u; y) + c |u - x|^2 / (2 sigma^2)
+
+with x the average of the iterates, which is the point where plug-and-play looks (Zhang et al., TPAMI 2022, eq. 6a): a
+large lambda leads to what the denoiser makes of y without a generator, a small one to what the generator makes alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,14 +27,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hybridprior.denoisers import Denoiser, load_denoiser
-from hybridprior.errors import ConfigError
+from hybridprior.errors import ConfigError, unknown_name
+from hybridprior.proximal import FINEST, Proximal
 from hybridprior.regularisers.base import REGULARISERS, Regulariser
-from hybridprior.regularisers.schedule import FINEST, Schedule
+from hybridprior.regularisers.schedule import Schedule
 
 if TYPE_CHECKING:
     from hybridprior.problem import Problem
 
 __all__ = ["DenoiserConfig", "DenoiserRegulariser"]
+
+
+log = logging.getLogger(__name__)
+
+LOOKS = ("iterate", "average", "measured")
 
 
 @dataclass(frozen=True)
@@ -41,17 +55,23 @@ class DenoiserConfig:
     """At the end of the schedule; the noise of the measurements if not given, and 2/255 at least."""
     anneal: float = 0.5
     """Share of the steps that the schedule takes."""
+    look: str = "measured"
+    """Where it looks: at the "iterate", at the "average" of the iterates, or near that at what was "measured"."""
+    coupling: float = 0.23
+    """c: how firmly u holds to x, in units of sigma^-2; as for plug-and-play."""
     refresh: int = 5
     """Steps between two looks of the denoiser."""
     averaging: float = 0.9
-    """Decay of the average of the iterates that the denoiser looks at; 0 looks at the last one."""
+    """Decay of the average of the iterates."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if not self.sigma_start > 0 or not (self.sigma_end is None or self.sigma_end > 0):
             raise ConfigError("denoiser: sigma_start and sigma_end are positive, in units of intensity.")
-        if self.refresh < 1 or not 0 <= self.averaging < 1 or not 0 <= self.anneal <= 1:
-            raise ConfigError("denoiser: refresh is 1 or more; averaging lies in [0, 1), anneal in [0, 1].")
+        if self.refresh < 1 or not 0 <= self.averaging < 1 or not 0 <= self.anneal <= 1 or not self.coupling > 0:
+            raise ConfigError("denoiser: refresh >= 1, averaging in [0, 1), anneal in [0, 1], coupling positive.")
+        if self.look not in LOOKS:
+            raise unknown_name("point for the denoiser to look at", self.look, LOOKS)
 
 
 @REGULARISERS.register("denoiser")
@@ -81,6 +101,7 @@ class DenoiserRegulariser(Regulariser):
         self.schedule = Schedule(self.config.sigma_start, self.config.sigma_end or FINEST, 1)
         self.average: torch.Tensor | None = None
         self.clean: torch.Tensor | None = None
+        self.proximal: Proximal | None = None
         self.sigma = self.schedule.end
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
@@ -91,15 +112,22 @@ class DenoiserRegulariser(Regulariser):
         self.schedule = Schedule(start, end, max(1, round(self.config.anneal * steps)))
         if self.denoiser.precision == "auto":
             self.denoiser.precision = precision
-        self.average, self.clean = None, None
+        self.average, self.clean, self.proximal = None, None, None
+        if self.config.look == "measured":
+            self.proximal = Proximal(problem)
+            if not self.proximal.exact:
+                log.info("The measurements are no linear map with Gaussian noise; the denoiser looks at the average.")
+                self.proximal = None
 
     def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
         """Return |x - D|^2 / (2 sigma^2) in nats, a scalar whose gradient is the score's, negated."""
         average = self._averaged(x.detach())
         if self.clean is None or step % self.config.refresh == 0:
             self.sigma = self.schedule(max(step, 1))
+            mu = self.config.coupling / self.sigma**2
+            point = average if self.proximal is None else self.proximal(average, mu)
             with torch.no_grad():
-                self.clean = self.denoiser.denoise(average, self.sigma)
+                self.clean = self.denoiser.denoise(point, self.sigma)
         return (x - self.clean).square().sum() / (2 * self.sigma**2)
 
     def split(self, x: torch.Tensor, step: int, scale: float = 1.0) -> tuple[torch.Tensor, float]:
@@ -109,11 +137,10 @@ class DenoiserRegulariser(Regulariser):
             return self.denoiser.denoise(x.detach(), scale * sigma), sigma
 
     def _averaged(self, x: torch.Tensor) -> torch.Tensor:
-        decay = self.config.averaging
-        if self.average is None or self.average.shape != x.shape or not decay:
-            self.average, self.clean = x.clone(), self.clean if not decay else None
+        if self.average is None or self.average.shape != x.shape:
+            self.average, self.clean = x.clone(), None
         else:
-            self.average.lerp_(x, 1 - decay)
+            self.average.lerp_(x, 1 if self.config.look == "iterate" else 1 - self.config.averaging)
         return self.average
 
     def memory(self) -> dict[str, Any]:

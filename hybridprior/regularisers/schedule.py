@@ -6,11 +6,7 @@ import math
 
 from hybridprior.errors import ConfigError
 
-__all__ = ["FINEST", "Schedule"]
-
-
-FINEST = 2 / 255
-"""Least noise level at the end of a schedule: finer than that no photograph is."""
+__all__ = ["Schedule"]
 
 
 class Schedule:

@@ -17,8 +17,9 @@ import torch
 
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.errors import ConfigError, unknown_name
+from hybridprior.proximal import FINEST
 from hybridprior.regularisers.base import REGULARISERS, Regulariser
-from hybridprior.regularisers.schedule import FINEST, Schedule
+from hybridprior.regularisers.schedule import Schedule
 from hybridprior.seeds import stream
 
 if TYPE_CHECKING:
