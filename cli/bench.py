@@ -95,10 +95,10 @@ def bench(
     set_threads(threads)
 
     from hybridprior.bench import find_pictures
+    from hybridprior.choice import configure
     from hybridprior.degradation import Degradation
     from hybridprior.presets import preset as find_preset
     from hybridprior.regularisers import build_regulariser
-    from hybridprior.restoration import configure
 
     task = "denoise" if suite == "speed" else suite
     how = Degradation(task=task, sigma=level, scale=factor, kernel=kernel, missing=missing, seed=data_seed)

@@ -4,6 +4,7 @@ stdout.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from hybridprior.solver import Callback
 
 __all__ = ["FORMATS", "note", "progress", "say"]
+
+FORETOLD = 10
+"""The step of a tile at which it is foretold how long they all take."""
 
 FORMATS = ("human", "json", "quiet")
 
@@ -69,6 +73,18 @@ def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
         task = bar.add_task(name, total=steps, energy="-", chosen="-")
 
         def move(step: Step) -> None:
-            bar.update(task, completed=step.number, energy=f"{step.energy:.3f}", chosen=step.chosen or "-")
+            tile, tiles = step.tile or (1, 1)
+            done = (tile - 1) * steps + step.number
+            if step.tile is not None and (tile, step.number) == (1, FORETOLD):
+                note(f"{name}: {tiles} tiles, {_duration(step.seconds / step.number * steps * tiles)} at most.")
+            bar.update(
+                task, completed=done, total=steps * tiles, energy=f"{step.energy:.3f}", chosen=step.chosen or "-"
+            )
 
         yield [move]
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people say it."""
+    hours, minutes = divmod(math.ceil(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

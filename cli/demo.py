@@ -35,12 +35,13 @@ def demo(
     set_threads(threads)
 
     from hybridprior import metrics
+    from hybridprior.choice import configure
     from hybridprior.data import demo_picture
     from hybridprior.degradation import Degradation, degrade
     from hybridprior.imageio import Picture, read_picture, write_atomically, write_picture
     from hybridprior.oracle import Oracle
     from hybridprior.presets import preset
-    from hybridprior.restoration import configure, restore
+    from hybridprior.restoration import restore
 
     truth = read_picture(demo_picture()).pixels
     if quick:

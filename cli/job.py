@@ -221,7 +221,8 @@ class Job:
         if self.truth is not None and oracle is not None:
             figures["psnr"] = metrics.psnr_for_task(result.picture, self.truth, self.request.task)
             figures["ssim"] = metrics.ssim(result.picture, self.truth)
-            figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
+            if oracle.step:
+                figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
             figures["psnr_on"] = metrics.judged_on(self.request.task)
         return figures
 
@@ -260,8 +261,9 @@ def _sentence(figures: Mapping[str, Any]) -> str:
     line = f"{figures['input']} -> {figures['output']}: step {figures['chosen_step']} of {figures['steps']} chosen, "
     line += f"{figures['seconds']:.1f} s, sigma {figures['sigma']:.3g}. {figures['message']}"
     if "psnr" in figures:
-        line += f" PSNR {figures['psnr']:.2f} dB (oracle {figures['oracle_psnr']:.2f} at step {figures['oracle_step']})"
-        line += f" on {figures['psnr_on']}."
+        line += f" PSNR {figures['psnr']:.2f} dB on {figures['psnr_on']}"
+        oracle = f" (oracle {figures['oracle_psnr']:.2f} at step {figures['oracle_step']})"
+        line += f"{oracle if 'oracle_step' in figures else ''}."
     return line
 
 

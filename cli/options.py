@@ -25,6 +25,7 @@ __all__ = [
     "Seed",
     "SolverName",
     "Threads",
+    "Tile",
     "Weight",
     "check_denoiser_sigma",
     "check_kernel",
@@ -69,6 +70,10 @@ SolverName = Annotated[
 Preset = Annotated[str, typer.Option(help=f"The configuration: {', '.join(PRESETS)}.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Tile = Annotated[
+    int | None,
+    typer.Option(min=0, help="Longest side of the tiles of a large picture; by the free memory if 0 or not given."),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; all if not given.")]
 
 

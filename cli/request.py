@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybridprior.choice import configure
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
 from hybridprior.errors import ConfigError
 from hybridprior.generators import GENERATORS
 from hybridprior.presets import preset
 from hybridprior.regularisers import build_regulariser
-from hybridprior.restoration import AUTO, configure
+from hybridprior.restoration import AUTO
 from hybridprior.stopping import STOPPING_RULES
 
 __all__ = ["Request", "known_parts"]
@@ -40,6 +41,7 @@ class Request:
     seed: int
     device: str
     dtype: str | None
+    tile: int | None
     reference: Path | None
     format: str
     overwrite: bool
@@ -60,6 +62,7 @@ class Request:
             steps=self.steps,
             seed=self.seed,
             dtype=self.dtype,
+            tile=self.tile,
         )
 
 

@@ -27,6 +27,7 @@ from .options import (
     Seed,
     SolverName,
     Threads,
+    Tile,
     Weight,
     check_denoiser_sigma,
     check_kernel,
@@ -77,6 +78,7 @@ def restore(
     device: Device = "auto",
     dtype: Annotated[str | None, typer.Option(help="Arithmetic of the network: auto, fp32 or bf16.")] = None,
     threads: Threads = None,
+    tile: Tile = None,
     reference: Annotated[
         Path | None, typer.Option(help="The ground truth, for figures only; a picture, or a folder of them by name.")
     ] = None,
@@ -125,6 +127,7 @@ def restore(
         seed=seed,
         device=device,
         dtype=dtype,
+        tile=tile,
         reference=reference,
         format=format,
         overwrite=overwrite,

@@ -17,7 +17,7 @@ from typing import Any
 from hybridprior.errors import ConfigError, unknown_name
 from hybridprior.registry import build_config
 
-__all__ = ["Part", "RestoreConfig", "SolverConfig", "SplittingConfig"]
+__all__ = ["Part", "RestoreConfig", "SolverConfig", "SplittingConfig", "TileConfig"]
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -85,6 +85,21 @@ class SplittingConfig:
 
 
 @dataclass(frozen=True)
+class TileConfig:
+    """How a picture that is too large for the memory is cut up."""
+
+    side: int = 0
+    """Longest side of a tile in pixels; 0 is as long as the memory allows."""
+    overlap: int = 64
+    """Pixels over which neighbours fade into each other."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        if self.overlap < 1 or (self.side and self.side < 2 * self.overlap):
+            raise ConfigError("tiles: overlap is 1 or more, and side twice that at least (or 0).")
+
+
+@dataclass(frozen=True)
 class RestoreConfig:
     """A choice of parts: everything of a restoration but the picture, its operator and its noise."""
 
@@ -104,6 +119,8 @@ class RestoreConfig:
     """When the iterate is best."""
     solver: SolverConfig = SolverConfig()
     """The loop."""
+    tiles: TileConfig = TileConfig()
+    """Tiles of large pictures."""
     precision: str = "auto"
     """Of the convolutions: "fp32", "bf16", or "auto" for what the processor gains from."""
     seed: int = 0
@@ -151,6 +168,8 @@ class RestoreConfig:
                 made[name] = Part(part.name, options)
         if "solver" in made:
             made["solver"] = build_config(SolverConfig, made["solver"], part="solver")
+        if "tiles" in made:
+            made["tiles"] = build_config(TileConfig, made["tiles"], part="tiles")
         if "splitting" in made:
             made["splitting"] = build_config(SplittingConfig, made["splitting"], part="splitting")
         return build_config(cls, made, part="configuration")

@@ -13,7 +13,7 @@ import torch
 
 from hybridprior.errors import ConfigError, unknown_name
 
-__all__ = ["Precision", "choose_device", "choose_precision"]
+__all__ = ["Precision", "choose_device", "choose_precision", "free_memory"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -80,6 +80,20 @@ def choose_precision(device: torch.device, wanted: str = "auto") -> Precision:
     feature = _bf16_feature()
     reason = f"the processor has {feature}" if feature else "the processor has no bf16 unit"
     return Precision(feature is not None, True, reason)
+
+
+def free_memory(device: torch.device) -> int:
+    """Return how many bytes are free on a device.
+
+    Args:
+        device: A GPU, or the CPU with its main memory.
+    """
+    if device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def _bf16_feature() -> str | None:

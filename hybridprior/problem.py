@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from hybridprior.errors import InputError, ShapeError
 from hybridprior.fidelity import Fidelity, Gaussian
 from hybridprior.noise import estimate_sigma
-from hybridprior.operators.base import Operator, Shape
+from hybridprior.operators.base import Box, Operator, Shape
 from hybridprior.seeds import stream
 
 __all__ = ["Problem"]
@@ -115,6 +115,20 @@ class Problem:
         held[index[order[: min(max(round(fraction * len(index)), 1), len(index) - 1)]]] = 1
         share = held.reshape(pixels.shape).to(self.y)
         return replace(self, weights=weights * (1 - share)), replace(self, weights=weights * share)
+
+    def tile(self, box: Box) -> Problem:
+        """Return the problem of a part of the picture.
+
+        Args:
+            box: The part, in multiples of the operator's `grid`.
+
+        Raises:
+            InputError: Nothing was measured there.
+        """
+        operator, part = self.operator.crop(box)
+        weights = None if self.weights is None else part.of(self.weights)
+        shape = (*self.shape[:2], box.height, box.width)
+        return replace(self, y=part.of(self.y), operator=operator, shape=shape, weights=weights)
 
     def filled(self) -> torch.Tensor:
         """Return y with the mean of the neighbours, as far as they count, where a measurement does not count."""

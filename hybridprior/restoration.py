@@ -11,26 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hybridprior.choice import configure
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.device import choose_device, choose_precision
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Fidelity, Gaussian
-from hybridprior.generators import GENERATORS, Generator, build_generator
+from hybridprior.generators import Generator, build_generator
 from hybridprior.operators import Identity, Operator, as_operator
 from hybridprior.operators.base import Shape
 from hybridprior.picture import as_tensor
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
-from hybridprior.regularisers import REGULARISERS, Regulariser, build_regulariser
+from hybridprior.regularisers import Regulariser, build_regulariser
 from hybridprior.result import Result
 from hybridprior.solver import Callback, Solver
 from hybridprior.splitting import SplittingSolver
-from hybridprior.stopping import STOPPING_RULES, StoppingRule, build_stopping_rule
+from hybridprior.stopping import StoppingRule, build_stopping_rule
+from hybridprior.tiles import lay_out, restore_tiles, settle_tiles
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["AUTO", "configure", "restore"]
+__all__ = ["AUTO", "restore"]
 
 AUTO = "auto"
 """The stopping rule that is settled by the noise."""
@@ -58,6 +60,7 @@ def restore(
     seed: int | None = None,
     device: str = "auto",
     dtype: str | None = None,
+    tile: int | None = None,
     shape: Shape | None = None,
     callbacks: Sequence[Callback] = (),
     state: Mapping[str, Any] | None = None,
@@ -89,6 +92,7 @@ def restore(
         seed: Seed of everything that is drawn.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto", "fp32" or "bf16": the arithmetic of the generator.
+        tile: Longest side of the tiles that a large picture is solved in; by the free memory if not given.
         shape: `(1, C, H, W)` of the picture, for callables whose measurements have another shape.
         callbacks: Called with each `Step`; their time is not counted.
         state: `Result.state` of an interrupted run, to go on with.
@@ -117,134 +121,38 @@ def restore(
         steps=steps,
         seed=seed,
         dtype=dtype,
+        tile=tile,
     )
     where = choose_device(device)
     precision = choose_precision(where, config.precision)
     e = fidelity if fidelity is not None or sigma is None else Gaussian(sigma)
     problem = Problem.make(measurement.to(where), _placed(a, where), e)
-    config = _settled(config, problem)
-    loop = SplittingSolver if config.method == "splitting" else Solver
-    run = loop(
-        problem,
-        _generator(generator, config, problem.shape[1]),
-        _regulariser(regulariser, config),
-        _stopping(stop, config),
-        config=config,
-        precision=precision,
-        started=started,
-    )
-    if state is not None:
-        run.load_state_dict(state)
-    return run.run(callbacks)
+    settled = _settled(config, problem)
 
+    def f_theta() -> Generator:
+        return _generator(generator, settled, problem.shape[1])
 
-def configure(
-    config: RestoreConfig,
-    *,
-    generator: str | Generator | None = None,
-    regulariser: str | Regulariser | None = None,
-    weight: float | Mapping[str, float] | None = None,
-    denoiser: str | None = None,
-    denoiser_sigma: tuple[float, float] | None = None,
-    solver: str | None = None,
-    stop: str | StoppingRule | None = None,
-    steps: int | None = None,
-    seed: int | None = None,
-    dtype: str | None = None,
-) -> RestoreConfig:
-    """Return a configuration with some choices replaced; what is None stays.
+    settled = settle_tiles(settled, problem, f_theta, precision=precision, state=state)
 
-    A part of another name than the configuration's starts from that part's own defaults. Pixels with a regulariser
-    that splits are plug-and-play: unless asked otherwise, they are solved by splitting, to its last iteration.
+    def solve(part: Problem, told: Sequence[Callback], saved: Mapping[str, Any] | None) -> Result:
+        loop = SplittingSolver if settled.method == "splitting" else Solver
+        run = loop(
+            part,
+            f_theta(),
+            _regulariser(regulariser, settled),
+            _stopping(stop, settled),
+            config=settled,
+            precision=precision,
+            started=started if part is problem else None,
+        )
+        if saved is not None:
+            run.load_state_dict(saved)
+        return run.run(told)
 
-    Args:
-        config: Where to start from.
-        generator: Name of the generator, or the generator.
-        regulariser: Name of the regulariser, or the regulariser.
-        weight: lambda, or one for each term of the regulariser by its name.
-        denoiser: Name of the denoiser that the regulariser asks.
-        denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
-        solver: "gradient" or "splitting".
-        stop: Name of the stopping rule, or the rule.
-        steps: The most steps.
-        seed: The seed.
-        dtype: The precision.
-
-    Raises:
-        ConfigError: A number out of its range, or a denoiser for a regulariser that asks none.
-    """
-    if isinstance(regulariser, Regulariser) and (denoiser or denoiser_sigma or isinstance(weight, Mapping)):
-        raise ConfigError("A regulariser given as an object has its own denoiser, sigma and weights; set them there.")
-    changes: dict[str, Any] = {"seed": seed, "precision": dtype, "method": solver}
-    for field, part in (("generator", generator), ("regulariser", regulariser), ("stopping", stop)):
-        if part is not None:
-            chosen = Part(part) if isinstance(part, str) else _described(part)
-            if chosen.name != getattr(config, field).name or chosen.options:
-                changes[field] = chosen
-    if isinstance(weight, Mapping):
-        changes["weights"] = dict(weight)
-    else:
-        changes["weight"] = weight
-    if "regulariser" in changes and "weights" not in changes:
-        changes["weights"] = {}
-    made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
-    made = _asked(made, denoiser, denoiser_sigma)
-    asked = solver == "gradient" or (config.generator.name == "pixels" and config.method == "splitting")
-    if not asked and changes.keys() & {"generator", "regulariser"} and _plugs(made, regulariser):
-        made = _plug_and_play(made, keep_rule=stop is not None)
-    if steps is not None:
-        made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, steps=steps))
-    return made
-
-
-def _asked(config: RestoreConfig, denoiser: str | None, sigma: tuple[float, float] | None) -> RestoreConfig:
-    """Return the configuration with R asking this denoiser at these noise levels."""
-    options: dict[str, Any] = {} if denoiser is None else {"denoiser": denoiser}
-    if sigma is not None:
-        options |= {"sigma_start": sigma[0], "sigma_end": sigma[1]}
-    if not options:
-        return config
-    terms, given = config.regulariser.name.split("+"), config.regulariser.options
-    asking = [term for term in terms if "denoiser" in _fields(REGULARISERS.find(term))]
-    if not asking:
-        raise ConfigError(f"The regulariser '{config.regulariser.name}' asks no denoiser; use 'denoiser' or 'score'.")
-    if len(terms) == 1:
-        return dataclasses.replace(config, regulariser=Part(terms[0], {**given, **options}))
-    nested = {**given, **{term: {**given.get(term, {}), **options} for term in asking}}
-    return dataclasses.replace(config, regulariser=Part(config.regulariser.name, nested))
-
-
-def _fields(factory: Any) -> list[str]:
-    return [field.name for field in dataclasses.fields(factory.Config)]
-
-
-def _plugs(config: RestoreConfig, given: str | Regulariser | None) -> bool:
-    """Return whether the configuration is pixels with a regulariser that splits."""
-    if config.generator.name != "pixels":
-        return False
-    if isinstance(given, Regulariser):
-        return given.splits
-    name = config.regulariser.name
-    return "+" not in name and getattr(REGULARISERS.find(name), "splits", False)
-
-
-def _plug_and_play(config: RestoreConfig, *, keep_rule: bool) -> RestoreConfig:
-    """Return the configuration solved by splitting, each step an iteration and the last one the picture."""
-    return dataclasses.replace(
-        config,
-        method="splitting",
-        stopping=config.stopping if keep_rule else Part("fixed"),
-        solver=dataclasses.replace(config.solver, steps=config.splitting.iterations, averaging=0.0, jitter=0.0),
-    )
-
-
-def _described(part: Generator | Regulariser | StoppingRule) -> Part:
-    """Return a part that was given as an object by its registered name and options, or by its class's name."""
-    for registry in (GENERATORS, REGULARISERS, STOPPING_RULES):
-        for name, factory in registry.items():
-            if factory is type(part) and dataclasses.is_dataclass(getattr(part, "config", None)):
-                return Part(name, dataclasses.asdict(part.config))  # type: ignore[union-attr, arg-type]
-    return Part(type(part).__name__.lstrip("_"))
+    boxes = lay_out(problem.shape, settled.tiles, problem.operator.grid or 1)
+    if len(boxes) == 1:
+        return solve(problem, callbacks, state)
+    return restore_tiles(problem, settled, boxes, solve, callbacks=callbacks, state=state)
 
 
 def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:

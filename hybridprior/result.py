@@ -46,6 +46,8 @@ class Step:
     """The best step so far, by the rule and not counting this one; 0 at first."""
     seconds: float
     """Time spent, callbacks excluded."""
+    tile: tuple[int, int] | None = None
+    """Which tile this is, and of how many, where the picture is solved tile by tile; `picture` is the tile's own."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,13 @@ class Result:
     picture: torch.Tensor
     """`(1, C, H, W)`, float32 on the CPU, intensity in [0, 1] for pictures, not clipped."""
     chosen_step: int
-    """The step the rule chose; `picture` is the averaged iterate there."""
+    """The step the rule chose; `picture` is the averaged iterate there. Of tiles, the mean."""
     status: Status
     """How the run ended."""
     message: str
     """The same in a sentence or two for people, with rollbacks and what was held out."""
     trace: tuple[TracePoint, ...]
-    """Figures of each step."""
+    """Figures of each step; of tiles, one after the other."""
     config: RestoreConfig
     """What ran."""
     sigma: float

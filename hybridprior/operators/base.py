@@ -6,6 +6,7 @@ y = A x + n. Operators are modules so that they move between devices and can sta
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -13,9 +14,22 @@ from torch import nn
 from hybridprior.errors import ShapeError
 from hybridprior.registry import Registry
 
-__all__ = ["OPERATORS", "CallableOperator", "Operator", "as_operator"]
+__all__ = ["OPERATORS", "Box", "CallableOperator", "Operator", "as_operator"]
 
 Shape = tuple[int, int, int, int]
+
+
+class Box(NamedTuple):
+    """A rectangle of a picture, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, x: torch.Tensor) -> torch.Tensor:
+        """Return this part of a picture `(B, C, H, W)`."""
+        return x[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 class Operator(nn.Module):
@@ -27,6 +41,9 @@ class Operator(nn.Module):
 
     task: str = "denoise"
     """Whose presets suit it: "denoise", "sr" or "inpaint"."""
+
+    grid: int | None = None
+    """`crop` takes boxes of whole multiples of this number of pixels; None is an operator that has no `crop`."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the measurements A x of a picture x, `(B, C, H, W)`, intensity in [0, 1]."""
@@ -54,6 +71,14 @@ class Operator(nn.Module):
     def measured(self, y: torch.Tensor) -> torch.Tensor | None:
         """Return which entries of y were measured at all: 1 or 0 in y's shape, or None where all were."""
         return None
+
+    def crop(self, box: Box) -> tuple[Operator, Box]:
+        """Return A for a part of the picture, and the part of y that it makes; for pictures solved tile by tile.
+
+        Args:
+            box: The part, in multiples of `grid`.
+        """
+        raise NotImplementedError
 
     def check(self, y: torch.Tensor) -> None:
         """Raise `ShapeError` if y cannot be this operator's measurements."""

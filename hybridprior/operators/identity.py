@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hybridprior.operators.base import OPERATORS, Operator
+from hybridprior.operators.base import OPERATORS, Box, Operator
 
 __all__ = ["Identity"]
 
@@ -13,6 +13,8 @@ __all__ = ["Identity"]
 class Identity(Operator):
     """A x = x."""
 
+    grid = 1
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x."""
         return x
@@ -20,3 +22,7 @@ class Identity(Operator):
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """Return y."""
         return y
+
+    def crop(self, box: Box) -> tuple[Operator, Box]:
+        """Return the identity, and the same part."""
+        return self, box

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from hybridprior.errors import InputError, ShapeError
-from hybridprior.operators.base import OPERATORS, Operator
+from hybridprior.operators.base import OPERATORS, Box, Operator
 
 __all__ = ["Mask"]
 
@@ -20,6 +20,7 @@ class Mask(Operator):
     """A x = m x with m in {0, 1}."""
 
     task = "inpaint"
+    grid = 1
     known: torch.Tensor
 
     def __init__(self, known: torch.Tensor) -> None:
@@ -57,6 +58,14 @@ class Mask(Operator):
         """Return y with its holes filled by averages of what is known around them."""
         known = self.known.expand_as(y).to(y.dtype)
         return known * y + (1 - known) * _pull(y * known, known)
+
+    def crop(self, box: Box) -> tuple[Operator, Box]:
+        """Return the mask's part, and the same part of y.
+
+        Raises:
+            InputError: Nothing is known there.
+        """
+        return Mask(box.of(self.known)), box
 
     def check(self, y: torch.Tensor) -> None:
         """Raise `ShapeError` if y has another size than the mask."""

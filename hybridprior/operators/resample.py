@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 from hybridprior.errors import ConfigError, ShapeError, unknown_name
-from hybridprior.operators.base import OPERATORS, Operator, Shape
+from hybridprior.operators.base import OPERATORS, Box, Operator, Shape
 
 __all__ = ["KERNELS", "Resample"]
 
@@ -70,6 +70,7 @@ class Resample(Operator):
             raise unknown_name("kernel", kernel, KERNELS)
         self.factor = int(factor)
         self.kernel = kernel
+        self.grid = self.factor
         self._matrices: dict[tuple[int, torch.dtype, torch.device], torch.Tensor] = {}
 
     def matrix(self, side: int, like: torch.Tensor) -> torch.Tensor:
@@ -99,6 +100,10 @@ class Resample(Operator):
         if len(shape) != 4:
             raise ShapeError(f"A picture has the shape (B, C, H, W), not {tuple(shape)}.")
         return (shape[0], shape[1], shape[2] * self.factor, shape[3] * self.factor)
+
+    def crop(self, box: Box) -> tuple[Operator, Box]:
+        """Return the same operator, and the part of the small picture that lies over the box."""
+        return self, Box(*(side // self.factor for side in box))
 
     def initial(self, y: torch.Tensor) -> torch.Tensor:
         """Return the bicubic enlargement of y (a = -1/2, as the published baselines)."""

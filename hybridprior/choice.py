@@ -1,0 +1,132 @@
+"""The choice of parts: names, objects and numbers become a configuration.
+
+It is the one place where a choice has consequences for another: pixels with a denoiser are plug-and-play, and a part of
+another name starts from that part's own defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from hybridprior.config import Part, RestoreConfig
+from hybridprior.errors import ConfigError
+from hybridprior.generators import GENERATORS, Generator
+from hybridprior.regularisers import REGULARISERS, Regulariser
+from hybridprior.stopping import STOPPING_RULES, StoppingRule
+
+__all__ = ["configure"]
+
+
+def configure(
+    config: RestoreConfig,
+    *,
+    generator: str | Generator | None = None,
+    regulariser: str | Regulariser | None = None,
+    weight: float | Mapping[str, float] | None = None,
+    denoiser: str | None = None,
+    denoiser_sigma: tuple[float, float] | None = None,
+    solver: str | None = None,
+    stop: str | StoppingRule | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    dtype: str | None = None,
+    tile: int | None = None,
+) -> RestoreConfig:
+    """Return a configuration with some choices replaced; what is None stays.
+
+    A part of another name than the configuration's starts from that part's own defaults. Pixels with a regulariser
+    that splits are plug-and-play: unless asked otherwise, they are solved by splitting, to its last iteration.
+
+    Args:
+        config: Where to start from.
+        generator: Name of the generator, or the generator.
+        regulariser: Name of the regulariser, or the regulariser.
+        weight: lambda, or one for each term of the regulariser by its name.
+        denoiser: Name of the denoiser that the regulariser asks.
+        denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
+        solver: "gradient" or "splitting".
+        stop: Name of the stopping rule, or the rule.
+        steps: The most steps.
+        seed: The seed.
+        dtype: The precision.
+        tile: Longest side of a tile.
+
+    Raises:
+        ConfigError: A number out of its range, or a denoiser for a regulariser that asks none.
+    """
+    if isinstance(regulariser, Regulariser) and (denoiser or denoiser_sigma or isinstance(weight, Mapping)):
+        raise ConfigError("A regulariser given as an object has its own denoiser, sigma and weights; set them there.")
+    changes: dict[str, Any] = {"seed": seed, "precision": dtype, "method": solver}
+    for field, part in (("generator", generator), ("regulariser", regulariser), ("stopping", stop)):
+        if part is not None:
+            chosen = Part(part) if isinstance(part, str) else _described(part)
+            if chosen.name != getattr(config, field).name or chosen.options:
+                changes[field] = chosen
+    if isinstance(weight, Mapping):
+        changes["weights"] = dict(weight)
+    else:
+        changes["weight"] = weight
+    if "regulariser" in changes and "weights" not in changes:
+        changes["weights"] = {}
+    made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+    made = _asked(made, denoiser, denoiser_sigma)
+    asked = solver == "gradient" or (config.generator.name == "pixels" and config.method == "splitting")
+    if not asked and changes.keys() & {"generator", "regulariser"} and _plugs(made, regulariser):
+        made = _plug_and_play(made, keep_rule=stop is not None)
+    if tile is not None:
+        made = dataclasses.replace(made, tiles=dataclasses.replace(made.tiles, side=tile))
+    if steps is not None:
+        made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, steps=steps))
+    return made
+
+
+def _asked(config: RestoreConfig, denoiser: str | None, sigma: tuple[float, float] | None) -> RestoreConfig:
+    """Return the configuration with R asking this denoiser at these noise levels."""
+    options: dict[str, Any] = {} if denoiser is None else {"denoiser": denoiser}
+    if sigma is not None:
+        options |= {"sigma_start": sigma[0], "sigma_end": sigma[1]}
+    if not options:
+        return config
+    terms, given = config.regulariser.name.split("+"), config.regulariser.options
+    asking = [term for term in terms if "denoiser" in _fields(REGULARISERS.find(term))]
+    if not asking:
+        raise ConfigError(f"The regulariser '{config.regulariser.name}' asks no denoiser; use 'denoiser' or 'score'.")
+    if len(terms) == 1:
+        return dataclasses.replace(config, regulariser=Part(terms[0], {**given, **options}))
+    nested = {**given, **{term: {**given.get(term, {}), **options} for term in asking}}
+    return dataclasses.replace(config, regulariser=Part(config.regulariser.name, nested))
+
+
+def _fields(factory: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(factory.Config)]
+
+
+def _plugs(config: RestoreConfig, given: str | Regulariser | None) -> bool:
+    """Return whether the configuration is pixels with a regulariser that splits."""
+    if config.generator.name != "pixels":
+        return False
+    if isinstance(given, Regulariser):
+        return given.splits
+    name = config.regulariser.name
+    return "+" not in name and getattr(REGULARISERS.find(name), "splits", False)
+
+
+def _plug_and_play(config: RestoreConfig, *, keep_rule: bool) -> RestoreConfig:
+    """Return the configuration solved by splitting, each step an iteration and the last one the picture."""
+    return dataclasses.replace(
+        config,
+        method="splitting",
+        stopping=config.stopping if keep_rule else Part("fixed"),
+        solver=dataclasses.replace(config.solver, steps=config.splitting.iterations, averaging=0.0, jitter=0.0),
+    )
+
+
+def _described(part: Generator | Regulariser | StoppingRule) -> Part:
+    """Return a part that was given as an object by its registered name and options, or by its class's name."""
+    for registry in (GENERATORS, REGULARISERS, STOPPING_RULES):
+        for name, factory in registry.items():
+            if factory is type(part) and dataclasses.is_dataclass(getattr(part, "config", None)):
+                return Part(name, dataclasses.asdict(part.config))  # type: ignore[union-attr, arg-type]
+    return Part(type(part).__name__.lstrip("_"))

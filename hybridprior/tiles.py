@@ -1,0 +1,243 @@
+"""Large pictures tile by tile: each tile is a problem of its own, and neighbours fade into each other.
+
+The gradient of E needs every feature map of f_theta at once, so that memory grows with the pixels. Tiles overlap, and
+are weighed by windows that fall to 0 at their inner borders and add up to 1. They share the noise level, theta's start
+and the rule, which each of them applies on its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from hybridprior.config import RestoreConfig, TileConfig
+from hybridprior.device import Precision, free_memory
+from hybridprior.errors import InputError
+from hybridprior.generators import Generator
+from hybridprior.operators.base import Box
+from hybridprior.problem import Problem
+from hybridprior.result import Result, Status, Step, Timings
+from hybridprior.seeds import stream
+from hybridprior.solver import Callback
+
+__all__ = ["lay_out", "longest_side", "restore_tiles", "settle_tiles"]
+
+log = logging.getLogger(__name__)
+
+Solve = Callable[[Problem, Sequence[Callback], Mapping[str, Any] | None], Result]
+
+MOST_MEMORY = 3 * 2**30
+"""Bytes that the feature maps of a tile may take, however much memory there is."""
+
+PICTURES = 1000
+"""Bytes a pixel besides the feature maps: pictures, averages, and a denoiser's own features."""
+
+SMALL = 512**2
+"""Pixels up to which a picture fits any memory."""
+
+PROBE = 128
+"""Side of the picture whose feature maps are counted."""
+
+
+def settle_tiles(
+    config: RestoreConfig,
+    problem: Problem,
+    generator: Callable[[], Generator],
+    *,
+    precision: Precision,
+    state: Mapping[str, Any] | None = None,
+) -> RestoreConfig:
+    """Return the configuration with the side of the tiles settled: 0 where the picture is solved whole.
+
+    Args:
+        config: Its tiles' side is settled by the free memory if it is 0.
+        problem: The whole picture's.
+        generator: Makes f_theta, whose memory is counted.
+        precision: Its arithmetic.
+        state: That of an interrupted run, which knows its side.
+    """
+    side, pixels = config.tiles.side, math.prod(problem.shape[-2:])
+    if state is not None:
+        side = state.get("side", 0)
+    elif not side and pixels > SMALL:
+        longest = longest_side(generator(), problem.shape, problem.y.device, bf16=precision.bf16)
+        side = longest if pixels > longest**2 else 0
+    if side and side < max(problem.shape[-2:]) and problem.operator.grid is None:
+        log.warning("This operator cannot be cut into tiles, and the picture may be too large for the memory.")
+        side = 0
+    return dataclasses.replace(config, tiles=dataclasses.replace(config.tiles, side=side))
+
+
+def longest_side(generator: Generator, shape: Sequence[int], device: torch.device, *, bf16: bool) -> int:
+    """Return the side of the largest square whose gradient fits the memory, a multiple of 64.
+
+    Args:
+        generator: f_theta; it is not changed.
+        shape: `(1, C, H, W)` of the picture.
+        device: Where it runs.
+        bf16: Whether its convolutions run in bfloat16.
+    """
+    room = min(free_memory(device) / 2, MOST_MEMORY)
+    return max(256, math.isqrt(int(room / _bytes_a_pixel(generator, shape, bf16))) // 64 * 64)
+
+
+def lay_out(shape: Sequence[int], config: TileConfig, grid: int) -> list[Box]:
+    """Return tiles that cover a picture, row by row and evenly spread.
+
+    Args:
+        shape: `(1, C, H, W)` of the picture.
+        config: Side and overlap.
+        grid: Corners and sides are multiples of this number, if the picture's sides are.
+    """
+    rows, columns = (_stretches(length, config, grid) for length in shape[-2:])
+    return [Box(top, left, height, width) for top, height in rows for left, width in columns]
+
+
+def restore_tiles(
+    problem: Problem,
+    config: RestoreConfig,
+    boxes: Sequence[Box],
+    solve: Solve,
+    *,
+    callbacks: Sequence[Callback] = (),
+    state: Mapping[str, Any] | None = None,
+) -> Result:
+    """Restore a picture tile by tile.
+
+    Args:
+        problem: The whole picture's.
+        config: What runs, for the result.
+        boxes: What `lay_out` returned.
+        solve: Restores one tile, given callbacks and a saved state.
+        callbacks: Called with each tile's steps, which say what tile it is.
+        state: `Result.state` of an interrupted run.
+    """
+    done: list[torch.Tensor] = list(state["tiles"]) if state is not None else []
+    pending = None if state is None else state["run"]
+    initial, results = problem.operator.initial(problem.y).cpu(), []
+    canvas = _Canvas(problem.shape, config.tiles.overlap)
+    for number, box in enumerate(boxes):
+        if number >= len(done):
+            told = [_numbered(callback, number + 1, len(boxes)) for callback in callbacks]
+            try:
+                result = solve(problem.tile(box), told, pending)
+            except InputError:  # a hole without a single measurement
+                done.append(box.of(initial).clone())
+            else:
+                results.append(result)
+                if result.status is Status.INTERRUPTED:
+                    break
+                done.append(result.picture)
+            pending = None
+        canvas.add(box, done[number])
+    unfinished = None
+    if len(done) < len(boxes):
+        unfinished = {"tiles": done, "run": results[-1].state, "side": config.tiles.side}
+        canvas.add(boxes[len(done)], results[-1].picture)
+        canvas.fill(initial)
+    return _joined(canvas.picture(), results, boxes, config, problem.fidelity.sigma, unfinished)
+
+
+class _Canvas:
+    """The weighted sum of tiles."""
+
+    def __init__(self, shape: Sequence[int], overlap: int) -> None:
+        self.sum, self.weight = torch.zeros(*shape), torch.zeros(1, 1, *shape[-2:])
+        self.overlap = overlap
+
+    def add(self, box: Box, tile: torch.Tensor) -> None:
+        """Add a tile, weighed by its window."""
+        height, width = self.sum.shape[-2:]
+        rows = _ramp(box.height, self.overlap, box.top > 0, box.top + box.height < height)
+        columns = _ramp(box.width, self.overlap, box.left > 0, box.left + box.width < width)
+        window = rows[:, None] * columns
+        box.of(self.sum).add_(tile * window)
+        box.of(self.weight).add_(window)
+
+    def fill(self, picture: torch.Tensor) -> None:
+        """Put a picture where no tile is."""
+        empty = self.weight == 0
+        self.sum = torch.where(empty, picture, self.sum)
+        self.weight[empty] = 1
+
+    def picture(self) -> torch.Tensor:
+        """Return the weighted mean."""
+        return self.sum / self.weight
+
+
+def _ramp(length: int, overlap: int, before: bool, after: bool) -> torch.Tensor:
+    """Return a window over a stretch that falls off where it has neighbours, never to 0."""
+    rise = torch.sin((torch.arange(length) + 0.5).div(overlap).clamp(max=1) * math.pi / 2) ** 2
+    one = torch.ones(length)
+    return (rise if before else one) * (rise.flip(0) if after else one)
+
+
+def _stretches(length: int, config: TileConfig, grid: int) -> list[tuple[int, int]]:
+    """Return (start, length) of evenly spread stretches that cover a side."""
+    side = config.side // grid * grid
+    if not side or length <= side:
+        return [(0, length)]
+    count = math.ceil((length - config.overlap) / (side - config.overlap))
+    starts = [round(i * (length - side) / (count - 1) / grid) * grid for i in range(count)]
+    return [(start, min(side, length - start)) for start in starts]
+
+
+def _numbered(callback: Callback, number: int, count: int) -> Callback:
+    def tell(step: Step) -> None:
+        callback(dataclasses.replace(step, tile=(number, count)))
+
+    return tell
+
+
+def _joined(
+    picture: torch.Tensor,
+    results: Sequence[Result],
+    boxes: Sequence[Box],
+    config: RestoreConfig,
+    sigma: float,
+    state: dict[str, Any] | None,
+) -> Result:
+    """Return the tiles' results as one."""
+    found = {result.status for result in results}
+    order = (Status.INTERRUPTED, Status.DIVERGED, Status.STOPPED)
+    status = next((status for status in order if status in found), Status.FINISHED)
+    chosen = [result.chosen_step for result in results] or [0]
+    height, width = max(box.height for box in boxes), max(box.width for box in boxes)
+    message = f"{status.value} In {len(boxes)} tiles of {width} x {height}, at steps {min(chosen)} to {max(chosen)}."
+    return Result(
+        picture=picture,
+        chosen_step=round(sum(chosen) / len(chosen)),
+        status=status,
+        message=message,
+        trace=tuple(point for result in results for point in result.trace),
+        config=config,
+        sigma=sigma,
+        timings=Timings(sum(r.timings.setup for r in results), sum(r.timings.steps for r in results)),
+        precision=results[0].precision if results else "",
+        held_out=max((result.held_out for result in results), default=0.0),
+        state=state,
+    )
+
+
+def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> float:
+    """Return the memory of a step: what the gradient keeps of a small picture, and what comes on top."""
+    probe = copy.deepcopy(generator)
+    small = probe.padded((1, shape[1], PROBE, PROBE))
+    z = probe.input(small, stream(0, "memory"))
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        held = probe(z)
+    return PICTURES + sum(kept.values()) / float(held.shape[-2] * held.shape[-1])

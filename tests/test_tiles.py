@@ -1,0 +1,127 @@
+"""Large pictures tile by tile: what covers what, that no seam is seen, and that nothing is lost."""
+
+import signal
+
+import pytest
+import torch
+
+from hybridprior import Mask, Part, Resample, RestoreConfig, SolverConfig, restore
+from hybridprior.config import TileConfig
+from hybridprior.denoisers import load_denoiser
+from hybridprior.errors import ConfigError
+from hybridprior.generators import build_generator
+from hybridprior.regularisers import DenoiserRegulariser
+from hybridprior.result import Status, Step
+from hybridprior.tiles import _Canvas, lay_out, longest_side
+
+SMALL = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 4, "padding": "zeros"}
+CONFIG = RestoreConfig(
+    generator=Part("skip", SMALL),
+    solver=SolverConfig(steps=150, averaging=0.9, jitter=0.01),
+    tiles=TileConfig(side=64, overlap=16),
+    precision="fp32",
+)
+
+
+@pytest.mark.parametrize(("height", "width", "grid"), [(100, 300, 1), (64, 65, 1), (96, 200, 4), (10, 10, 1)])
+def test_tiles_cover_the_picture_and_keep_to_the_grid(height: int, width: int, grid: int) -> None:
+    shape = (1, 3, height, width)
+    boxes = lay_out(shape, TileConfig(side=64, overlap=16), grid)
+    canvas, seen = _Canvas(shape, 16), torch.zeros(height, width)
+    picture = torch.rand(shape)
+    for box in boxes:
+        assert max(box.height, box.width) <= 64
+        assert all(number % grid == 0 for number in box)
+        box.of(seen).add_(1)
+        canvas.add(box, box.of(picture))
+    assert seen.min() >= 1
+    torch.testing.assert_close(canvas.picture(), picture)
+
+
+def test_one_side_is_no_tiles() -> None:
+    assert len(lay_out((1, 3, 500, 700), TileConfig(), 1)) == 1
+    with pytest.raises(ConfigError, match="overlap"):
+        TileConfig(side=64, overlap=40)
+
+
+@pytest.mark.parametrize("kind", ["gradient", "texture"])
+def test_no_seam_is_seen(kind: str) -> None:
+    """The error against the truth is no larger around the seams than elsewhere, nor does it leap there."""
+    rows, columns = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 160), indexing="ij")
+    x = 0.2 + 0.3 * rows + 0.3 * columns
+    if kind == "texture":
+        x = x + 0.15 * torch.sin(60 * rows + 5) * torch.sin(150 * columns)
+    x = x[None, None].expand(1, 3, -1, -1)
+    y = x + 0.02 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    steps: list[Step] = []
+    result = restore(y, sigma=0.02, config=CONFIG, callbacks=[steps.append])
+    assert {step.tile for step in steps} == {(1, 3), (2, 3), (3, 3)}
+    assert len(result.trace) == len(steps) == 450
+    error = (result.picture - x).mean((0, 1, 2))
+    leaps = (error[1:] - error[:-1]).abs()
+    fading = torch.zeros(159, dtype=torch.bool)
+    fading[48:64] = fading[96:112] = True
+    assert (result.picture - x).abs()[..., 48:112].mean() < 1.2 * (result.picture - x).abs().mean() + 1e-3
+    assert leaps[fading].max() < 1.5 * leaps[~fading].max() + 2e-3
+
+
+def test_tiles_of_a_local_method_are_the_whole() -> None:
+    """A mean over neighbours does not see beyond the overlap."""
+
+    def smooth(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+
+    y = torch.rand(1, 3, 150, 200)
+    whole, tiled = (
+        restore(y, sigma=0.1, generator="pixels", regulariser=_asking(smooth), tile=tile) for tile in (200, 128)
+    )
+    assert (whole.config.tiles.side, tiled.config.tiles.side) == (200, 128)
+    assert (tiled.picture - whole.picture).abs().max() < 1e-3
+
+
+def _asking(function) -> DenoiserRegulariser:
+    return DenoiserRegulariser(denoiser=load_denoiser(function))
+
+
+def test_a_small_picture_in_tiles_and_a_hole_without_a_measurement() -> None:
+    small = torch.rand(1, 3, 20, 40)
+    result = restore(small, Resample(4), config=CONFIG, steps=3, sigma=0.0)
+    assert result.picture.shape == (1, 3, 80, 160)
+    assert "In 6 tiles of 64 x 64" in result.message
+    known = torch.ones(64, 160)
+    known[:, 45:115] = 0
+    filled = restore(torch.full((1, 3, 64, 160), 0.5), Mask(known), config=CONFIG, steps=3, sigma=0.0)
+    assert filled.picture[..., 60:100].sub(0.5).abs().max() < 0.2
+
+
+def test_a_run_in_tiles_that_was_broken_off_goes_on_to_the_same_bits() -> None:
+    y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
+
+    def press_ctrl_c(step: Step) -> None:
+        if step.tile == (2, 3) and step.number == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    whole = restore(y, sigma=0.1, config=CONFIG, steps=8)
+    part = restore(y, sigma=0.1, config=CONFIG, steps=8, callbacks=[press_ctrl_c])
+    assert part.status is Status.INTERRUPTED
+    assert part.picture.isfinite().all()
+    on = restore(y, sigma=0.1, config=CONFIG, steps=8, state=part.state)
+    assert on.status is whole.status
+    assert torch.equal(on.picture, whole.picture)
+
+
+def test_what_cannot_be_cut_is_solved_whole(caplog: pytest.LogCaptureFixture) -> None:
+    result = restore(torch.rand(1, 3, 32, 160), lambda x: x.flip(-1), config=CONFIG, steps=2, sigma=0.1)
+    assert result.config.tiles.side == 0
+    assert "cannot be cut" in caplog.text
+
+
+def test_the_side_follows_from_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = []
+    for room in (1, 4):
+        monkeypatch.setattr("hybridprior.tiles.free_memory", lambda device, room=room: room * 2**30)
+        sides.append(
+            longest_side(build_generator("skip", 3, SMALL), (1, 3, 4096, 4096), torch.device("cpu"), bf16=False)
+        )
+    assert sides[0] % 64 == 0
+    assert sides[1] == pytest.approx(2 * sides[0], rel=0.15)
