@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import json
-import platform
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,9 +34,11 @@ from .options import (
     check_name,
     check_scale,
     check_sigma,
+    check_task,
     check_weight,
     set_threads,
 )
+from .table import Table
 
 if TYPE_CHECKING:
     from hybridprior.bench.suites import Row
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 SUITE_NAMES = ("denoise", "sr", "inpaint", "speed")
-SIGMA = {"denoise": 25.0, "sr": 0.0, "inpaint": 0.0, "speed": 25.0}
+SIGMA = {"denoise": 25.0, "sr": 0.0, "inpaint": 0.0}
+QUICK_CROP, QUICK_STEPS = 96, 2000
+REFERENCE = "paper"
 
 
 def bench(
@@ -78,6 +80,11 @@ def bench(
         ),
     ] = "",
     colour: Annotated[bool, typer.Option("--colour", help="inpaint: keep colours, not grey as published.")] = False,
+    task: Annotated[str, typer.Option(help="speed: denoise, sr or inpaint.")] = "denoise",
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help=f"speed: one picture, {QUICK_CROP} x {QUICK_CROP}."),
+    ] = False,
     stop: Annotated[str | None, typer.Option(help="Stopping rule, if not the preset's.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="The most steps, if not the preset's.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, fp32 or bf16, if not the preset's.")] = None,
@@ -86,23 +93,25 @@ def bench(
 ) -> None:
     """Measure a suite: JSON and Markdown tables, written anew after each picture.
 
-    SUITE speed runs the paper's preset and the chosen one in turn on each picture, as denoising.
+    SUITE speed runs the paper's preset as it was published and the chosen one in turn on each picture.
     """
     check_name("suite", suite, SUITE_NAMES)
     check_kernel(kernel)
-    factor, level = check_scale(scale), check_sigma(SIGMA[suite] if sigma is None else sigma) or 0.0
+    task = check_task(task) if suite == "speed" else suite
+    factor, level = check_scale(scale), check_sigma(SIGMA[task] if sigma is None else sigma) or 0.0
     numbers = _seeds(seeds)
     set_threads(threads)
 
-    from hybridprior.bench import find_pictures
+    from hybridprior.bench import find_pictures, measured_peak
     from hybridprior.choice import configure
     from hybridprior.degradation import Degradation
+    from hybridprior.device import choose_device
     from hybridprior.presets import preset as find_preset
     from hybridprior.regularisers import build_regulariser
 
-    task = "denoise" if suite == "speed" else suite
     how = Degradation(task=task, sigma=level, scale=factor, kernel=kernel, missing=missing, seed=data_seed)
-    found = find_pictures(data, [name for name in pictures.split(",") if name])
+    found = find_pictures(data, [name for name in pictures.split(",") if name])[: 1 if quick else None]
+    crop = crop or (QUICK_CROP if quick else None)
     folder = output or Path(f"bench-{suite}")
     prepare(folder / "rows.json", 1)
     plain = functools.partial(
@@ -115,26 +124,28 @@ def bench(
     }
     both = functools.partial(plain, generator=generator, solver=solver, **asked)
     base = find_preset(preset, task)
-    runs: dict[str, RestoreConfig] = {}
-    for name in ("paper", preset) if suite == "speed" else (preset,):
-        runs[name] = both(find_preset(name, task), weight=check_weight(weight))
+    runs = {preset: both(base, weight=check_weight(weight))}
+    if suite == "speed":
+        reference = configure(find_preset(REFERENCE, task), steps=steps)
+        runs = {REFERENCE: reference, preset if preset != REFERENCE else "again": runs[preset]}
     if weights:
         if reg is None or weight is not None:
             raise ConfigError("--weights goes with --reg, and takes the place of --weight.")
-        alone = configure(base, generator="pixels", **asked)
-        if alone.method != "splitting":
-            alone = plain(base, generator="pixels", **asked)
-        runs = {"local": plain(base, generator=generator), "global": alone}
+        runs = {"local": plain(base, generator=generator), "global": _alone(base, plain, asked)}
         runs |= {f"both, {w:g}": both(base, weight=w) for w in _numbers(weights, "--weights")}
+    if quick:
+        runs = {name: _shortened(config) for name, config in runs.items()}
     for config in runs.values():
         build_regulariser(config.regulariser.name, config.regulariser.options, config.weights)
-    table = _Table(folder, suite, how, device, colour)
+    table = Table(folder, suite, how, device, colour)
     failed = 0
     for picture in found:
         try:
             for name, config in runs.items():
-                for row in _rows(task, picture, how, config, numbers, crop, device, colour):
-                    table.add(name, config, row)
+                for seed in numbers:
+                    with measured_peak(choose_device(device)) as peak:
+                        row = _row(task, picture, how, replace(config, seed=seed), crop, device, colour)
+                    table.add(name, config, row, peak[0])
         except HybridPriorError as error:
             note(str(error))
             failed += 1
@@ -142,23 +153,35 @@ def bench(
     raise typer.Exit(1 if failed else 0)
 
 
-def _rows(
+def _row(
     task: str,
     picture: tuple[str, Path],
     how: Degradation,
     config: RestoreConfig,
-    seeds: Sequence[int],
     crop: int | None,
     device: str,
     colour: bool,
-) -> Any:
+) -> Row:
     from hybridprior.bench import run_suite
 
-    for seed in seeds:
-        with progress(f"{picture[0]} seed {seed}", config.solver.steps, shown=True) as callbacks:
-            yield from run_suite(
-                task, [picture], how, config, seeds=[seed], crop=crop, colour=colour, device=device, callbacks=callbacks
-            )
+    seeds = [config.seed]
+    with progress(f"{picture[0]} seed {config.seed}", config.solver.steps, shown=True) as callbacks:
+        (row,) = run_suite(
+            task, [picture], how, config, seeds=seeds, crop=crop, colour=colour, device=device, callbacks=callbacks
+        )
+    return row
+
+
+def _alone(base: RestoreConfig, plain: Callable[..., RestoreConfig], asked: dict[str, Any]) -> RestoreConfig:
+    """Return R on pixels: plug-and-play to its last iteration where R splits."""
+    from hybridprior.choice import configure
+
+    alone = configure(base, generator="pixels", **asked)
+    return alone if alone.method == "splitting" else plain(base, generator="pixels", **asked)
+
+
+def _shortened(config: RestoreConfig) -> RestoreConfig:
+    return replace(config, solver=replace(config.solver, steps=min(config.solver.steps, QUICK_STEPS)))
 
 
 def _numbers(text: str, option: str) -> list[float]:
@@ -172,71 +195,3 @@ def _seeds(text: str) -> list[int]:
     if not all(part.strip().isdigit() for part in text.split(",")):
         raise ConfigError(f"--seeds are whole numbers with commas, such as 0,1,2, not '{text}'.")
     return [int(part) for part in text.split(",")]
-
-
-class _Table:
-    """What was measured so far, and its files."""
-
-    def __init__(self, folder: Path, suite: str, how: Degradation, device: str, colour: bool) -> None:
-        self.folder, self.suite, self.how, self.device, self.colour = folder, suite, how, device, colour
-        self.rows: dict[str, list[Row]] = {}
-        self.configs: dict[str, RestoreConfig] = {}
-
-    def add(self, preset: str, config: RestoreConfig, row: Row) -> None:
-        """Keep a row and write the tables."""
-        from hybridprior.imageio import write_atomically
-
-        self.rows.setdefault(preset, []).append(row)
-        self.configs[preset] = config
-        record = {
-            "suite": self.suite,
-            "degradation": asdict(self.how),
-            "colour": self.colour,
-            "circumstances": self._circumstances(),
-            "configs": {name: config.to_dict() for name, config in self.configs.items()},
-            "rows": [{"preset": name, **asdict(row)} for name, rows in self.rows.items() for row in rows],
-        }
-        write_atomically(self.folder / "rows.json", (json.dumps(record, indent=1) + "\n").encode())
-        write_atomically(self.folder / "table.md", self.text().encode())
-        note(f"{row.picture} {preset}: {row.psnr:.2f} dB at step {row.chosen_step}, oracle {row.oracle_psnr:.2f}")
-
-    def text(self) -> str:
-        """Return the Markdown."""
-        from hybridprior.bench import comparison, markdown, side_by_side
-
-        where = self._circumstances()
-        notes = [f"{name}: {value}" for name, value in {**_plain(self.how), **where}.items()]
-        tables = [
-            markdown(rows, None if self.colour else self.how, title=f"{self.suite}, preset {name}", notes=notes)
-            for name, rows in self.rows.items()
-        ]
-        if len(self.rows) > 2:
-            tables.append(side_by_side(self.rows))
-        if self.suite == "speed" and len({len(rows) for rows in self.rows.values()}) == 1:
-            tables.append(comparison(self.rows, next(iter(self.rows))))
-        return "\n".join(tables)
-
-    def _circumstances(self) -> dict[str, Any]:
-        import torch
-
-        import hybridprior
-        from hybridprior.device import choose_device, choose_precision
-
-        device = choose_device(self.device)
-        python = platform.python_version()
-        versions = {"hybridprior": hybridprior.__version__, "torch": torch.__version__, "Python": python}
-        wanted = {name: config.precision for name, config in self.configs.items()}
-        return {
-            "precision": {name: str(choose_precision(device, word)) for name, word in wanted.items()},
-            "device": str(device),
-            "threads": torch.get_num_threads(),
-            "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
-        }
-
-
-def _plain(how: Degradation) -> dict[str, Any]:
-    fields = {"denoise": ("sigma",), "sr": ("scale", "kernel"), "inpaint": ("missing",)}[how.task]
-    facts = {name: getattr(how, name) for name in (*fields, "seed")}
-    if "sigma" in facts:
-        facts["sigma"] = f"{255 * how.sigma:g}/255"
-    return facts

@@ -1,6 +1,20 @@
 """Published figures beside ours: the suites of `hprior bench`."""
 
-from hybridprior.bench.report import comparison, markdown, side_by_side
+from hybridprior.bench.report import markdown, side_by_side
+from hybridprior.bench.speed import Cost, comparison, cost, draw_curves, measured_peak
 from hybridprior.bench.suites import SUITES, Row, Suite, find_pictures, run_suite
 
-__all__ = ["SUITES", "Row", "Suite", "comparison", "find_pictures", "markdown", "run_suite", "side_by_side"]
+__all__ = [
+    "SUITES",
+    "Cost",
+    "Row",
+    "Suite",
+    "comparison",
+    "cost",
+    "draw_curves",
+    "find_pictures",
+    "markdown",
+    "measured_peak",
+    "run_suite",
+    "side_by_side",
+]

@@ -9,7 +9,7 @@ from hybridprior.bench.published import means
 from hybridprior.bench.suites import Row
 from hybridprior.degradation import Degradation
 
-__all__ = ["comparison", "markdown", "side_by_side"]
+__all__ = ["markdown", "side_by_side"]
 
 
 def markdown(rows: Sequence[Row], how: Degradation | None, *, title: str, notes: Sequence[str] = ()) -> str:
@@ -33,27 +33,6 @@ def markdown(rows: Sequence[Row], how: Degradation | None, *, title: str, notes:
         lines += ["", "Published means of whole sets:", ""]
     for name, figures in published.items():
         lines.append(f"- {name}: " + ", ".join(f"{method} {value:.2f}" for method, value in figures.items()))
-    return "\n".join(lines) + "\n"
-
-
-def comparison(rows: Mapping[str, Sequence[Row]], reference: str) -> str:
-    """Return how fast each preset is beside the reference: a table in Markdown.
-
-    Args:
-        rows: What was measured, by preset, the same pictures for each.
-        reference: The preset that counts as 1.
-    """
-    lines = [
-        _line(["preset", "ms a step", "seconds", "result", "time, of the reference's"]),
-        _line(["---", *["---:"] * 4]),
-    ]
-    whole = sum(row.seconds for row in rows[reference])
-    for name, measured in rows.items():
-        seconds, steps = sum(row.seconds for row in measured), sum(row.steps for row in measured)
-        quality = mean(row.psnr for row in measured)
-        lines.append(
-            _line([name, f"{1000 * seconds / steps:.0f}", f"{seconds:.0f}", f"{quality:.2f}", f"{seconds / whole:.3f}"])
-        )
     return "\n".join(lines) + "\n"
 
 

@@ -51,6 +51,7 @@ class Row:
     suite: str
     picture: str
     size: str
+    channels: int
     seed: int
     psnr: float
     """At the chosen step: the result."""
@@ -151,6 +152,7 @@ def _row(
         suite=suite,
         picture=picture,
         size=f"{truth.shape[-1]}x{truth.shape[-2]}",
+        channels=truth.shape[1],
         seed=seed,
         psnr=metrics.psnr_for_task(result.picture, truth, oracle.task),
         oracle_psnr=oracle.psnr,

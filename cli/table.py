@@ -1,0 +1,97 @@
+"""The table of a bench run: what was measured so far, written anew after every picture."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .console import note
+
+if TYPE_CHECKING:
+    from hybridprior.bench import Cost, Row
+    from hybridprior.config import RestoreConfig
+    from hybridprior.degradation import Degradation
+
+__all__ = ["Table"]
+
+
+class Table:
+    """What was measured so far, and its files."""
+
+    def __init__(self, folder: Path, suite: str, how: Degradation, device: str, colour: bool) -> None:
+        self.folder, self.suite, self.how, self.device, self.colour = folder, suite, how, device, colour
+        self.rows: dict[str, list[Row]] = {}
+        self.configs: dict[str, RestoreConfig] = {}
+        self.costs: dict[str, list[Cost]] = {}
+
+    def add(self, preset: str, config: RestoreConfig, row: Row, peak: float) -> None:
+        """Keep a row and the memory that it took, and write the tables."""
+        from hybridprior.bench import cost, draw_curves
+        from hybridprior.imageio import write_atomically
+
+        self.rows.setdefault(preset, []).append(row)
+        self.configs[preset] = config
+        if self.suite == "speed":
+            self.costs.setdefault(preset, []).append(cost(config, _shape(row), self.device, peak))
+            write_atomically(self.folder / "curves.png", draw_curves(self.rows))
+        record = {
+            "suite": self.suite,
+            "degradation": asdict(self.how),
+            "colour": self.colour,
+            "circumstances": self._circumstances(),
+            "configs": {name: config.to_dict() for name, config in self.configs.items()},
+            "costs": {name: [asdict(cost) for cost in costs] for name, costs in self.costs.items()},
+            "rows": [{"preset": name, **asdict(row)} for name, rows in self.rows.items() for row in rows],
+        }
+        write_atomically(self.folder / "rows.json", (json.dumps(record, indent=1) + "\n").encode())
+        write_atomically(self.folder / "table.md", self.text().encode())
+        note(f"{row.picture} {preset}: {row.psnr:.2f} dB at step {row.chosen_step}, oracle {row.oracle_psnr:.2f}")
+
+    def text(self) -> str:
+        """Return the Markdown."""
+        from hybridprior.bench import comparison, markdown, side_by_side
+
+        where = self._circumstances()
+        notes = [f"{name}: {value}" for name, value in {**_plain(self.how), **where}.items()]
+        tables = [
+            markdown(rows, None if self.colour else self.how, title=f"{self.suite}, preset {name}", notes=notes)
+            for name, rows in self.rows.items()
+        ]
+        if len(self.rows) > 2:
+            tables.append(side_by_side(self.rows))
+        if self.suite == "speed" and len({len(rows) for rows in self.rows.values()}) == 1:
+            tables.append(comparison(self.rows, self.costs, next(iter(self.rows))))
+        return "\n".join(tables)
+
+    def _circumstances(self) -> dict[str, Any]:
+        import torch
+
+        import hybridprior
+        from hybridprior.device import choose_device, choose_precision
+
+        device = choose_device(self.device)
+        python = platform.python_version()
+        versions = {"hybridprior": hybridprior.__version__, "torch": torch.__version__, "Python": python}
+        wanted = {name: config.precision for name, config in self.configs.items()}
+        return {
+            "precision": {name: str(choose_precision(device, word)) for name, word in wanted.items()},
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+        }
+
+
+def _plain(how: Degradation) -> dict[str, Any]:
+    fields = {"denoise": ("sigma",), "sr": ("scale", "kernel"), "inpaint": ("missing",)}[how.task]
+    facts = {name: getattr(how, name) for name in (*fields, "seed")}
+    if "sigma" in facts:
+        facts["sigma"] = f"{255 * how.sigma:g}/255"
+    return facts
+
+
+def _shape(row: Row) -> tuple[int, int, int, int]:
+    width, height = (int(side) for side in row.size.split("x"))
+    return 1, row.channels, height, width
