@@ -7,7 +7,7 @@ prior, and a diffusion network is a denoiser for many sigma.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -36,6 +36,9 @@ class Denoiser(nn.Module):
     multiple: int = 1
     """`estimate` takes pictures whose sides are multiples of this number."""
 
+    views: int = 1
+    """Quarter turns of the picture that a pass averages over: 4 for a network that prefers no direction, else 1."""
+
     precision: str = "auto"
     """Arithmetic of the convolutions: "auto", "fp32" or "bf16"."""
 
@@ -48,12 +51,14 @@ class Denoiser(nn.Module):
         """
         raise NotImplementedError
 
-    def denoise(self, x: torch.Tensor, sigma: Sigma) -> torch.Tensor:
+    def denoise(self, x: torch.Tensor, sigma: Sigma, *, look: int | None = None) -> torch.Tensor:
         """Return the clean pictures, float32, in the shape and on the device of x; differentiable in x.
 
         Args:
             x: Noisy pictures `(B, C, H, W)`, intensity in [0, 1] plus noise, any C, H, W >= 1.
             sigma: Standard deviation of the noise in units of intensity: a number, or one for each picture `(B,)`.
+            look: The number of this look, where many come after each other: it then costs one view only, and the
+                turns average out over the looks (Terris et al., "Equivariant Plug-and-Play", CVPR 2024).
 
         Raises:
             ShapeError: x is not a batch of pictures, or there is not one sigma for each.
@@ -62,17 +67,18 @@ class Denoiser(nn.Module):
         if x.ndim != 4 or min(x.shape) < 1:
             raise ShapeError(f"A denoiser takes pictures (B, C, H, W), not {tuple(x.shape)}.")
         level = as_sigma(sigma, x)
+        turns = range(self.views) if look is None else [look % self.views]
         if x.shape[1] in self.channels:
-            return self._padded(x, level)
-        return self._by_channel(x, level)
+            return self._padded(x, level, turns)
+        return self._by_channel(x, level, turns)
 
-    def _by_channel(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    def _by_channel(self, x: torch.Tensor, sigma: torch.Tensor, turns: Sequence[int]) -> torch.Tensor:
         """Denoise each channel as a grey picture."""
         count = self.channels[0]
         grey = x.flatten(0, 1)[:, None].expand(-1, count, -1, -1)
-        return self._padded(grey, sigma.repeat_interleave(x.shape[1], 0)).mean(1).reshape(x.shape)
+        return self._padded(grey, sigma.repeat_interleave(x.shape[1], 0), turns).mean(1).reshape(x.shape)
 
-    def _padded(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    def _padded(self, x: torch.Tensor, sigma: torch.Tensor, turns: Sequence[int]) -> torch.Tensor:
         height, width = x.shape[-2:]
         below, right = -height % self.multiple, -width % self.multiple
         if below or right:
@@ -80,9 +86,13 @@ class Denoiser(nn.Module):
         sigma = sigma.clamp(*self.sigma_range)
         precision = choose_precision(x.device, self.precision)
         layout = torch.channels_last if precision.channels_last else torch.contiguous_format
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision.bf16):
-            clean = self.estimate(x.float().contiguous(memory_format=layout), sigma)
-        return clean.float()[..., :height, :width]
+        found = torch.zeros_like(x, dtype=torch.float32)
+        for turn in turns:
+            turned = torch.rot90(x.float(), turn, (2, 3)).contiguous(memory_format=layout)
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=precision.bf16):
+                clean = self.estimate(turned, sigma)
+            found = found + torch.rot90(clean.float(), -turn, (2, 3))
+        return (found / len(turns))[..., :height, :width]
 
 
 def as_sigma(sigma: Sigma, x: torch.Tensor) -> torch.Tensor:

@@ -30,6 +30,7 @@ class UNetDenoiser(Denoiser):
     """D(x; sigma) by the U-Net; grey pictures are taken as three channels that agree, noise included."""
 
     channels = (3,)
+    views = 4
 
     def __init__(self, network: UNet, *, sigma_range: tuple[float, float] = (0.0, 1.0)) -> None:
         """Wrap a network.

@@ -53,7 +53,7 @@ class DenoiserConfig:
     """Noise level taken off at the first step, in units of intensity."""
     sigma_end: float | None = None
     """At the end of the schedule; the noise of the measurements if not given, and 2/255 at least."""
-    anneal: float = 0.5
+    anneal: float = 1.0
     """Share of the steps that the schedule takes."""
     look: str = "measured"
     """Where it looks: at the "iterate", at the "average" of the iterates, or near that at what was "measured"."""
@@ -102,7 +102,7 @@ class DenoiserRegulariser(Regulariser):
         self.average: torch.Tensor | None = None
         self.clean: torch.Tensor | None = None
         self.proximal: Proximal | None = None
-        self.sigma = self.schedule.end
+        self.sigma, self.steps = self.schedule.end, 1
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
         """Lay out the schedule for the measurements' noise and forget any run before."""
@@ -110,6 +110,7 @@ class DenoiserRegulariser(Regulariser):
         end = min(self.config.sigma_end or max(problem.fidelity.sigma, FINEST), most)
         start = min(max(self.config.sigma_start, end), most)
         self.schedule = Schedule(start, end, max(1, round(self.config.anneal * steps)))
+        self.steps = steps
         if self.denoiser.precision == "auto":
             self.denoiser.precision = precision
         self.average, self.clean, self.proximal = None, None, None
@@ -127,14 +128,14 @@ class DenoiserRegulariser(Regulariser):
             mu = self.config.coupling / self.sigma**2
             point = average if self.proximal is None else self.proximal(average, mu)
             with torch.no_grad():
-                self.clean = self.denoiser.denoise(point, self.sigma)
+                self.clean = self.denoiser.denoise(point, self.sigma, look=step // self.config.refresh)
         return (x - self.clean).square().sum() / (2 * self.sigma**2)
 
     def split(self, x: torch.Tensor, step: int, scale: float = 1.0) -> tuple[torch.Tensor, float]:
         """Return D(x; scale sigma) and sigma."""
-        sigma = self.schedule(step)
+        sigma, last = self.schedule(step), step >= self.steps
         with torch.no_grad():
-            return self.denoiser.denoise(x.detach(), scale * sigma), sigma
+            return self.denoiser.denoise(x.detach(), scale * sigma, look=None if last else step), sigma
 
     def _averaged(self, x: torch.Tensor) -> torch.Tensor:
         if self.average is None or self.average.shape != x.shape:

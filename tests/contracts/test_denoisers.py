@@ -103,6 +103,20 @@ def test_the_same_twice(denoiser: Denoiser) -> None:
     torch.testing.assert_close(denoiser.denoise(x, 0.1), denoiser.denoise(x, 0.1), rtol=0, atol=0)
 
 
+def test_the_looks_are_the_views_of_a_pass(denoiser: Denoiser) -> None:
+    x = torch.rand(1, 3, 9, 16)
+    looks = torch.stack([denoiser.denoise(x, 0.1, look=10 * denoiser.views + turn) for turn in range(denoiser.views)])
+    torch.testing.assert_close(looks.mean(0), denoiser.denoise(x, 0.1), rtol=0, atol=1e-5)
+
+
+def test_no_direction_is_preferred_where_all_turns_are_taken(denoiser: Denoiser) -> None:
+    if denoiser.views == 1:
+        pytest.skip("this denoiser takes pictures upright only")
+    x = torch.rand(1, 3, 9, 16)
+    turned = torch.rot90(denoiser.denoise(x, 0.1), 1, (2, 3))
+    torch.testing.assert_close(denoiser.denoise(torch.rot90(x, 1, (2, 3)), 0.1), turned, rtol=0, atol=1e-5)
+
+
 def test_a_sigma_for_each_picture(denoiser: Denoiser) -> None:
     x = torch.rand(3, 3, 16, 16)
     sigmas = [0.02, 0.1, 0.4]
