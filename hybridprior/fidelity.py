@@ -10,7 +10,7 @@ import torch
 
 from hybridprior.errors import ConfigError
 
-__all__ = ["SIGMA_FLOOR", "Fidelity", "Gaussian"]
+__all__ = ["SIGMA_FLOOR", "SIGMA_MOST", "Fidelity", "Gaussian"]
 
 SIGMA_FLOOR = 0.5 / 255
 """The least sigma: no eight-bit picture is known better than to half a grey level."""

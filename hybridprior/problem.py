@@ -6,6 +6,7 @@ the middle, so that any height and width from 1 up can be restored and nothing o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from hybridprior.errors import InputError, ShapeError
-from hybridprior.fidelity import Fidelity, Gaussian
+from hybridprior.fidelity import SIGMA_MOST, Fidelity, Gaussian
 from hybridprior.noise import estimate_sigma
 from hybridprior.operators.base import Box, Operator, Shape
 from hybridprior.seeds import stream
@@ -115,6 +116,25 @@ class Problem:
         held[index[order[: min(max(round(fraction * len(index)), 1), len(index) - 1)]]] = 1
         share = held.reshape(pixels.shape).to(self.y)
         return replace(self, weights=weights * (1 - share)), replace(self, weights=weights * share)
+
+    def part(self, share: float, seed: int) -> tuple[Problem, Problem]:
+        """Return the problem with noisier measurements, and others of the same picture whose noise is independent.
+
+        With n drawn anew, y + a sigma n and y - sigma n / a have independent noise if y's is Gaussian (Oliveira, Lei,
+        Tibshirani, "Unbiased Risk Estimation in the Normal Means Problem via Coupled Bootstrap Techniques", 2021;
+        Pang et al., "Recorrupted-to-Recorrupted", CVPR 2021). Unlike pixels held out, these judge every pixel.
+
+        Args:
+            share: a^2 / (1 + a^2): how much of the information goes to the others, in (0, 1).
+            seed: Seed of n.
+        """
+        a, sigma = math.sqrt(share / (1 - share)), self.fidelity.sigma
+        noise = sigma * torch.randn(self.y.shape, generator=stream(seed, "parted")).to(self.y)
+        weights = torch.ones_like(self.y) if self.weights is None else self.weights
+        noisier = Gaussian(sigma * math.sqrt(1 + a**2))
+        first = replace(self, y=self.y + a * noise * (weights > 0), fidelity=noisier)
+        judge = Gaussian(min(sigma * math.sqrt(1 + a**-2), SIGMA_MOST))
+        return first, replace(self, y=self.y - noise / a, fidelity=judge, weights=share * weights)
 
     def tile(self, box: Box) -> Problem:
         """Return the problem of a part of the picture.

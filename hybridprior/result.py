@@ -14,6 +14,8 @@ from hybridprior.config import RestoreConfig
 if TYPE_CHECKING:
     from PIL import Image
 
+    from hybridprior.fusion.evidence import Evidence
+
 __all__ = ["Result", "Status", "Step", "Timings", "TracePoint"]
 
 
@@ -103,6 +105,8 @@ class Result:
     """The arithmetic used and why."""
     held_out: float = 0.0
     """Share of the measurements that took no part in the picture."""
+    fusion: Evidence | None = None
+    """How much each prior was believed, where candidates competed."""
     state: dict[str, Any] | None = field(default=None, repr=False)
     """What `restore(state=...)` resumes from, where the run was interrupted."""
 

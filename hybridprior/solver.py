@@ -9,6 +9,7 @@ up, is rolled back.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import math
 import time
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 MEMORY = ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds")
 """What a run remembers besides theta, the optimiser, the random numbers, the rule and the trace."""
 
+BEST_EVERY = 10
+"""Steps between the states that are kept as the best."""
+
 SETTLING = 20
 """Steps before a leap of E counts as a collapse."""
 
@@ -54,6 +58,7 @@ class Solver:
         config: RestoreConfig,
         precision: Precision,
         started: float | None = None,
+        judge: Problem | None = None,
     ) -> None:
         """Put the parts on the problem's device and draw z.
 
@@ -65,12 +70,13 @@ class Solver:
             config: lambda, the loop's numbers and the seed.
             precision: The generator's arithmetic.
             started: `time.perf_counter()` when the set-up began; now if not given.
+            judge: Other measurements for the rule, in place of some that are held out.
         """
         started = time.perf_counter() if started is None else started
         device = problem.y.device
         layout = torch.channels_last if precision.channels_last else torch.contiguous_format
-        self.problem, self.held = problem, None
-        share = stopping.held_share(problem.pixels)
+        self.problem, self.held = problem, judge
+        share = stopping.held_share(problem.pixels) if judge is None else 0.0
         if share:
             self.problem, self.held = problem.hold_out(share, config.seed)
         self.share_held = 1 - self.problem.count / problem.count
@@ -91,6 +97,8 @@ class Solver:
         self.best: torch.Tensor | None = None
         self.usual = math.inf
         self.trace: list[TracePoint] = []
+        self.keep_best, self.best_at = False, 0
+        self.best_theta: dict[str, Any] | None = None
         self.kept = self._theta()
         self.setup, self.seconds = time.perf_counter() - started, 0.0
 
@@ -121,6 +129,48 @@ class Solver:
                 break
         return self._result(status)
 
+    def go_on(
+        self,
+        problem: Problem,
+        steps: int,
+        *,
+        start: Mapping[str, Any] | None = None,
+        regulariser: Regulariser | None = None,
+        weight: float = 0.0,
+        callback: Callable[[int, torch.Tensor], None] | None = None,
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Take more steps on other measurements of the same picture, or with another R; return the average and a state.
+
+        Args:
+            problem: The measurements from now on.
+            steps: How many steps; Ctrl-C ends them early.
+            start: A state that `best_theta` or this method gave; where the run is if not given.
+            regulariser: R from now on.
+            weight: lambda from now on.
+            callback: Sees the steps' numbers and averages.
+        """
+        if start is not None:
+            self.generator.load_state_dict(start["theta"])
+            self.optimiser.load_state_dict(copy.deepcopy(start["adam"]))
+            self.average = None if start["average"] is None else start["average"].clone()
+        if regulariser is not None:
+            self.regulariser = regulariser.to(self.z.device)
+            regulariser.prepare(problem, steps=steps, seed=self.config.seed, precision=self.config.precision)
+        self.config = dataclasses.replace(self.config, weight=weight)
+        self.problem, self.held, self.usual, self.kept = problem, None, math.inf, self._theta()
+        with interruptible() as interrupted:
+            for self.step in range(1, steps + 1):
+                iterate, _, _ = self._descend()
+                if iterate is not None:
+                    decay = self.config.solver.averaging
+                    self.average = iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
+                    if callback is not None:
+                        callback(self.step, self.average)
+                if interrupted.is_set():
+                    break
+        assert self.average is not None
+        return self.average.clone(), self._theta()
+
     def _advance(self) -> tuple[Step | None, bool]:
         """Take one step; return what it showed (None if it was rolled back) and whether the rule says stop."""
         self.step += 1
@@ -142,6 +192,8 @@ class Solver:
         )
         verdict = self.stopping.judge(step)
         if verdict.best:
+            if self.keep_best and self.step >= self.best_at + BEST_EVERY:
+                self.best_theta, self.best_at = self._theta(), self.step
             self.chosen = self.step
             self.best = self.average.clone() if self.best is None else self.best.copy_(self.average)
         self.trace.append(TracePoint(self.step, energy, prior, verdict.score))

@@ -48,6 +48,7 @@ class SplittingSolver(Solver):
         config: RestoreConfig,
         precision: Precision,
         started: float | None = None,
+        start: torch.Tensor | None = None,
     ) -> None:
         """Put the parts together, as `Solver` does; pixels start at the operator's cheap estimate.
 
@@ -59,6 +60,7 @@ class SplittingSolver(Solver):
             config: lambda, the loop's numbers and the seed.
             precision: The generator's arithmetic.
             started: `time.perf_counter()` when the set-up began; now if not given.
+            start: Where pixels start instead, `(1, C, H, W)`.
 
         Raises:
             ConfigError: R does not split, or the objective is not quadratic where x is pixels.
@@ -71,7 +73,8 @@ class SplittingSolver(Solver):
         self.dual: torch.Tensor | None = None
         self.coupling = math.inf
         if isinstance(self.generator, Pixels):
-            self.generator.theta.data = self.problem.operator.initial(self.problem.filled()).clone()
+            cheap = self.problem.operator.initial(self.problem.filled()) if start is None else start
+            self.generator.theta.data = cheap.to(self.problem.y).clone()
             self.kept = self._theta()
             self.proximal = Proximal(self.problem)
             if not self.proximal.exact:

@@ -1,0 +1,6 @@
+"""How much each prior is believed: evidence from held-out measurements, and the fused picture."""
+
+from hybridprior.fusion.auto import FusionConfig, restore_fused
+from hybridprior.fusion.evidence import Evidence, weigh
+
+__all__ = ["Evidence", "FusionConfig", "restore_fused", "weigh"]

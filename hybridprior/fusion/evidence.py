@@ -1,0 +1,178 @@
+"""Evidence: measurements that no candidate has seen say how much each of them is believed, and where.
+
+Let r_k be candidate k's residual on the held-out measurements. Stacking (Wolpert 1992; Breiman, "Stacked Regressions",
+1996) takes the convex combination with the least squared residual,
+
+    w = argmin |sum_k w_k r_k|^2,  w_k >= 0,  sum_k w_k = 1.
+
+The noise of the held-out measurements is the same in every r_k, so that it moves the least value but not its place. A
+map of weights does the same cell by cell, each cell with its neighbours and drawn to the whole picture's answer. Half
+of the evidence judges what the other half proposes: one candidate, one combination, or a map.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from hybridprior.problem import Problem
+from hybridprior.seeds import stream
+
+__all__ = ["Evidence", "simplex", "weigh"]
+
+PER_CELL = 150
+"""Held-out measurements, channels counted once, that a cell of the map has on average, at least."""
+
+PULL = 150.0
+"""How many measurements' worth the whole picture's answer has in a cell."""
+
+RIDGE = 1e-6
+"""Added to the diagonal, relative to its mean, so that equal candidates share their weight."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the held-out measurements say."""
+
+    names: tuple[str, ...]
+    """The candidates."""
+    errors: tuple[float, ...]
+    """Mean squared residual of each, noise included."""
+    spreads: tuple[float, ...]
+    """Standard errors of these means."""
+    weights: tuple[float, ...]
+    """Mean weight of each in the fused picture."""
+    map: torch.Tensor
+    """`(K, H, W)`: the weights where they stand; they add up to 1."""
+    kind: str
+    """"one" candidate, one "combination", or a "map"."""
+    gain: float
+    """What the fused picture's mean squared residual is less than that of the best candidate, cross-validated."""
+    gain_spread: float
+    """Standard error of the gain."""
+
+    def combine(self, pictures: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the weighted mean of the candidates' pictures.
+
+        Args:
+            pictures: `(1, C, H, W)` of each candidate that has a weight.
+        """
+        terms = [w * pictures[name] for name, w in zip(self.names, self.map, strict=True) if name in pictures]
+        return torch.stack(terms).sum(0)
+
+
+def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0) -> Evidence:
+    """Return how much each candidate is believed.
+
+    Args:
+        pictures: `(1, C, H, W)` of each candidate, made without the held-out measurements.
+        held: The problem with only these.
+        seed: Of the halves.
+    """
+    names = tuple(pictures)
+    with torch.no_grad():
+        residuals = torch.stack([(held.operator(x.to(held.y)) - held.y).cpu().double() for x in pictures.values()])
+    counted = torch.ones_like(held.y) if held.weights is None else held.weights
+    share = counted.cpu().double()
+    half = torch.rand(share.shape[-2:], generator=stream(seed, "halves")) < 0.5
+    halves = [share * half, share * ~half]
+    proposals = {kind: [_propose(kind, residuals, part) for part in halves] for kind in ("one", "combination", "map")}
+    squares = {}
+    for kind, (first, second) in proposals.items():
+        squares[kind] = _squared(residuals, second) * halves[0] + _squared(residuals, first) * halves[1]
+    kind = _simplest(squares, share)
+    final = _propose(kind, residuals, share)
+    single = residuals.square() * share
+    errors = [_mean(row, share) for row in single]
+    gain, spread = _mean(squares["one"] - squares[kind], share)
+    weights = F.interpolate(final[None], held.shape[-2:], mode="bilinear", align_corners=False)[0].float()
+    return Evidence(
+        names=names,
+        errors=tuple(error for error, _ in errors),
+        spreads=tuple(spread for _, spread in errors),
+        weights=tuple(float(w.mean()) for w in weights),
+        map=weights,
+        kind=kind,
+        gain=gain,
+        gain_spread=spread,
+    )
+
+
+def simplex(gram: torch.Tensor) -> torch.Tensor:
+    """Return argmin w' G w over w >= 0 that add up to 1, by trying every set of candidates that take part.
+
+    Args:
+        gram: G, `(K, K)`, symmetric and not negative.
+    """
+    count = len(gram)
+    gram = gram + RIDGE * gram.diagonal().mean().clamp_min(1e-30) * torch.eye(count, dtype=gram.dtype)
+    best, least = torch.full((count,), 1 / count, dtype=gram.dtype), math.inf
+    for size in range(1, count + 1):
+        for taking in itertools.combinations(range(count), size):
+            part = gram[list(taking)][:, list(taking)]
+            raw = torch.linalg.solve(part, torch.ones(size, dtype=gram.dtype))
+            w = raw / raw.sum()
+            value = float(w @ part @ w)
+            if bool((w >= 0).all()) and value < least:
+                least, best = value, torch.zeros(count, dtype=gram.dtype)
+                best[list(taking)] = w
+    return best
+
+
+def _propose(kind: str, residuals: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Return weights `(K, rows, columns)` fitted to part of the evidence."""
+    products = torch.einsum("kbchw,lbchw->klhw", residuals * share, residuals)
+    whole = products.sum((-2, -1))
+    if kind == "one":
+        best = torch.zeros(len(whole), dtype=whole.dtype)
+        best[whole.diagonal().argmin()] = 1
+        return best[:, None, None]
+    overall = simplex(whole)
+    if kind == "combination":
+        return overall[:, None, None]
+    counts = share.amax(1)
+    rows, columns = _cells(counts)
+    area = counts[0].numel() / (rows * columns)
+    local = F.adaptive_avg_pool2d(products, (rows, columns)) * area
+    number = F.adaptive_avg_pool2d(counts, (rows, columns))[0] * area
+    local, number = (9 * F.avg_pool2d(t, 3, 1, 1) for t in (local, number[None, None]))
+    drawn = local + PULL * (whole / counts.sum())[..., None, None]
+    cells = [simplex(drawn[:, :, i, j]) for i in range(rows) for j in range(columns)]
+    return torch.stack(cells, -1).reshape(-1, rows, columns)
+
+
+def _simplest(squares: Mapping[str, torch.Tensor], share: torch.Tensor) -> str:
+    """Return the simplest proposal that is within two standard errors of the best."""
+    best = min(squares, key=lambda name: float(squares[name].sum()))
+    for kind, values in squares.items():
+        loss, spread = _mean(values - squares[best], share)
+        if kind == best or loss < 2 * spread:
+            return kind
+    return best
+
+
+def _cells(counts: torch.Tensor) -> tuple[int, int]:
+    """Return the rows and columns of the map's cells, as many as the evidence bears."""
+    height, width = counts.shape[-2:]
+    cells = float(counts.sum()) / PER_CELL
+    rows = max(1, round(math.sqrt(cells * height / width)))
+    return min(rows, height), min(max(1, round(cells / rows)), width)
+
+
+def _squared(residuals: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return the squared residual of the combination at each measurement."""
+    place = F.interpolate(weights[None], residuals.shape[-2:], mode="bilinear", align_corners=False)[0]
+    return (residuals * place[:, None, None]).sum(0).square()
+
+
+def _mean(values: torch.Tensor, share: torch.Tensor) -> tuple[float, float]:
+    """Return the mean over the held-out measurements, and its standard error; a pixel's channels count once."""
+    chosen = share.amax((0, 1)) > 0
+    each = values.sum((0, 1))[chosen] / share.sum((0, 1))[chosen]
+    spread = float(each.std(correction=1)) / math.sqrt(len(each)) if len(each) > 1 else math.inf
+    return float(each.mean()), spread
