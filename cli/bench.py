@@ -103,11 +103,10 @@ def bench(
     set_threads(threads)
 
     from hybridprior.bench import find_pictures, measured_peak
-    from hybridprior.choice import configure
+    from hybridprior.choice import check_parts, configure
     from hybridprior.degradation import Degradation
     from hybridprior.device import choose_device
     from hybridprior.presets import preset as find_preset
-    from hybridprior.regularisers import build_regulariser
 
     how = Degradation(task=task, sigma=level, scale=factor, kernel=kernel, missing=missing, seed=data_seed)
     found = find_pictures(data, [name for name in pictures.split(",") if name])[: 1 if quick else None]
@@ -136,7 +135,7 @@ def bench(
     if quick:
         runs = {name: _shortened(config) for name, config in runs.items()}
     for config in runs.values():
-        build_regulariser(config.regulariser.name, config.regulariser.options, config.weights)
+        check_parts(config)
     table = Table(folder, suite, how, device, colour)
     failed = 0
     for picture in found:

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridprior.choice import configure
+from hybridprior.choice import check_parts, configure
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
-from hybridprior.errors import ConfigError
-from hybridprior.generators import GENERATORS
 from hybridprior.presets import preset
-from hybridprior.regularisers import build_regulariser
 from hybridprior.restoration import AUTO
 from hybridprior.stopping import STOPPING_RULES
 
@@ -69,12 +66,7 @@ class Request:
 def known_parts(request: Request) -> None:
     """Raise an error for a name that is not known, or weights that do not load, before any picture is read."""
     preset(request.preset, request.task)
-    if request.generator is not None:
-        GENERATORS.find(request.generator)
     if request.stop not in (None, AUTO):
         STOPPING_RULES.find(str(request.stop))
     choose_device(request.device)
-    config = request.config
-    regulariser = build_regulariser(config.regulariser.name, config.regulariser.options, config.weights)
-    if config.method == "splitting" and not regulariser.splits:
-        raise ConfigError(f"--reg {config.regulariser.name} enters by its gradient only; use --solver gradient.")
+    check_parts(request.config)

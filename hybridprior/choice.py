@@ -13,10 +13,14 @@ from typing import Any
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.errors import ConfigError
 from hybridprior.generators import GENERATORS, Generator
-from hybridprior.regularisers import REGULARISERS, Regulariser
+from hybridprior.registry import build_config
+from hybridprior.regularisers import REGULARISERS, Regulariser, build_regulariser
 from hybridprior.stopping import STOPPING_RULES, StoppingRule
 
-__all__ = ["configure"]
+__all__ = ["FUSED", "check_parts", "configure"]
+
+FUSED = "auto"
+"""The regulariser that is no regulariser: candidates with and without R compete, see `hybridprior.fusion`."""
 
 
 def configure(
@@ -72,6 +76,8 @@ def configure(
         changes["weights"] = {}
     made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
     made = _asked(made, denoiser, denoiser_sigma)
+    if made.regulariser.name == FUSED and (made.generator.name == "pixels" or made.method == "splitting"):
+        raise ConfigError("The regulariser 'auto' weighs a network against R; leave out generator 'pixels' and solver.")
     asked = solver == "gradient" or (config.generator.name == "pixels" and config.method == "splitting")
     if not asked and changes.keys() & {"generator", "regulariser"} and _plugs(made, regulariser):
         made = _plug_and_play(made, keep_rule=stop is not None)
@@ -90,6 +96,10 @@ def _asked(config: RestoreConfig, denoiser: str | None, sigma: tuple[float, floa
     if not options:
         return config
     terms, given = config.regulariser.name.split("+"), config.regulariser.options
+    if terms == [FUSED] and sigma is None:
+        return dataclasses.replace(config, regulariser=Part(FUSED, {**given, **options}))
+    if FUSED in terms:
+        raise ConfigError("The regulariser 'auto' stands alone and finds its noise levels itself.")
     asking = [term for term in terms if "denoiser" in _fields(REGULARISERS.find(term))]
     if not asking:
         raise ConfigError(f"The regulariser '{config.regulariser.name}' asks no denoiser; use 'denoiser' or 'score'.")
@@ -105,7 +115,7 @@ def _fields(factory: Any) -> list[str]:
 
 def _plugs(config: RestoreConfig, given: str | Regulariser | None) -> bool:
     """Return whether the configuration is pixels with a regulariser that splits."""
-    if config.generator.name != "pixels":
+    if config.generator.name != "pixels" or config.regulariser.name == FUSED:
         return False
     if isinstance(given, Regulariser):
         return given.splits
@@ -130,3 +140,26 @@ def _described(part: Generator | Regulariser | StoppingRule) -> Part:
             if factory is type(part) and dataclasses.is_dataclass(getattr(part, "config", None)):
                 return Part(name, dataclasses.asdict(part.config))  # type: ignore[union-attr, arg-type]
     return Part(type(part).__name__.lstrip("_"))
+
+
+def check_parts(config: RestoreConfig) -> None:
+    """Load what the configuration names, to find out whether it can run.
+
+    Args:
+        config: What is to run.
+
+    Raises:
+        ConfigError: An unknown name or option, or parts that do not go together.
+        WeightsError: Weights that cannot be used.
+    """
+    GENERATORS.find(config.generator.name)
+    part = config.regulariser
+    if part.name == FUSED:
+        from hybridprior.denoisers import load_denoiser
+        from hybridprior.fusion import FusionConfig
+
+        load_denoiser(build_config(FusionConfig, part.options, part=FUSED).denoiser)
+        return
+    regulariser = build_regulariser(part.name, part.options, config.weights)
+    if config.method == "splitting" and not regulariser.splits:
+        raise ConfigError(f"The regulariser '{part.name}' enters by its gradient only; use the solver 'gradient'.")

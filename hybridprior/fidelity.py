@@ -10,10 +10,13 @@ import torch
 
 from hybridprior.errors import ConfigError
 
-__all__ = ["SIGMA_FLOOR", "SIGMA_MOST", "Fidelity", "Gaussian"]
+__all__ = ["CLEAN", "SIGMA_FLOOR", "SIGMA_MOST", "Fidelity", "Gaussian"]
 
 SIGMA_FLOOR = 0.5 / 255
 """The least sigma: no eight-bit picture is known better than to half a grey level."""
+
+CLEAN = 1.5 / 255
+"""sigma up to which measurements are clean enough to be fitted to the last step."""
 
 SIGMA_MOST = 4.0
 """The greatest sigma that can be meant in units of intensity."""

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hybridprior.choice import configure
+from hybridprior.choice import FUSED, configure
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.device import choose_device, choose_precision
 from hybridprior.errors import ConfigError
-from hybridprior.fidelity import Fidelity, Gaussian
+from hybridprior.fidelity import CLEAN, Fidelity, Gaussian
+from hybridprior.fusion import FusionConfig, restore_fused
 from hybridprior.generators import Generator, build_generator
 from hybridprior.operators import Identity, Operator, as_operator
 from hybridprior.operators.base import Shape
 from hybridprior.picture import as_tensor
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
+from hybridprior.registry import build_config
 from hybridprior.regularisers import Regulariser, build_regulariser
 from hybridprior.result import Result
 from hybridprior.solver import Callback, Solver
@@ -36,9 +38,6 @@ __all__ = ["AUTO", "restore"]
 
 AUTO = "auto"
 """The stopping rule that is settled by the noise."""
-
-CLEAN = 1.5 / 255
-"""sigma up to which measurements are clean enough to be fitted to the last step."""
 
 
 def restore(
@@ -80,7 +79,7 @@ def restore(
         fidelity: E, in place of Gaussian noise of `sigma`.
         generator: f_theta, by name ("skip", "decoder", "pixels") or as a module, which is copied and not changed.
         regulariser: R, by name ("none", "tv", "denoiser", "score", "feature", or several: "denoiser+tv") or as an
-            object, which is copied: `0.5 * TotalVariation()`.
+            object, which is copied: `0.5 * TotalVariation()`. "auto" lets evidence say how much R is believed, where.
         weight: lambda; or one for each term of R by its name.
         denoiser: The denoiser that R asks, by name: "shipped", "hf-hub:org/name@revision", "local-dir:PATH",
             "file:PATH".
@@ -135,6 +134,17 @@ def restore(
     settled = settle_tiles(settled, problem, f_theta, precision=precision, state=state)
 
     def solve(part: Problem, told: Sequence[Callback], saved: Mapping[str, Any] | None) -> Result:
+        if settled.regulariser.name == FUSED:
+            return restore_fused(
+                part,
+                f_theta(),
+                settled,
+                build_config(FusionConfig, settled.regulariser.options, part=FUSED),
+                precision=precision,
+                callbacks=told,
+                state=saved,
+                started=started if part is problem else None,
+            )
         loop = SplittingSolver if settled.method == "splitting" else Solver
         run = loop(
             part,

@@ -20,6 +20,7 @@ from hybridprior.config import Part, RestoreConfig
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.device import Precision
 from hybridprior.errors import ConfigError
+from hybridprior.fidelity import CLEAN, Gaussian
 from hybridprior.fusion.evidence import Evidence, weigh
 from hybridprior.generators import Generator, Pixels
 from hybridprior.operators import Identity
@@ -154,7 +155,7 @@ def restore_fused(
         state: That of an interrupted run.
         started: `time.perf_counter()` when the set-up began.
     """
-    noisy = config.stopping.name == "heldout"
+    noisy = isinstance(problem.fidelity, Gaussian) and problem.fidelity.sigma > CLEAN
     rule = build_stopping_rule("heldout", None if noisy else {"patience": config.solver.steps})
     share = rule.held_share(problem.pixels)
     kept, held = problem.part(PARTED, config.seed) if noisy else problem.hold_out(share, config.seed)

@@ -1,0 +1,147 @@
+"""The fusion: evidence that sees no ground truth, weights that add up, and priors that are dropped when they are wrong."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from hybridprior import ConfigError, Mask, Part, Resample, RestoreConfig, SolverConfig, restore
+from hybridprior.degradation import Degradation, degrade
+from hybridprior.denoisers import load_denoiser
+from hybridprior.device import choose_precision
+from hybridprior.fidelity import Gaussian
+from hybridprior.fusion import FusionConfig, restore_fused, weigh
+from hybridprior.fusion.evidence import simplex
+from hybridprior.generators import build_generator
+from hybridprior.metrics import psnr
+from hybridprior.operators import Identity
+from hybridprior.problem import Problem
+
+SIGMA = 0.1
+SMALL = {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8, "padding": "zeros"}
+CONFIG = RestoreConfig(
+    generator=Part("skip", SMALL),
+    stopping=Part("heldout"),
+    solver=SolverConfig(steps=200, averaging=0.9),
+    precision="fp32",
+)
+
+
+def _fused(problem: Problem, denoiser, config: RestoreConfig = CONFIG):
+    return restore_fused(
+        problem,
+        build_generator("skip", 3, SMALL),
+        config,
+        FusionConfig(),
+        precision=choose_precision(torch.device("cpu"), "fp32"),
+        denoiser=load_denoiser(denoiser),
+    )
+
+
+def _judged(x: torch.Tensor, sigma: float = SIGMA) -> tuple[Problem, Problem]:
+    y = x + sigma * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    return Problem.make(y, Identity(), Gaussian(sigma)).part(0.12, 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_the_simplex_holds_the_least(size: int) -> None:
+    root = torch.randn(size, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(size))
+    gram = root @ root.T
+    best = simplex(gram)
+    assert best.min() >= 0
+    assert float(best.sum()) == pytest.approx(1)
+    others = torch.rand(2000, size, dtype=torch.float64).log().neg()
+    others = others / others.sum(1, keepdim=True)
+    assert float(best @ gram @ best) <= float(torch.einsum("nk,kl,nl->n", others, gram, others).min()) + 1e-4
+
+
+def test_two_parts_have_independent_noise_and_the_information_of_the_whole() -> None:
+    x = torch.full((1, 1, 300, 300), 0.5)
+    first, second = _judged(x)
+    one, two = first.y - x, second.y - x
+    assert float((one * two).mean()) == pytest.approx(0, abs=4 * first.fidelity.sigma * second.fidelity.sigma / 300)
+    assert float(one.std()) == pytest.approx(first.fidelity.sigma, rel=0.02)
+    assert float(two.std()) == pytest.approx(second.fidelity.sigma, rel=0.02)
+    whole = first.fidelity.sigma**-2 + second.fidelity.sigma**-2
+    assert whole == pytest.approx(SIGMA**-2)
+    assert second.fidelity.sigma**-2 / whole == pytest.approx(0.12)
+
+
+def test_the_perfect_candidate_is_chosen_and_the_broken_one_dropped(photograph: torch.Tensor) -> None:
+    _, held = _judged(photograph)
+    broken = photograph.mean().expand_as(photograph)
+    noisy = photograph + 0.05 * torch.randn(photograph.shape)
+    evidence = weigh({"broken": broken, "perfect": photograph, "noisy": noisy}, held)
+    assert evidence.weights[1] > 0.97
+    assert evidence.weights[0] < 0.005
+    assert evidence.map.shape == (3, *photograph.shape[-2:])
+    torch.testing.assert_close(evidence.map.sum(0), torch.ones(photograph.shape[-2:]), rtol=0, atol=1e-5)
+    assert evidence.errors[0] > evidence.errors[2] > evidence.errors[1]
+
+
+def test_errors_that_are_independent_average_out(photograph: torch.Tensor) -> None:
+    _, held = _judged(photograph)
+    rng = torch.Generator().manual_seed(3)
+    names = {name: photograph + 0.08 * torch.randn(photograph.shape, generator=rng) for name in ("a", "b")}
+    evidence = weigh(names, held)
+    assert evidence.kind == "combination"
+    assert evidence.weights[0] == pytest.approx(0.5, abs=0.1)
+    assert evidence.gain > 2 * evidence.gain_spread
+    fused = evidence.combine(names)
+    assert psnr(fused, photograph) > max(psnr(x, photograph) for x in names.values()) + 2.5
+
+
+def test_a_map_says_where(photograph: torch.Tensor) -> None:
+    _, held = _judged(photograph, 0.05)
+    left = torch.zeros_like(photograph)
+    left[..., : photograph.shape[-1] // 2] = 0.2
+    names = {"left": photograph + left.flip(-1), "right": photograph + left}
+    evidence = weigh(names, held)
+    assert evidence.kind == "map"
+    third = photograph.shape[-1] // 3
+    assert evidence.map[0, :, :third].mean() > 0.9
+    assert evidence.map[1, :, -third:].mean() > 0.9
+
+
+@pytest.mark.parametrize("how", [Degradation("denoise", sigma=SIGMA), Degradation("inpaint", missing=0.5)])
+def test_a_broken_denoiser_is_switched_off(crop: torch.Tensor, how: Degradation) -> None:
+    y, operator = degrade(crop, how)
+    problem = Problem.make(y, operator, Gaussian(how.sigma))
+    result = _fused(problem, lambda x, sigma: x.mean().expand_as(x))
+    assert result.fusion is not None
+    weights = dict(zip(result.fusion.names, result.fusion.weights, strict=True))
+    assert weights["global"] < 0.02
+    local = _fused(problem, lambda x, sigma: x).picture
+    assert psnr(result.picture, crop) > psnr(operator.initial(y), crop)
+    assert psnr(result.picture, crop) > psnr(local, crop) - 1
+
+
+def test_evidence_never_sees_the_truth_and_the_same_seed_gives_the_same_bits(crop: torch.Tensor) -> None:
+    """What is restored is a function of y, A and the seed alone: the truth is not even an argument."""
+    y, operator = degrade(crop, Degradation("sr", scale=2))
+    once, again = (
+        restore(y, operator, sigma=0.0, config=CONFIG, steps=30, regulariser="auto", seed=5) for _ in range(2)
+    )
+    assert torch.equal(once.picture, again.picture)
+    assert once.fusion is not None
+    assert set(once.fusion.names) == {"local", "global", "hybrid", "handed"}
+    assert once.config.regulariser.name == "auto"
+
+
+def test_every_measurement_serves_in_the_end(crop: torch.Tensor) -> None:
+    """What is known of an inpainted picture without noise is in the fused picture, whichever part was held out."""
+    known = (torch.rand(crop.shape[-2:], generator=torch.Generator().manual_seed(0)) > 0.3).float()
+    config = dataclasses.replace(CONFIG, stopping=Part("fixed"))
+    result = restore(crop * known, Mask(known), sigma=0.0, config=config, regulariser="auto")
+    error = ((result.picture - crop) * known).square().mean().sqrt()
+    alone = restore(crop * known, Mask(known), sigma=0.0, config=config, generator="pixels", regulariser="denoiser")
+    worst = ((alone.picture - crop) * known).square().mean().sqrt()
+    assert error < max(0.05, 1.5 * float(worst))
+    assert "All measurements" in result.message
+
+
+def test_what_auto_cannot_do_is_said() -> None:
+    y = torch.rand(1, 3, 16, 16)
+    for wrong in ({"generator": "pixels"}, {"solver": "splitting"}, {"denoiser_sigma": (0.2, 0.1)}):
+        with pytest.raises(ConfigError, match="auto"):
+            restore(y, Resample(2), regulariser="auto", steps=2, **wrong)
