@@ -14,13 +14,16 @@ import torch.nn.functional as F
 
 from hybridprior.fidelity import SIGMA_FLOOR
 
-__all__ = ["estimate_sigma"]
+__all__ = ["estimate_sigma", "noise_correlation"]
 
 PATCH = 8
 """The side of a patch, at most."""
 
 ENOUGH = 4
 """Patches a dimension of their space, at least."""
+
+FLATTEST = 20
+"""Patches, at least, that correlation is judged on."""
 
 MANY = 50_000
 """Patches, about, at most."""
@@ -51,6 +54,33 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
         if rest.mean() <= rest.median():
             break
     return max(float(rest.mean().clamp_min(0).sqrt()), SIGMA_FLOOR)
+
+
+def noise_correlation(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
+    """Return how much the noise of a pixel has in common with its neighbours': 0 for white noise, 1 for a copy.
+
+    It is judged where the picture itself is flattest, patch by patch after a plane was taken off.
+
+    Args:
+        y: `(1, C, H, W)`, intensity in [0, 1].
+        known: 1 where a pixel was measured, in a shape that expands to y's; patches with a hole are left out.
+    """
+    if y.ndim != 4 or min(y.shape[-2:]) < 2 * PATCH:
+        return 0.0
+    patches = F.unfold(y.cpu().double().transpose(0, 1), PATCH, stride=PATCH // 2).transpose(0, 1).flatten(1)
+    if known is not None:
+        holes = F.unfold(known.expand_as(y).cpu().double().transpose(0, 1), PATCH, stride=PATCH // 2)
+        patches = patches[:, holes.transpose(0, 1).flatten(1).amin(0) > 0.5]
+    if patches.shape[1] < FLATTEST:
+        return 0.0
+    rows, columns = torch.meshgrid(*[torch.linspace(-1, 1, PATCH, dtype=y.double().dtype)] * 2, indexing="ij")
+    plane = torch.stack([torch.ones(PATCH**2), rows.flatten(), columns.flatten()], 1).to(patches)
+    plane = torch.linalg.qr(plane).Q
+    rest = patches - plane @ (plane.T @ patches)
+    order = rest.square().sum(0).argsort()[: max(FLATTEST, patches.shape[1] // 10)]
+    flat = rest[:, order].T.reshape(-1, PATCH, PATCH)
+    across, down = flat[:, :, 1:] * flat[:, :, :-1], flat[:, 1:] * flat[:, :-1]
+    return float((across.mean() + down.mean()) / 2 / flat.square().mean().clamp_min(1e-30))
 
 
 def _geometry(channels: int, height: int, width: int) -> tuple[int, int]:

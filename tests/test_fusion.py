@@ -14,6 +14,7 @@ from hybridprior.fusion import FusionConfig, restore_fused, weigh
 from hybridprior.fusion.evidence import simplex
 from hybridprior.generators import build_generator
 from hybridprior.metrics import psnr
+from hybridprior.noise import noise_correlation
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 
@@ -145,3 +146,21 @@ def test_what_auto_cannot_do_is_said() -> None:
     for wrong in ({"generator": "pixels"}, {"solver": "splitting"}, {"denoiser_sigma": (0.2, 0.1)}):
         with pytest.raises(ConfigError, match="auto"):
             restore(y, Resample(2), regulariser="auto", steps=2, **wrong)
+
+
+def test_correlated_noise_is_no_evidence(photograph: torch.Tensor) -> None:
+    white = SIGMA * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(0))
+    blurred = torch.nn.functional.avg_pool2d(white, 3, 1, 1) * 3
+    assert abs(noise_correlation(photograph + white)) < 0.15
+    assert noise_correlation(photograph + blurred) > 0.4
+    corner = (photograph + blurred)[..., :64, :64]
+    result = restore(corner, sigma=SIGMA, config=CONFIG, steps=30, regulariser="auto")
+    assert result.fusion is not None
+    assert result.fusion.kind == "none"
+    assert "correlated" in result.message
+
+
+def test_a_curved_energy_leaves_two_candidates() -> None:
+    result = restore(torch.rand(1, 3, 32, 32), torch.square, sigma=SIGMA, config=CONFIG, steps=20, regulariser="auto")
+    assert result.fusion is not None
+    assert result.fusion.names == ("local", "hybrid")

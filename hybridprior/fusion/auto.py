@@ -21,10 +21,12 @@ from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.device import Precision
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import CLEAN, Gaussian
-from hybridprior.fusion.evidence import Evidence, weigh
+from hybridprior.fusion.evidence import Evidence, even, weigh
 from hybridprior.generators import Generator, Pixels
+from hybridprior.noise import noise_correlation
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
+from hybridprior.proximal import Proximal
 from hybridprior.regularisers import Regulariser, build_regulariser
 from hybridprior.regularisers.denoiser import DenoiserConfig, DenoiserRegulariser
 from hybridprior.result import Result, Status
@@ -38,6 +40,9 @@ log = logging.getLogger(__name__)
 
 LEAST = 0.01
 """Mean weight below which a candidate is left out of the picture."""
+
+CORRELATED = 0.3
+"""Correlation of neighbours' noise above which measurements that judge are no judges."""
 
 PARTED = 0.12
 """Share of the information that judges, where there is noise."""
@@ -73,6 +78,16 @@ class _Candidates:
         self.steps = max(20, local.chosen)
         self.precision: Precision = local.precision
         self.hybrid_state: dict[str, Any] | None = None
+
+    def all(self, problem: Problem, local: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return every candidate's picture of the measurements, given the local one."""
+        pictures = {"local": local}
+        if not Proximal(problem).exact:  # a curved E has no plug-and-play
+            return {**pictures, "hybrid": self.hybrid(problem)}
+        pictures |= {"global": self.alone(problem), "hybrid": self.hybrid(problem)}
+        if not isinstance(problem.operator, Identity):
+            pictures["handed"] = self.alone(problem, start=local)
+        return pictures
 
     def alone(self, problem: Problem, start: torch.Tensor | None = None) -> torch.Tensor:
         """Return what the denoiser makes of the measurements without a generator."""
@@ -171,11 +186,12 @@ def restore_fused(
         return dataclasses.replace(result, config=config)
     chosen = local.chosen
     candidates = _Candidates(local, denoiser or load_denoiser(options.denoiser), plain, options)
-    pictures = {"local": result.picture.to(problem.y), "global": candidates.alone(kept)}
-    pictures["hybrid"] = candidates.hybrid(kept)
-    if not isinstance(problem.operator, Identity):
-        pictures["handed"] = candidates.alone(kept, start=pictures["local"])
-    evidence = weigh(pictures, held, seed=config.seed)
+    pictures = candidates.all(kept, result.picture.to(problem.y))
+    correlation = noise_correlation(problem.y, problem.weights) if noisy else 0.0
+    if correlation > CORRELATED:
+        evidence = even(list(pictures), problem.shape)
+    else:
+        evidence = weigh(pictures, held, seed=config.seed)
     believed = [name for name, weight in zip(evidence.names, evidence.weights, strict=True) if weight >= LEAST]
     final: dict[str, torch.Tensor] = {}
     if {"local", "handed"} & set(believed):
@@ -197,4 +213,6 @@ def restore_fused(
 def _message(evidence: Evidence) -> str:
     """Return what was believed, in a sentence or two."""
     shares = ", ".join(f"{name} {100 * w:.0f} %" for name, w in zip(evidence.names, evidence.weights, strict=True))
+    if evidence.kind == "none":
+        return f"The noise of neighbours is correlated, so that nothing can judge: {shares}."
     return f"Believed: {shares} ({evidence.kind}). All measurements are in the picture."

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from hybridprior.problem import Problem
 from hybridprior.seeds import stream
 
-__all__ = ["Evidence", "simplex", "weigh"]
+__all__ = ["Evidence", "even", "simplex", "weigh"]
 
 PER_CELL = 150
 """Held-out measurements, channels counted once, that a cell of the map has on average, at least."""
@@ -50,7 +50,7 @@ class Evidence:
     map: torch.Tensor
     """`(K, H, W)`: the weights where they stand; they add up to 1."""
     kind: str
-    """"one" candidate, one "combination", or a "map"."""
+    """"one" candidate, one "combination", a "map", or "none" where there is no evidence."""
     gain: float
     """What the fused picture's mean squared residual is less than that of the best candidate, cross-validated."""
     gain_spread: float
@@ -100,6 +100,26 @@ def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0)
         kind=kind,
         gain=gain,
         gain_spread=spread,
+    )
+
+
+def even(names: Sequence[str], shape: Sequence[int]) -> Evidence:
+    """Return what is believed where there is no evidence: each candidate as much as the others.
+
+    Args:
+        names: The candidates.
+        shape: `(1, C, H, W)` of the picture.
+    """
+    share, unknown = 1 / len(names), (math.nan,) * len(names)
+    return Evidence(
+        names=tuple(names),
+        errors=unknown,
+        spreads=unknown,
+        weights=(share,) * len(names),
+        map=torch.full((len(names), *shape[-2:]), share),
+        kind="none",
+        gain=math.nan,
+        gain_spread=math.nan,
     )
 
 
