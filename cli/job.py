@@ -198,6 +198,10 @@ class Job:
             "score": [point.score for point in result.trace],
         }
         record = {**figures, **self._circumstances(result), "trace": trace}
+        if result.fusion is not None:
+            who = self.item.target.with_name(f"{self.item.target.name}.who.png")
+            record["fusion"] = {**result.fusion.to_dict(), "map": who.name}
+            write_picture(who, Picture(result.fusion.picture()))
         write_atomically(self.sidecar, (json.dumps(_finite(record), indent=1) + "\n").encode())
 
     def _report(self, result: Result, oracle: Oracle | None) -> None:
@@ -221,7 +225,7 @@ class Job:
         if self.truth is not None and oracle is not None:
             figures["psnr"] = metrics.psnr_for_task(result.picture, self.truth, self.request.task)
             figures["ssim"] = metrics.ssim(result.picture, self.truth)
-            if oracle.step:
+            if oracle.step and result.fusion is None:  # it saw the local prior alone
                 figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
             figures["psnr_on"] = metrics.judged_on(self.request.task)
         return figures

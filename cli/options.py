@@ -49,7 +49,8 @@ Kernel = Annotated[str, typer.Option(help="sr: how the picture was made small: l
 Reg = Annotated[
     str | None,
     typer.Option(
-        help="The regulariser R: none, tv, denoiser, score, feature, or a sum: denoiser+tv; the preset's if not given."
+        help="The regulariser R: none, tv, denoiser, score, feature, a sum such as denoiser+tv, or auto: what evidence "
+        "says of each prior; the preset's if not given."
     ),
 ]
 Weight = Annotated[

@@ -493,6 +493,17 @@ def test_every_regulariser_restores(hprior, small: Path, reg: str) -> None:
     assert json.loads(Path("out.png.json").read_text())["config"]["regulariser"]["name"] == reg
 
 
+def test_auto_says_who_was_believed(hprior, small: Path) -> None:
+    outcome = hprior("restore", small, "-o", "out.png", "--sigma", 25, "--reg", "auto", *FAST)
+    assert outcome.code == 0
+    fusion = json.loads(Path("out.png.json").read_text())["fusion"]
+    assert set(fusion["candidates"]) == {"local", "global", "hybrid", "handed"}
+    assert sum(row["weight"] for row in fusion["candidates"].values()) == pytest.approx(1, abs=1e-4)
+    assert fusion["map"] == "out.png.who.png"
+    assert Path("out.png.who.png").exists()
+    assert "Believed" in outcome.out
+
+
 def test_the_global_prior_alone_is_plug_and_play(hprior, small: Path) -> None:
     arguments = ["--task", "sr", "--scale", 2, "--generator", "pixels", "--reg", "denoiser", "--sigma", 0]
     assert hprior("restore", small, "-o", "out.png", *arguments).code == 0

@@ -9,7 +9,7 @@ measurements, so that none is lost: plug-and-play runs again, and theta goes on 
 from __future__ import annotations
 
 import dataclasses
-import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,13 +36,14 @@ from hybridprior.stopping import build_stopping_rule
 
 __all__ = ["FusionConfig", "restore_fused"]
 
-log = logging.getLogger(__name__)
-
 LEAST = 0.01
 """Mean weight below which a candidate is left out of the picture."""
 
 CORRELATED = 0.3
 """Correlation of neighbours' noise above which measurements that judge are no judges."""
+
+HANDED = 0.5
+"""Share of the measurements in what the denoiser gets from a local picture, where A = 1."""
 
 PARTED = 0.12
 """Share of the information that judges, where there is noise."""
@@ -77,6 +78,8 @@ class _Candidates:
         self.best = local.best_theta
         self.steps = max(20, local.chosen)
         self.precision: Precision = local.precision
+        self.rest = 0.0
+        """Standard deviation of the local picture's error, as far as it is known."""
         self.hybrid_state: dict[str, Any] | None = None
 
     def all(self, problem: Problem, local: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -85,36 +88,42 @@ class _Candidates:
         if not Proximal(problem).exact:  # a curved E has no plug-and-play
             return {**pictures, "hybrid": self.hybrid(problem)}
         pictures |= {"global": self.alone(problem), "hybrid": self.hybrid(problem)}
-        if not isinstance(problem.operator, Identity):
-            pictures["handed"] = self.alone(problem, start=local)
-        return pictures
+        return {**pictures, "handed": self.handed(problem, local)}
 
-    def alone(self, problem: Problem, start: torch.Tensor | None = None) -> torch.Tensor:
+    def alone(self, problem: Problem) -> torch.Tensor:
         """Return what the denoiser makes of the measurements without a generator."""
         if isinstance(problem.operator, Identity) and problem.weights is None:
-            with torch.no_grad():
-                return self.denoiser.denoise(problem.y, problem.fidelity.sigma)
-        regulariser = self._regulariser(sigma=None if start is None else self.options.handed)
-        splitting = self.config.splitting
-        loop = dataclasses.replace(self.config.solver, steps=splitting.iterations, averaging=0.0, jitter=0.0)
+            return self._denoised(problem.y, problem.fidelity.sigma)
+        return self._plugged(problem, self._regulariser())
+
+    def handed(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
+        """Return what the denoiser makes of the local picture and the measurements together."""
+        if isinstance(problem.operator, Identity) and problem.weights is None:
+            sigma = problem.fidelity.sigma
+            level = math.hypot(HANDED * sigma, (1 - HANDED) * self.rest)
+            return self._denoised(HANDED * problem.y + (1 - HANDED) * local, level)
+        return self._plugged(problem, self._regulariser(self.options.handed), start=local)
+
+    def _denoised(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
+        with torch.no_grad():
+            return self.denoiser.denoise(x, sigma)
+
+    def _plugged(self, problem: Problem, prior: Regulariser, start: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the picture of plug-and-play."""
+        loop = dataclasses.replace(
+            self.config.solver, steps=self.config.splitting.iterations, averaging=0.0, jitter=0.0
+        )
         config = dataclasses.replace(
-            self.config, generator=Part("pixels"), method="splitting", solver=loop, weight=1.0, stopping=Part("fixed")
+            self.config, generator=Part("pixels"), method="splitting", solver=loop, stopping=Part("fixed")
         )
-        solver = SplittingSolver(
-            problem,
-            Pixels(problem.shape[1]),
-            regulariser,
-            build_stopping_rule("fixed"),
-            config=config,
-            precision=self.precision,
-            start=start,
-        )
+        pixels, rule = Pixels(problem.shape[1]), build_stopping_rule("fixed")
+        solver = SplittingSolver(problem, pixels, prior, rule, config=config, precision=self.precision, start=start)
         return solver.run().picture.to(problem.y)
 
     def hybrid(self, problem: Problem) -> torch.Tensor:
         """Return what both make together, going on from the local prior's best step."""
         steps = max(20, round(self.options.hybrid * self.steps))
-        regulariser = self._regulariser(sigma=self.options.handed)
+        regulariser = self._regulariser(self.options.handed)
         picture, self.hybrid_state = self.local.go_on(
             problem, steps, start=self.best, regulariser=regulariser, weight=self.options.weight
         )
@@ -131,16 +140,16 @@ class _Candidates:
         if name == "global":
             return self.alone(problem)
         if name == "handed":
-            return self.alone(problem, start=before)
+            return self.handed(problem, before)
         steps = max(20, round(self.options.refit * self.steps))
         if name == "local":
             return self.local.go_on(problem, steps, start=self.best)[0]
-        regulariser = self._regulariser(sigma=self.options.handed)
+        regulariser = self._regulariser(self.options.handed)
         return self.local.go_on(
             problem, steps, start=self.hybrid_state, regulariser=regulariser, weight=self.options.weight
         )[0]
 
-    def _regulariser(self, sigma: float | None) -> Regulariser:
+    def _regulariser(self, sigma: float | None = None) -> Regulariser:
         config = DenoiserConfig() if sigma is None else DenoiserConfig(sigma_start=sigma)
         return DenoiserRegulariser(config, denoiser=self.denoiser)
 
@@ -186,7 +195,10 @@ def restore_fused(
         return dataclasses.replace(result, config=config)
     chosen = local.chosen
     candidates = _Candidates(local, denoiser or load_denoiser(options.denoiser), plain, options)
-    pictures = candidates.all(kept, result.picture.to(problem.y))
+    picture = result.picture.to(problem.y)
+    with torch.no_grad():
+        candidates.rest = math.sqrt(max(0.0, float(held.error(picture)) - held.fidelity.sigma**2)) if noisy else 0.0
+    pictures = candidates.all(kept, picture)
     correlation = noise_correlation(problem.y, problem.weights) if noisy else 0.0
     if correlation > CORRELATED:
         evidence = even(list(pictures), problem.shape)

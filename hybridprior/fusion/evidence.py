@@ -16,6 +16,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,19 @@ class Evidence:
     """What the fused picture's mean squared residual is less than that of the best candidate, cross-validated."""
     gain_spread: float
     """Standard error of the gain."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures by candidate, without the map."""
+        rows = zip(self.names, self.weights, self.errors, self.spreads, strict=True)
+        each = {name: {"weight": w, "error": e, "error_spread": s} for name, w, e, s in rows}
+        return {"kind": self.kind, "candidates": each, "gain": self.gain, "gain_spread": self.gain_spread}
+
+    def picture(self) -> torch.Tensor:
+        """Return the map as a picture `(1, 3, H, W)`: red for the local prior, blue for the global, green for both."""
+        planes = dict(zip(self.names, self.map, strict=True))
+        nothing = torch.zeros(self.map.shape[-2:])
+        both = planes.get("hybrid", nothing) + planes.get("handed", nothing)
+        return torch.stack([planes.get("local", nothing), both, planes.get("global", nothing)])[None]
 
     def combine(self, pictures: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the weighted mean of the candidates' pictures.
