@@ -10,6 +10,7 @@ from torch import nn
 from hybridprior import ConfigError, Resample, ShapeError, restore
 from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
+from hybridprior.denoisers.shipped import restrained
 from hybridprior.errors import WeightsError
 from hybridprior.fidelity import Gaussian
 from hybridprior.operators import Identity, as_operator
@@ -120,13 +121,21 @@ def test_the_shipped_denoiser_leaves_a_clean_picture_alone(photograph: torch.Ten
 
 def test_the_shipped_denoiser_applied_time_and_again_stays_in_range(crop: torch.Tensor) -> None:
     denoiser = load_denoiser("shipped")
-    for sigma in (0.02, 0.2, 1.0):
+    for sigma in (0.004, 0.02, 0.2, 1.0):
         x = crop
-        for _ in range(50):
-            x = denoiser.denoise(x, sigma)
-        assert torch.isfinite(x).all()
-        assert x.min() > -0.5
-        assert x.max() < 1.5
+        for look in range(300):
+            x = denoiser.denoise(x, sigma, look=look)
+        assert float(x.std()) < 1.1 * float(crop.std())
+        assert crop.min() <= x.min() <= x.max() <= crop.max()
+
+
+def test_a_picture_without_noise_to_find_gains_no_contrast() -> None:
+    """What the network adds is held back; what it takes away is not."""
+    x = torch.rand(2, 3, 20, 33)
+    torch.testing.assert_close(restrained(x, 0.5 + 0.5 * (x - 0.5)), 0.5 + 0.5 * (x - 0.5), rtol=0, atol=1e-6)
+    louder = restrained(x, 0.5 + 3 * (x - 0.5))
+    assert float(louder.std()) < 1.1 * float(x.std())
+    assert x.min() <= louder.min() <= louder.max() <= x.max()
 
 
 def test_features_of_the_guide_cost_nothing_and_others_do(crop: torch.Tensor) -> None:

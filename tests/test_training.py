@@ -140,7 +140,7 @@ def test_what_is_packed_denoises_alike(photographs: Photographs, tmp_path: Path)
     (tmp_path / "d.safetensors").write_bytes(pack(trainer.mean))
     x, sigma = torch.rand(1, 3, 32, 32), torch.full((1, 1, 1, 1), 0.1)
     loaded = load_denoiser(f"file:{tmp_path / 'd.safetensors'}")
-    torch.testing.assert_close(loaded.denoise(x, 0.1), trainer.denoise(x, sigma), rtol=0, atol=0.01)
+    torch.testing.assert_close(loaded.network(x, sigma), trainer.denoise(x, sigma), rtol=0, atol=0.01)
 
 
 def test_the_step_size_rises_and_falls() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from hybridprior.denoisers.base import DENOISERS, Denoiser
 from hybridprior.denoisers.unet import UNet, UNetConfig
@@ -21,6 +22,9 @@ __all__ = ["UNetDenoiser", "describe", "pack"]
 
 KEY = "hybridprior"
 """The entry of the file's metadata; there is one only, since their order is not kept."""
+
+CELL = 8
+"""Side of the cells that contrast is measured in, in pixels."""
 
 FORMAT = "unet.1"
 """What the network in such a file is called."""
@@ -66,12 +70,37 @@ class UNetDenoiser(Denoiser):
 
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Return the clean pictures `(B, 3, H, W)`."""
-        clean: torch.Tensor = self.network(x, sigma)
-        return clean
+        return restrained(x, self.network(x, sigma).float())
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Return the encoder's maps of pictures `(B, 3, H, W)`, the finest first."""
         return self.network.features(x)
+
+
+def restrained(x: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """Return the denoised pictures with no more contrast than the noisy ones have, nor any value beyond theirs.
+
+    An expectation given x varies less than x does. A network keeps to that where there is noise, but what it adds to
+    pictures without noise would grow if it were applied time and again.
+
+    Args:
+        x: Noisy pictures `(B, C, H, W)`.
+        clean: What the network made of them.
+    """
+    before, _ = _contrast(x)
+    after, mean = _contrast(clean)
+    gain = (before / after.clamp_min(1e-12)).clamp(max=1).sqrt()
+    gain, mean = (F.interpolate(t, x.shape[-2:], mode="bilinear", align_corners=False) for t in (gain, mean))
+    held = clean - (1 - gain) * (clean - mean)
+    return held.clamp(x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True))
+
+
+def _contrast(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the variance over cells of a picture, channels taken together, and the channels' means."""
+    rows, columns = (max(1, round(side / CELL)) for side in x.shape[-2:])
+    mean = F.adaptive_avg_pool2d(x, (rows, columns))
+    rest = x - F.interpolate(mean, x.shape[-2:], mode="bilinear", align_corners=False)
+    return F.adaptive_avg_pool2d(rest.square().mean(1, keepdim=True), (rows, columns)), mean
 
 
 def describe(path: Path) -> dict[str, Any] | None:
