@@ -78,6 +78,8 @@ def configure(
     made = _asked(made, denoiser, denoiser_sigma)
     if made.regulariser.name == FUSED and (made.generator.name == "pixels" or made.method == "splitting"):
         raise ConfigError("The regulariser 'auto' weighs a network against R; leave out generator 'pixels' and solver.")
+    if made.regulariser.name == FUSED and stop is not None:
+        raise ConfigError("The regulariser 'auto' stops by its own evidence; leave the stopping rule out.")
     asked = solver == "gradient" or (config.generator.name == "pixels" and config.method == "splitting")
     if not asked and changes.keys() & {"generator", "regulariser"} and _plugs(made, regulariser):
         made = _plug_and_play(made, keep_rule=stop is not None)

@@ -14,6 +14,10 @@ INSISTING = 2.0
 """Seconds after which another Ctrl-C does not wait for the step."""
 
 
+ACTIVE: list[threading.Event] = []
+"""The events of all blocks that wait for Ctrl-C, one in another; all of them learn of it."""
+
+
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
     """Turn Ctrl-C into an event that is looked at between steps; one pressed seconds later interrupts at once."""
@@ -28,10 +32,13 @@ def interruptible() -> Iterator[threading.Event]:
         if event.is_set() and time.monotonic() - first > INSISTING:
             raise KeyboardInterrupt
         first = first if event.is_set() else time.monotonic()
-        event.set()
+        for waiting in ACTIVE:
+            waiting.set()
 
     signal.signal(signal.SIGINT, handle)
+    ACTIVE.append(event)
     try:
         yield event
     finally:
+        ACTIVE.remove(event)
         signal.signal(signal.SIGINT, before)

@@ -25,6 +25,9 @@ ENOUGH = 4
 FLATTEST = 20
 """Patches, at least, that correlation is judged on."""
 
+TEXTURED = 1.5
+"""Variance of the flattest patches, in units of the noise's, above which there is more than noise in them."""
+
 MANY = 50_000
 """Patches, about, at most."""
 
@@ -56,13 +59,15 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
     return max(float(rest.mean().clamp_min(0).sqrt()), SIGMA_FLOOR)
 
 
-def noise_correlation(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
+def noise_correlation(y: torch.Tensor, sigma: float, known: torch.Tensor | None = None) -> float:
     """Return how much the noise of a pixel has in common with its neighbours': 0 for white noise, 1 for a copy.
 
-    It is judged where the picture itself is flattest, patch by patch after a plane was taken off.
+    It is judged where the picture itself is flattest, patch by patch after a plane was taken off; where even there it
+    has more contrast than the noise, nothing is known and the answer is 0.
 
     Args:
         y: `(1, C, H, W)`, intensity in [0, 1].
+        sigma: Standard deviation of the noise.
         known: 1 where a pixel was measured, in a shape that expands to y's; patches with a hole are left out.
     """
     if y.ndim != 4 or min(y.shape[-2:]) < 2 * PATCH:
@@ -73,12 +78,14 @@ def noise_correlation(y: torch.Tensor, known: torch.Tensor | None = None) -> flo
         patches = patches[:, holes.transpose(0, 1).flatten(1).amin(0) > 0.5]
     if patches.shape[1] < FLATTEST:
         return 0.0
-    rows, columns = torch.meshgrid(*[torch.linspace(-1, 1, PATCH, dtype=y.double().dtype)] * 2, indexing="ij")
+    rows, columns = torch.meshgrid(*[torch.linspace(-1, 1, PATCH, dtype=torch.float64)] * 2, indexing="ij")
     plane = torch.stack([torch.ones(PATCH**2), rows.flatten(), columns.flatten()], 1).to(patches)
     plane = torch.linalg.qr(plane).Q
     rest = patches - plane @ (plane.T @ patches)
     order = rest.square().sum(0).argsort()[: max(FLATTEST, patches.shape[1] // 10)]
     flat = rest[:, order].T.reshape(-1, PATCH, PATCH)
+    if float(flat.square().mean()) > TEXTURED * sigma**2:
+        return 0.0
     across, down = flat[:, :, 1:] * flat[:, :, :-1], flat[:, 1:] * flat[:, :-1]
     return float((across.mean() + down.mean()) / 2 / flat.square().mean().clamp_min(1e-30))
 

@@ -131,7 +131,7 @@ class Problem:
         a, sigma = math.sqrt(share / (1 - share)), self.fidelity.sigma
         noise = sigma * torch.randn(self.y.shape, generator=stream(seed, "parted")).to(self.y)
         weights = torch.ones_like(self.y) if self.weights is None else self.weights
-        noisier = Gaussian(sigma * math.sqrt(1 + a**2))
+        noisier = Gaussian(min(sigma * math.sqrt(1 + a**2), SIGMA_MOST))
         first = replace(self, y=self.y + a * noise * (weights > 0), fidelity=noisier)
         judge = Gaussian(min(sigma * math.sqrt(1 + a**-2), SIGMA_MOST))
         return first, replace(self, y=self.y - noise / a, fidelity=judge, weights=share * weights)

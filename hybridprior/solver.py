@@ -35,7 +35,7 @@ Callback = Callable[[Step], None]
 
 log = logging.getLogger(__name__)
 
-MEMORY = ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds")
+MEMORY = ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds", "best_theta", "best_at")
 """What a run remembers besides theta, the optimiser, the random numbers, the rule and the trace."""
 
 BEST_EVERY = 10
@@ -137,7 +137,6 @@ class Solver:
         start: Mapping[str, Any] | None = None,
         regulariser: Regulariser | None = None,
         weight: float = 0.0,
-        callback: Callable[[int, torch.Tensor], None] | None = None,
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Take more steps on other measurements of the same picture, or with another R; return the average and a state.
 
@@ -147,7 +146,6 @@ class Solver:
             start: A state that `best_theta` or this method gave; where the run is if not given.
             regulariser: R from now on.
             weight: lambda from now on.
-            callback: Sees the steps' numbers and averages.
         """
         if start is not None:
             self.generator.load_state_dict(start["theta"])
@@ -157,16 +155,14 @@ class Solver:
             self.regulariser = regulariser.to(self.z.device)
             regulariser.prepare(problem, steps=steps, seed=self.config.seed, precision=self.config.precision)
         self.config = dataclasses.replace(self.config, weight=weight)
-        self.problem, self.held, self.usual, self.kept = problem, None, math.inf, self._theta()
+        self.problem, self.held, self.usual, self.kept, self.row = problem, None, math.inf, self._theta(), 0
         with interruptible() as interrupted:
             for self.step in range(1, steps + 1):
                 iterate, _, _ = self._descend()
                 if iterate is not None:
                     decay = self.config.solver.averaging
                     self.average = iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
-                    if callback is not None:
-                        callback(self.step, self.average)
-                if interrupted.is_set():
+                if interrupted.is_set() or self.row > self.config.solver.rollbacks:
                     break
         assert self.average is not None
         return self.average.clone(), self._theta()
@@ -192,7 +188,7 @@ class Solver:
         )
         verdict = self.stopping.judge(step)
         if verdict.best:
-            if self.keep_best and self.step >= self.best_at + BEST_EVERY:
+            if self.keep_best and (self.best_theta is None or self.step >= self.best_at + BEST_EVERY):
                 self.best_theta, self.best_at = self._theta(), self.step
             self.chosen = self.step
             self.best = self.average.clone() if self.best is None else self.best.copy_(self.average)

@@ -111,7 +111,7 @@ class SplittingSolver(Solver):
         assert isinstance(self.generator, Pixels)
         theta = self.generator.theta.data
         weight = self.config.weight
-        denoising = isinstance(self.problem.operator, Identity) and self.held is None
+        denoising = isinstance(self.problem.operator, Identity) and self.problem.weights is None
         # Departs from the paper for A = 1: one step of R on y itself, with lambda in its noise level, is the answer.
         v = self._split(theta, self.step, math.sqrt(weight) if denoising else 1.0)
         mu = weight * self.config.splitting.coupling / self.coupling**2

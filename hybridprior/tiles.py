@@ -18,8 +18,9 @@ import torch
 
 from hybridprior.config import RestoreConfig, TileConfig
 from hybridprior.device import Precision, free_memory
-from hybridprior.errors import InputError
+from hybridprior.errors import ConfigError, InputError
 from hybridprior.generators import Generator
+from hybridprior.interruption import interruptible
 from hybridprior.operators.base import Box
 from hybridprior.problem import Problem
 from hybridprior.result import Result, Status, Step, Timings
@@ -64,7 +65,7 @@ def settle_tiles(
     """
     side, pixels = config.tiles.side, math.prod(problem.shape[-2:])
     if state is not None:
-        side = state.get("side", 0)
+        side = state.get("side", side)
     elif not side and pixels > SMALL:
         longest = longest_side(generator(), problem.shape, problem.y.device, bf16=precision.bf16)
         side = longest if pixels > longest**2 else 0
@@ -118,30 +119,47 @@ def restore_tiles(
         callbacks: Called with each tile's steps, which say what tile it is.
         state: `Result.state` of an interrupted run.
     """
-    done: list[torch.Tensor] = list(state["tiles"]) if state is not None else []
-    pending = None if state is None else state["run"]
-    initial, results = problem.operator.initial(problem.y).cpu(), []
-    canvas = _Canvas(problem.shape, config.tiles.overlap)
-    for number, box in enumerate(boxes):
-        if number >= len(done):
+    done, pending = _begun(state, problem, len(boxes))
+    initial = problem.operator.initial(problem.y).cpu()
+    results: list[Result] = []
+    with interruptible() as pressed:
+        for number in range(len(done), len(boxes)):
             told = [_numbered(callback, number + 1, len(boxes)) for callback in callbacks]
             try:
-                result = solve(problem.tile(box), told, pending)
+                result = solve(problem.tile(boxes[number]), told, pending)
             except InputError:  # a hole without a single measurement
-                done.append(box.of(initial).clone())
-            else:
-                results.append(result)
-                if result.status is Status.INTERRUPTED:
-                    break
-                done.append(result.picture)
-            pending = None
-        canvas.add(box, done[number])
+                done.append(boxes[number].of(initial).clone())
+                continue
+            finally:
+                pending = None
+            results.append(result)
+            if result.status is Status.INTERRUPTED:
+                break
+            done.append(result.picture)
+            if pressed.is_set() and len(done) < len(boxes):
+                break
+    canvas = _Canvas(problem.shape, config.tiles.overlap)
+    for box, tile in zip(boxes, done, strict=False):
+        canvas.add(box, tile)
     unfinished = None
     if len(done) < len(boxes):
-        unfinished = {"tiles": done, "run": results[-1].state, "side": config.tiles.side}
-        canvas.add(boxes[len(done)], results[-1].picture)
+        last = results[-1]
+        unfinished = {"tiles": done, "run": last.state, "side": config.tiles.side, "picture": problem.y.cpu()}
+        if last.state is not None:
+            canvas.add(boxes[len(done)], last.picture)
         canvas.fill(initial)
     return _joined(canvas.picture(), results, boxes, config, problem.fidelity.sigma, unfinished)
+
+
+def _begun(
+    state: Mapping[str, Any] | None, problem: Problem, count: int
+) -> tuple[list[torch.Tensor], Mapping[str, Any] | None]:
+    """Return the tiles that an interrupted run had finished, and the state of the one that it had begun."""
+    if state is None:
+        return [], None
+    if not torch.equal(state.get("picture", torch.empty(0)), problem.y.cpu()) or len(state["tiles"]) >= count:
+        raise ConfigError("The saved state belongs to a run of another picture; start a new one.")
+    return list(state["tiles"]), state["run"]
 
 
 class _Canvas:
@@ -204,7 +222,7 @@ def _joined(
     state: dict[str, Any] | None,
 ) -> Result:
     """Return the tiles' results as one."""
-    found = {result.status for result in results}
+    found = {result.status for result in results} | ({Status.INTERRUPTED} if state is not None else set())
     order = (Status.INTERRUPTED, Status.DIVERGED, Status.STOPPED)
     status = next((status for status in order if status in found), Status.FINISHED)
     chosen = [result.chosen_step for result in results] or [0]
@@ -227,7 +245,7 @@ def _joined(
 
 def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> float:
     """Return the memory of a step: what the gradient keeps of a small picture, and what comes on top."""
-    probe = copy.deepcopy(generator)
+    probe = copy.deepcopy(generator).cpu()
     small = probe.padded((1, shape[1], PROBE, PROBE))
     z = probe.input(small, stream(0, "memory"))
     kept: dict[int, int] = {}

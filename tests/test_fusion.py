@@ -1,6 +1,7 @@
 """The fusion: evidence that sees no ground truth, weights that add up, and priors that are dropped when they are wrong."""
 
 import dataclasses
+import signal
 
 import pytest
 import torch
@@ -11,12 +12,14 @@ from hybridprior.denoisers import load_denoiser
 from hybridprior.device import choose_precision
 from hybridprior.fidelity import Gaussian
 from hybridprior.fusion import FusionConfig, restore_fused, weigh
-from hybridprior.fusion.evidence import simplex
+from hybridprior.fusion.candidates import Candidates
+from hybridprior.fusion.evidence import even, simplex
 from hybridprior.generators import build_generator
 from hybridprior.metrics import psnr
 from hybridprior.noise import noise_correlation
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
+from hybridprior.result import Status, Step
 
 SIGMA = 0.1
 SMALL = {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8, "padding": "zeros"}
@@ -143,7 +146,12 @@ def test_every_measurement_serves_in_the_end(crop: torch.Tensor) -> None:
 
 def test_what_auto_cannot_do_is_said() -> None:
     y = torch.rand(1, 3, 16, 16)
-    for wrong in ({"generator": "pixels"}, {"solver": "splitting"}, {"denoiser_sigma": (0.2, 0.1)}):
+    for wrong in (
+        {"generator": "pixels"},
+        {"solver": "splitting"},
+        {"denoiser_sigma": (0.2, 0.1)},
+        {"stop": "fixed"},
+    ):
         with pytest.raises(ConfigError, match="auto"):
             restore(y, Resample(2), regulariser="auto", steps=2, **wrong)
 
@@ -151,8 +159,8 @@ def test_what_auto_cannot_do_is_said() -> None:
 def test_correlated_noise_is_no_evidence(photograph: torch.Tensor) -> None:
     white = SIGMA * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(0))
     blurred = torch.nn.functional.avg_pool2d(white, 3, 1, 1) * 3
-    assert abs(noise_correlation(photograph + white)) < 0.15
-    assert noise_correlation(photograph + blurred) > 0.4
+    assert abs(noise_correlation(photograph + white, SIGMA)) < 0.15
+    assert noise_correlation(photograph + blurred, SIGMA) > 0.4
     corner = (photograph + blurred)[..., :64, :64]
     result = restore(corner, sigma=SIGMA, config=CONFIG, steps=30, regulariser="auto")
     assert result.fusion is not None
@@ -164,3 +172,64 @@ def test_a_curved_energy_leaves_two_candidates() -> None:
     result = restore(torch.rand(1, 3, 32, 32), torch.square, sigma=SIGMA, config=CONFIG, steps=20, regulariser="auto")
     assert result.fusion is not None
     assert result.fusion.names == ("local", "hybrid")
+
+
+@pytest.mark.parametrize("stage", ["local", "later"])
+def test_a_fusion_that_was_broken_off_goes_on_to_the_same_bits(
+    crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
+    arguments = {"sigma": 0.0, "config": CONFIG, "steps": 40, "regulariser": "auto"}
+
+    def press_ctrl_c(step: Step) -> None:
+        if stage == "local" and step.number == 25:
+            signal.raise_signal(signal.SIGINT)
+
+    whole = restore(y, operator, **arguments)
+    with monkeypatch.context() as patched:
+        if stage == "later":
+            plugged = Candidates.handed
+            patched.setattr(Candidates, "handed", lambda *a: (signal.raise_signal(signal.SIGINT), plugged(*a))[1])
+        part = restore(y, operator, callbacks=[press_ctrl_c], **arguments)
+    assert part.status is Status.INTERRUPTED
+    on = restore(y, operator, state=part.state, **arguments)
+    assert on.fusion is not None
+    assert torch.equal(on.picture, whole.picture)
+
+
+def test_what_has_little_weight_everywhere_leaves_no_hole() -> None:
+    ones = torch.ones(1, 3, 4, 4)
+    weights = torch.tensor([0.995, 0.005])
+    corner = weights[:, None, None].repeat(1, 4, 4)
+    corner[:, 0, 0] = torch.tensor([0.0, 1.0])
+    evidence = dataclasses.replace(even(["a", "b"], ones.shape), map=corner)
+    assert torch.equal(evidence.combine({"a": ones}), ones)
+    torch.testing.assert_close(evidence.combine({"a": ones, "b": ones}), ones)
+
+
+@pytest.mark.parametrize("size", [(1, 1, 24, 20), (1, 3, 1, 7)])
+def test_grey_and_narrow_pictures_are_fused(size: tuple[int, ...]) -> None:
+    result = restore(torch.rand(size), sigma=0.3, config=CONFIG, steps=15, regulariser="auto")
+    assert result.picture.shape == size
+    assert result.fusion is not None
+    assert result.sigma == pytest.approx(0.3)
+
+
+def test_measurements_that_are_no_picture_are_weighed_as_a_whole() -> None:
+    matrix = torch.randn(300, 3 * 16 * 16, generator=torch.Generator().manual_seed(0)) / 16
+
+    def project(x: torch.Tensor) -> torch.Tensor:
+        return x.flatten() @ matrix.T
+
+    x = torch.rand(1, 3, 16, 16)
+    result = restore(project(x), project, sigma=0.1, shape=(1, 3, 16, 16), config=CONFIG, steps=15, regulariser="auto")
+    assert result.fusion is not None
+    assert result.fusion.kind != "map"
+
+
+def test_a_candidate_that_is_no_picture_is_left_out(crop: torch.Tensor) -> None:
+    y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
+    result = _fused(Problem.make(y, Identity(), Gaussian(SIGMA)), lambda x, sigma: x * float("nan"))
+    assert result.fusion is not None
+    assert set(result.fusion.names) == {"local", "hybrid"}
+    assert torch.isfinite(result.picture).all()

@@ -148,23 +148,25 @@ def _row(
     baseline: float,
     published: float | None,
 ) -> Row:
+    judged = metrics.psnr_for_task(result.picture, truth, oracle.task)
+    followed = oracle.step > 0 and result.fusion is None  # it sees neither tiles nor a fusion
     return Row(
         suite=suite,
         picture=picture,
         size=f"{truth.shape[-1]}x{truth.shape[-2]}",
         channels=truth.shape[1],
         seed=seed,
-        psnr=metrics.psnr_for_task(result.picture, truth, oracle.task),
-        oracle_psnr=oracle.psnr,
+        psnr=judged,
+        oracle_psnr=oracle.psnr if followed else judged,
         ssim=metrics.ssim(result.picture, truth),
         baseline_psnr=baseline,
         published=published,
         chosen_step=result.chosen_step,
-        oracle_step=oracle.step,
+        oracle_step=oracle.step if followed else result.chosen_step,
         steps=len(result.trace),
         seconds=round(result.timings.total, 2),
         status=result.message,
-        curve=oracle.curve,
+        curve=oracle.curve if followed else [],
     )
 
 

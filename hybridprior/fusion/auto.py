@@ -1,17 +1,17 @@
-"""Both priors at once: candidates compete on measurements that none of them has seen, and the picture is their fusion.
+"""Both priors at once: candidates compete on measurements that none was fitted to, and the picture is their fusion.
 
-The local prior fits a part of the measurements (the rest is held out) and stops by the rest. From where it was best it
-goes on for a while with R, which is the hybrid; the denoiser alone, from a cheap start and from the local picture, is
-plug-and-play. `weigh` finds what each is worth, and where. Then every candidate that counts is brought up to all the
-measurements, so that none is lost: plug-and-play runs again, and theta goes on for a few steps.
+Where there is noise, y is parted in two whose noise is independent; where there is none, some measurements are held
+out. The local prior fits the one part and stops by the other, which then weighs all candidates. In the end each that
+counts is brought up to all the measurements, so that none is lost: the denoiser runs again, and theta goes on for a
+few steps.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,139 +19,28 @@ import torch
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.device import Precision
-from hybridprior.errors import ConfigError
 from hybridprior.fidelity import CLEAN, Gaussian
+from hybridprior.fusion.candidates import Candidates, FusionConfig, PressedError
 from hybridprior.fusion.evidence import Evidence, even, weigh
-from hybridprior.generators import Generator, Pixels
+from hybridprior.generators import Generator
+from hybridprior.interruption import interruptible
 from hybridprior.noise import noise_correlation
-from hybridprior.operators import Identity
 from hybridprior.problem import Problem
-from hybridprior.proximal import Proximal
-from hybridprior.regularisers import Regulariser, build_regulariser
-from hybridprior.regularisers.denoiser import DenoiserConfig, DenoiserRegulariser
-from hybridprior.result import Result, Status
+from hybridprior.regularisers import build_regulariser
+from hybridprior.result import Result, Status, Timings
 from hybridprior.solver import Callback, Solver
-from hybridprior.splitting import SplittingSolver
 from hybridprior.stopping import build_stopping_rule
 
-__all__ = ["FusionConfig", "restore_fused"]
+__all__ = ["restore_fused"]
 
 LEAST = 0.01
-"""Mean weight below which a candidate is left out of the picture."""
-
-CORRELATED = 0.3
-"""Correlation of neighbours' noise above which measurements that judge are no judges."""
-
-HANDED = 0.5
-"""Share of the measurements in what the denoiser gets from a local picture, where A = 1."""
+"""Weight that a candidate has somewhere, at least, to be part of the picture."""
 
 PARTED = 0.12
 """Share of the information that judges, where there is noise."""
 
-
-@dataclass(frozen=True)
-class FusionConfig:
-    """How the candidates come about."""
-
-    denoiser: str = "shipped"
-    """The global prior, as `load_denoiser` takes it."""
-    weight: float = 1.0
-    """lambda of the hybrid."""
-    hybrid: float = 0.3
-    """Steps of the hybrid, as a share of the local prior's until its best."""
-    refit: float = 0.15
-    """Steps on all measurements, likewise."""
-    handed: float = 15 / 255
-    """Noise level at which plug-and-play takes over the local picture, in units of intensity."""
-
-    def __post_init__(self) -> None:
-        """Raise `ConfigError` for numbers out of their range."""
-        if not (self.weight >= 0 and self.hybrid > 0 and self.refit >= 0 and 0 < self.handed <= 1):
-            raise ConfigError("auto: weight and refit are 0 or more, hybrid is positive, handed lies in (0, 1].")
-
-
-class _Candidates:
-    """The ways to restore one picture, each on any of its measurements."""
-
-    def __init__(self, local: Solver, denoiser: Denoiser, config: RestoreConfig, options: FusionConfig) -> None:
-        self.local, self.denoiser, self.config, self.options = local, denoiser, config, options
-        self.best = local.best_theta
-        self.steps = max(20, local.chosen)
-        self.precision: Precision = local.precision
-        self.rest = 0.0
-        """Standard deviation of the local picture's error, as far as it is known."""
-        self.hybrid_state: dict[str, Any] | None = None
-
-    def all(self, problem: Problem, local: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return every candidate's picture of the measurements, given the local one."""
-        pictures = {"local": local}
-        if not Proximal(problem).exact:  # a curved E has no plug-and-play
-            return {**pictures, "hybrid": self.hybrid(problem)}
-        pictures |= {"global": self.alone(problem), "hybrid": self.hybrid(problem)}
-        return {**pictures, "handed": self.handed(problem, local)}
-
-    def alone(self, problem: Problem) -> torch.Tensor:
-        """Return what the denoiser makes of the measurements without a generator."""
-        if isinstance(problem.operator, Identity) and problem.weights is None:
-            return self._denoised(problem.y, problem.fidelity.sigma)
-        return self._plugged(problem, self._regulariser())
-
-    def handed(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
-        """Return what the denoiser makes of the local picture and the measurements together."""
-        if isinstance(problem.operator, Identity) and problem.weights is None:
-            sigma = problem.fidelity.sigma
-            level = math.hypot(HANDED * sigma, (1 - HANDED) * self.rest)
-            return self._denoised(HANDED * problem.y + (1 - HANDED) * local, level)
-        return self._plugged(problem, self._regulariser(self.options.handed), start=local)
-
-    def _denoised(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
-        with torch.no_grad():
-            return self.denoiser.denoise(x, sigma)
-
-    def _plugged(self, problem: Problem, prior: Regulariser, start: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the picture of plug-and-play."""
-        loop = dataclasses.replace(
-            self.config.solver, steps=self.config.splitting.iterations, averaging=0.0, jitter=0.0
-        )
-        config = dataclasses.replace(
-            self.config, generator=Part("pixels"), method="splitting", solver=loop, stopping=Part("fixed")
-        )
-        pixels, rule = Pixels(problem.shape[1]), build_stopping_rule("fixed")
-        solver = SplittingSolver(problem, pixels, prior, rule, config=config, precision=self.precision, start=start)
-        return solver.run().picture.to(problem.y)
-
-    def hybrid(self, problem: Problem) -> torch.Tensor:
-        """Return what both make together, going on from the local prior's best step."""
-        steps = max(20, round(self.options.hybrid * self.steps))
-        regulariser = self._regulariser(self.options.handed)
-        picture, self.hybrid_state = self.local.go_on(
-            problem, steps, start=self.best, regulariser=regulariser, weight=self.options.weight
-        )
-        return picture
-
-    def refitted(self, name: str, problem: Problem, before: torch.Tensor) -> torch.Tensor:
-        """Return a candidate's picture on all measurements.
-
-        Args:
-            name: The candidate.
-            problem: All measurements.
-            before: The local picture on all measurements.
-        """
-        if name == "global":
-            return self.alone(problem)
-        if name == "handed":
-            return self.handed(problem, before)
-        steps = max(20, round(self.options.refit * self.steps))
-        if name == "local":
-            return self.local.go_on(problem, steps, start=self.best)[0]
-        regulariser = self._regulariser(self.options.handed)
-        return self.local.go_on(
-            problem, steps, start=self.hybrid_state, regulariser=regulariser, weight=self.options.weight
-        )[0]
-
-    def _regulariser(self, sigma: float | None = None) -> Regulariser:
-        config = DenoiserConfig() if sigma is None else DenoiserConfig(sigma_start=sigma)
-        return DenoiserRegulariser(config, denoiser=self.denoiser)
+CORRELATED = 0.3
+"""Correlation of neighbours' noise above which measurements that judge are no judges."""
 
 
 def restore_fused(
@@ -171,7 +60,7 @@ def restore_fused(
     Args:
         problem: What to solve.
         generator: f_theta.
-        config: The local prior's configuration.
+        config: The local prior's configuration; lambda is the hybrid's.
         options: How the candidates come about.
         precision: The generator's arithmetic.
         denoiser: In place of the one that the options name.
@@ -180,46 +69,79 @@ def restore_fused(
         started: `time.perf_counter()` when the set-up began.
     """
     noisy = isinstance(problem.fidelity, Gaussian) and problem.fidelity.sigma > CLEAN
-    rule = build_stopping_rule("heldout", None if noisy else {"patience": config.solver.steps})
-    share = rule.held_share(problem.pixels)
-    kept, held = problem.part(PARTED, config.seed) if noisy else problem.hold_out(share, config.seed)
-    plain = dataclasses.replace(config, regulariser=Part("none"), weight=1.0)
-    local = Solver(
-        kept, generator, build_regulariser("none"), rule, config=plain, precision=precision, started=started, judge=held
-    )
-    local.keep_best = True
+    local, held = _local(problem, generator, config, precision=precision, noisy=noisy, started=started)
     if state is not None:
         local.load_state_dict(state)
-    result = local.run(callbacks)
-    if result.status is Status.INTERRUPTED or local.best_theta is None:
-        return dataclasses.replace(result, config=config)
-    chosen = local.chosen
-    candidates = _Candidates(local, denoiser or load_denoiser(options.denoiser), plain, options)
-    picture = result.picture.to(problem.y)
-    with torch.no_grad():
-        candidates.rest = math.sqrt(max(0.0, float(held.error(picture)) - held.fidelity.sigma**2)) if noisy else 0.0
-    pictures = candidates.all(kept, picture)
-    correlation = noise_correlation(problem.y, problem.weights) if noisy else 0.0
-    if correlation > CORRELATED:
-        evidence = even(list(pictures), problem.shape)
-    else:
-        evidence = weigh(pictures, held, seed=config.seed)
-    believed = [name for name, weight in zip(evidence.names, evidence.weights, strict=True) if weight >= LEAST]
-    final: dict[str, torch.Tensor] = {}
-    if {"local", "handed"} & set(believed):
-        final["local"] = candidates.refitted("local", problem, pictures["local"])
-    for name in believed:
-        if name not in final:
-            final[name] = candidates.refitted(name, problem, final.get("local", pictures["local"]))
+    with interruptible() as pressed:
+        result = dataclasses.replace(local.run(callbacks), config=config, sigma=problem.fidelity.sigma)
+        if result.status in (Status.INTERRUPTED, Status.DIVERGED) or local.best_theta is None:
+            return dataclasses.replace(result, message=result.status.value)
+        saved, begun = local.state_dict(), time.perf_counter()
+        candidates = Candidates(
+            local, denoiser or load_denoiser(options.denoiser), config, options, noisy=noisy, pressed=pressed
+        )
+        try:
+            picture, evidence = _fused(problem, held, local.problem, result.picture, candidates)
+        except PressedError:
+            status = Status.INTERRUPTED
+            return dataclasses.replace(result, status=status, message=status.value, state=saved)
+    spent = result.timings.steps + time.perf_counter() - begun
     return dataclasses.replace(
         result,
-        picture=evidence.combine({name: x.cpu() for name, x in final.items()}),
-        config=config,
-        chosen_step=chosen,
+        picture=picture,
         message=_message(evidence),
         fusion=evidence,
+        timings=Timings(result.timings.setup, spent),
         held_out=0.0,
     )
+
+
+def _local(
+    problem: Problem,
+    generator: Generator,
+    config: RestoreConfig,
+    *,
+    precision: Precision,
+    noisy: bool,
+    started: float | None,
+) -> tuple[Solver, Problem]:
+    """Return the local prior's solver on a part of the measurements, and the problem with the others."""
+    patience = None if noisy else {"patience": config.solver.steps}
+    rule = build_stopping_rule("heldout", patience)
+    if noisy:
+        kept, held = problem.part(PARTED, config.seed)
+    else:
+        kept, held = problem.hold_out(rule.held_share(problem.pixels), config.seed)
+    plain = dataclasses.replace(config, regulariser=Part("none"))
+    none = build_regulariser("none")
+    local = Solver(kept, generator, none, rule, config=plain, precision=precision, started=started, judge=held)
+    local.keep_best = True
+    return local, held
+
+
+def _fused(
+    problem: Problem, held: Problem, kept: Problem, local: torch.Tensor, candidates: Candidates
+) -> tuple[torch.Tensor, Evidence]:
+    """Return the fused picture of all the measurements, and the evidence."""
+    local = local.to(problem.y)
+    if candidates.noisy:
+        with torch.no_grad():
+            candidates.rest = math.sqrt(max(0.0, float(held.error(local)) - held.fidelity.sigma**2))
+    pictures = candidates.all(kept, local)
+    sigma = problem.fidelity.sigma
+    if candidates.noisy and noise_correlation(problem.y, sigma, problem.weights) > CORRELATED:
+        evidence = even(list(pictures), problem.shape)
+    else:
+        evidence = weigh(pictures, held, seed=candidates.config.seed)
+    believed = [name for name, plane in zip(evidence.names, evidence.map, strict=True) if float(plane.max()) >= LEAST]
+    final: dict[str, torch.Tensor] = {}
+    if {"local", "handed"} & set(believed):
+        final["local"] = candidates.refitted("local", problem, local)
+    for name in believed:
+        if name not in final:
+            final[name] = candidates.refitted(name, problem, final.get("local", local))
+    whole = {name: x.cpu() if bool(torch.isfinite(x).all()) else pictures[name].cpu() for name, x in final.items()}
+    return evidence.combine(whole), evidence
 
 
 def _message(evidence: Evidence) -> str:

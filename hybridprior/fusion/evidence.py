@@ -32,6 +32,9 @@ PER_CELL = 150
 PULL = 150.0
 """How many measurements' worth the whole picture's answer has in a cell."""
 
+KINDS = ("one", "combination", "map")
+"""What is proposed, the simplest first; a map only where the measurements lie like the picture."""
+
 RIDGE = 1e-6
 """Added to the diagonal, relative to its mean, so that equal candidates share their weight."""
 
@@ -76,8 +79,10 @@ class Evidence:
         Args:
             pictures: `(1, C, H, W)` of each candidate that has a weight.
         """
-        terms = [w * pictures[name] for name, w in zip(self.names, self.map, strict=True) if name in pictures]
-        return torch.stack(terms).sum(0)
+        given = [(w, pictures[name]) for name, w in zip(self.names, self.map, strict=True) if name in pictures]
+        total = torch.stack([w for w, _ in given]).sum(0)
+        same = torch.full_like(total, 1 / len(given))
+        return torch.stack([torch.where(total > 0, w / total.clamp_min(1e-6), same) * x for w, x in given]).sum(0)
 
 
 def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0) -> Evidence:
@@ -93,9 +98,12 @@ def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0)
         residuals = torch.stack([(held.operator(x.to(held.y)) - held.y).cpu().double() for x in pictures.values()])
     counted = torch.ones_like(held.y) if held.weights is None else held.weights
     share = counted.cpu().double()
+    placed = held.operator.grid is not None and held.y.ndim == 4
+    if held.y.ndim != 4:
+        residuals, share = residuals.reshape(len(names), 1, 1, 1, -1), share.reshape(1, 1, 1, -1)
     half = torch.rand(share.shape[-2:], generator=stream(seed, "halves")) < 0.5
     halves = [share * half, share * ~half]
-    proposals = {kind: [_propose(kind, residuals, part) for part in halves] for kind in ("one", "combination", "map")}
+    proposals = {kind: [_propose(kind, residuals, part) for part in halves] for kind in KINDS[: 3 if placed else 2]}
     squares = {}
     for kind, (first, second) in proposals.items():
         squares[kind] = _squared(residuals, second) * halves[0] + _squared(residuals, first) * halves[1]
@@ -172,9 +180,7 @@ def _propose(kind: str, residuals: torch.Tensor, share: torch.Tensor) -> torch.T
     counts = share.amax(1)
     rows, columns = _cells(counts)
     area = counts[0].numel() / (rows * columns)
-    local = F.adaptive_avg_pool2d(products, (rows, columns)) * area
-    number = F.adaptive_avg_pool2d(counts, (rows, columns))[0] * area
-    local, number = (9 * F.avg_pool2d(t, 3, 1, 1) for t in (local, number[None, None]))
+    local = 9 * area * F.avg_pool2d(F.adaptive_avg_pool2d(products, (rows, columns)), 3, 1, 1)
     drawn = local + PULL * (whole / counts.sum())[..., None, None]
     cells = [simplex(drawn[:, :, i, j]) for i in range(rows) for j in range(columns)]
     return torch.stack(cells, -1).reshape(-1, rows, columns)

@@ -1,0 +1,184 @@
+"""The candidates: ways to restore one picture that share their work, each on any of its measurements.
+
+`local` is f_theta alone. `hybrid` goes on from where that was best, with R. `global` is the denoiser alone:
+D(y; sigma), or plug-and-play where A is not 1. `handed` is the denoiser on what the local prior found: on its mean
+with y, whose noise is less than y's, or by plug-and-play that starts there.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hybridprior.config import Part, RestoreConfig
+from hybridprior.denoisers import Denoiser
+from hybridprior.errors import ConfigError
+from hybridprior.generators import Pixels
+from hybridprior.operators import Identity
+from hybridprior.problem import Problem
+from hybridprior.proximal import Proximal
+from hybridprior.regularisers import Regulariser
+from hybridprior.regularisers.denoiser import DenoiserConfig, DenoiserRegulariser
+from hybridprior.solver import Solver
+from hybridprior.splitting import SplittingSolver
+from hybridprior.stopping import build_stopping_rule
+
+__all__ = ["Candidates", "FusionConfig", "PressedError"]
+
+FEWEST = 20
+"""Steps that a network goes on for, at least."""
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """How the candidates come about."""
+
+    denoiser: str = "shipped"
+    """The global prior, as `load_denoiser` takes it."""
+    hybrid: float = 0.3
+    """Steps of the hybrid, as a share of the local prior's until its best."""
+    refit: float = 0.15
+    """Steps on all measurements, likewise."""
+    handed: float = 15 / 255
+    """Noise level at which plug-and-play takes over the local picture, in units of intensity."""
+    mixed: float = 0.5
+    """Share of y in what the denoiser gets where A = 1; the rest is the local picture."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        if not (self.hybrid > 0 and self.refit >= 0 and 0 < self.handed <= 1 and 0 <= self.mixed <= 1):
+            raise ConfigError("auto: hybrid is positive, refit 0 or more; handed lies in (0, 1], mixed in [0, 1].")
+
+
+class PressedError(Exception):
+    """Ctrl-C came between two steps."""
+
+
+class Candidates:
+    """The candidates of one picture, after the local prior's run."""
+
+    def __init__(
+        self,
+        local: Solver,
+        denoiser: Denoiser,
+        config: RestoreConfig,
+        options: FusionConfig,
+        *,
+        noisy: bool,
+        pressed: threading.Event,
+    ) -> None:
+        """Take over from the local prior.
+
+        Args:
+            local: Its solver, after its run, with its best state kept.
+            denoiser: The global prior; it is copied.
+            config: The local prior's, with lambda of the hybrid.
+            options: How the others come about.
+            noisy: Whether there is noise that a single pass of the denoiser can take off.
+            pressed: Set by Ctrl-C.
+        """
+        self.local, self.config, self.options, self.pressed = local, config, options, pressed
+        self.denoiser = copy.deepcopy(denoiser).to(local.z.device)
+        if self.denoiser.precision == "auto":
+            self.denoiser.precision = config.precision
+        self.noisy, self.best, self.steps = noisy, local.best_theta, local.chosen
+        self.rest = 0.0
+        """Standard deviation of the local picture's error, as far as it is known."""
+        self.hybrid_state: dict[str, Any] | None = None
+
+    def all(self, problem: Problem, local: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return every candidate's picture of the measurements, given the local one; none that is no picture.
+
+        Args:
+            problem: The measurements.
+            local: `(1, C, H, W)`.
+        """
+        pictures = {"local": local, "hybrid": self.hybrid(problem)}
+        if Proximal(problem).exact:  # a curved E has no plug-and-play
+            pictures |= {"global": self.alone(problem), "handed": self.handed(problem, local)}
+        return {name: x for name, x in pictures.items() if name == "local" or bool(torch.isfinite(x).all())}
+
+    def refitted(self, name: str, problem: Problem, local: torch.Tensor) -> torch.Tensor:
+        """Return a candidate's picture on all measurements.
+
+        Args:
+            name: The candidate.
+            problem: All measurements.
+            local: The local prior's picture of them, or the best there is.
+        """
+        if name == "global":
+            return self.alone(problem)
+        if name == "handed":
+            return self.handed(problem, local)
+        steps = self._share(self.options.refit)
+        if name == "local":
+            return self._gone_on(problem, steps, self.best)[0]
+        return self._gone_on(problem, steps, self.hybrid_state, self._regulariser(self.options.handed))[0]
+
+    def hybrid(self, problem: Problem) -> torch.Tensor:
+        """Return what both make together, going on from the local prior's best step."""
+        prior = self._regulariser(self.options.handed)
+        picture, self.hybrid_state = self._gone_on(problem, self._share(self.options.hybrid), self.best, prior)
+        return picture
+
+    def alone(self, problem: Problem) -> torch.Tensor:
+        """Return what the denoiser makes of the measurements without a generator."""
+        if self._direct(problem):
+            return self._denoised(problem.y, problem.fidelity.sigma)
+        return self._plugged(problem, self._regulariser())
+
+    def handed(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
+        """Return what the denoiser makes of the local picture and the measurements together."""
+        if self._direct(problem):
+            share = self.options.mixed
+            level = math.hypot(share * problem.fidelity.sigma, (1 - share) * self.rest)
+            return self._denoised(share * problem.y + (1 - share) * local, level)
+        return self._plugged(problem, self._regulariser(self.options.handed), start=local)
+
+    def _direct(self, problem: Problem) -> bool:
+        """Return whether one pass of the denoiser is the answer: A = 1, and noise."""
+        return self.noisy and isinstance(problem.operator, Identity)
+
+    def _share(self, share: float) -> int:
+        return max(FEWEST, round(share * self.steps))
+
+    def _regulariser(self, sigma: float | None = None) -> Regulariser:
+        config = DenoiserConfig() if sigma is None else DenoiserConfig(sigma_start=sigma)
+        return DenoiserRegulariser(config, denoiser=self.denoiser)
+
+    def _gone_on(
+        self, problem: Problem, steps: int, start: dict[str, Any] | None, prior: Regulariser | None = None
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        weight = self.config.weight if prior is not None else 0.0
+        found = self.local.go_on(problem, steps, start=start, regulariser=prior, weight=weight)
+        self._look_up()
+        return found
+
+    def _denoised(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
+        self._look_up()
+        with torch.no_grad():
+            return self.denoiser.denoise(x, sigma)
+
+    def _plugged(self, problem: Problem, prior: Regulariser, start: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the picture of plug-and-play."""
+        steps = self.config.splitting.iterations
+        loop = dataclasses.replace(self.config.solver, steps=steps, averaging=0.0, jitter=0.0)
+        changes: dict[str, Any] = {"generator": Part("pixels"), "method": "splitting", "stopping": Part("fixed")}
+        config = dataclasses.replace(self.config, solver=loop, weight=1.0, **changes)
+        pixels, rule = Pixels(problem.shape[1]), build_stopping_rule("fixed")
+        precision = self.local.precision
+        solver = SplittingSolver(problem, pixels, prior, rule, config=config, precision=precision, start=start)
+        picture = solver.run().picture.to(problem.y)
+        self._look_up()
+        return picture
+
+    def _look_up(self) -> None:
+        """Raise `PressedError` after Ctrl-C."""
+        if self.pressed.is_set():
+            raise PressedError
