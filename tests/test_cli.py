@@ -494,7 +494,9 @@ def test_every_regulariser_restores(hprior, small: Path, reg: str) -> None:
 
 
 def test_auto_says_who_was_believed(hprior, small: Path) -> None:
-    outcome = hprior("restore", small, "-o", "out.png", "--sigma", 25, "--reg", "auto", "--preset", "fast", "--steps", 3)
+    outcome = hprior(
+        "restore", small, "-o", "out.png", "--sigma", 25, "--reg", "auto", "--preset", "fast", "--steps", 3
+    )
     assert outcome.code == 0
     fusion = json.loads(Path("out.png.json").read_text())["fusion"]
     assert set(fusion["candidates"]) == {"local", "global", "hybrid", "handed"}
