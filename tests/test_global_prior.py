@@ -335,3 +335,14 @@ def test_without_a_linear_map_the_denoiser_looks_at_the_average() -> None:
         regulariser.prepare(problem, steps=10, seed=0)
         slopes.append(_slope(regulariser, x))
     assert torch.equal(*slopes)
+
+
+@pytest.mark.parametrize(("height", "width"), [(165, 229), (179, 241)])
+def test_borders_of_any_size_show_no_coloured_streaks(photograph: torch.Tensor, height: int, width: int) -> None:
+    """Sides that are no multiples are continued; noise that is repeated there is taken for a picture."""
+    x = photograph[..., :height, :width]
+    noisy = x + 0.3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    error = load_denoiser("shipped").denoise(noisy, 0.3) - x
+    colour = (error - error.mean(1, keepdim=True)).square().mean((0, 1))
+    for border in (colour[:2], colour[-2:], colour[:, :2], colour[:, -2:]):
+        assert border.mean() < 3 * colour.mean()

@@ -125,6 +125,10 @@ def _level(width: int, blocks: int) -> nn.Sequential:
 
 
 def _extend(x: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Return x continued by its last row and column until its sides are multiples."""
-    below, right = (-side % multiple for side in x.shape[-2:])
-    return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+    """Return x mirrored at its last row and column until its sides are multiples: repeated noise would make streaks."""
+    for side in (-2, -1):
+        while missing := -x.shape[side] % multiple:
+            step = min(missing, x.shape[side] - 1)
+            pad = (0, 0, 0, max(step, 1)) if side == -2 else (0, max(step, 1), 0, 0)
+            x = F.pad(x, pad, mode="reflect" if step else "replicate")
+    return x
