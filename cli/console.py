@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hybridprior.result import Step
     from hybridprior.solver import Callback
 
-__all__ = ["FORMATS", "note", "progress", "say"]
+__all__ = ["FORMATS", "note", "pictures", "progress", "say"]
 
 FORETOLD = 10
 """The step of a tile at which it is foretold how long they all take."""
@@ -82,6 +82,26 @@ def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
             )
 
         yield [move]
+
+
+@contextmanager
+def pictures(count: int, shown: bool) -> Iterator[Callable[[], None]]:
+    """Show a bar over several pictures; yield what moves it on by one.
+
+    Args:
+        count: How many there are.
+        shown: Whether to show anything.
+    """
+    if not shown:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: list[Any] = [TextColumn("pictures"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("pictures", total=count)
+        yield lambda: bar.advance(task)
 
 
 def _duration(seconds: float) -> str:

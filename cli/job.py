@@ -44,9 +44,9 @@ MOST_PIXELS = 178_956_970
 class Job:
     """One picture to restore."""
 
-    def __init__(self, request: Request, item: Item) -> None:
-        """Take what was asked for, and of which picture."""
-        self.request, self.item = request, item
+    def __init__(self, request: Request, item: Item, *, bar: bool = True) -> None:
+        """Take what was asked for, and of which picture, and whether to show its steps."""
+        self.request, self.item, self.bar = request, item, bar
         self.sidecar = item.target.with_name(f"{item.target.name}.json")
         self.saved = item.target.with_name(f"{item.target.name}.state")
 
@@ -70,7 +70,7 @@ class Job:
         if oracle and state["oracle"]:
             oracle.load_state_dict(state["oracle"])
         config = self.request.config
-        shown = self.request.format != "quiet"
+        shown = self.bar and self.request.format != "quiet"
         with progress(self.item.source.name, config.solver.steps, shown=shown) as callbacks:
             result = self._restore(config, [*callbacks, *([oracle] if oracle else [])], state["run"])
         result = dataclasses.replace(result, picture=self._completed(result.picture))

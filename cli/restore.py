@@ -79,6 +79,9 @@ def restore(
     dtype: Annotated[str | None, typer.Option(help="Arithmetic of the network: auto, fp32 or bf16.")] = None,
     threads: Threads = None,
     tile: Tile = None,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Pictures at a time, each with its share of the cores; 0 is as many as pay.")
+    ] = 0,
     reference: Annotated[
         Path | None, typer.Option(help="The ground truth, for figures only; a picture, or a folder of them by name.")
     ] = None,
@@ -103,7 +106,6 @@ def restore(
     check_kernel(kernel)
     spared = [path for path in (mask, reference) if path is not None and path.is_file()]
     items = pair_up(inputs, output, recursive=recursive, spared=spared)
-    set_threads(threads)
 
     from .job import Job
     from .request import Request, known_parts
@@ -135,6 +137,14 @@ def restore(
     )
     known_parts(request)
     batch = len(items) > 1 or any(given.is_dir() for given in inputs)
+    if len(items) > 1 and jobs != 1:
+        from .workers import run_all, worth
+
+        jobs = jobs or worth(request, len(items), threads)
+    if len(items) > 1 and jobs > 1:
+        failed, interrupted = run_all(request, items, jobs=jobs, threads=threads)
+        raise typer.Exit(_code(failed, len(items), interrupted))
+    set_threads(threads)
     raise typer.Exit(_run([Job(request, item) for item in items], batch))
 
 
@@ -155,7 +165,12 @@ def _run(jobs: list, batch: bool) -> int:
             failed += 1
             continue
         if interrupted:
-            return 130
+            return _code(failed, len(jobs), True)
+    return _code(failed, len(jobs), False)
+
+
+def _code(failed: int, count: int, interrupted: bool) -> int:
+    """Return the exit code, and say how many failed."""
     if failed:
-        note(f"{failed} of {len(jobs)} pictures failed.")
-    return 1 if failed else 0
+        note(f"{failed} of {count} pictures failed.")
+    return 130 if interrupted else int(failed > 0)
