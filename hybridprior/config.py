@@ -19,7 +19,7 @@ from hybridprior.registry import build_config
 
 __all__ = ["Part", "RestoreConfig", "SolverConfig", "SplittingConfig", "TileConfig"]
 
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "contiguous")
 
 METHODS = ("gradient", "splitting")
 
@@ -40,8 +40,12 @@ class SolverConfig:
 
     steps: int = 1800
     """The most steps taken."""
+    optimiser: str = "adam"
+    """How theta descends: "adam" or "muon"."""
     learning_rate: float = 0.01
-    """Adam's step size."""
+    """Its step size."""
+    beta2: float = 0.999
+    """Decay of Adam's average of squared gradients; 0.95 takes half the steps to the same picture."""
     jitter: float = 1 / 30
     """Standard deviation of the noise added to z anew at each step."""
     averaging: float = 0.99
@@ -59,6 +63,8 @@ class SolverConfig:
             raise ConfigError(f"steps is 1 or more, not {self.steps}.")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise ConfigError(f"learning_rate is positive, not {self.learning_rate}.")
+        if not 0 < self.beta2 < 1:
+            raise ConfigError(f"beta2 lies between 0 and 1, not {self.beta2}.")
         if not self.jitter >= 0 or not 0 <= self.averaging < 1:
             raise ConfigError("jitter is 0 or more, and averaging lies in [0, 1).")
         if self.collapse <= 1 or self.keep_every < 1 or self.rollbacks < 0:
@@ -122,7 +128,8 @@ class RestoreConfig:
     tiles: TileConfig = TileConfig()
     """Tiles of large pictures."""
     precision: str = "auto"
-    """Of the convolutions: "fp32", "bf16", or "auto" for what the processor gains from."""
+    """Of the convolutions: "fp32", "bf16", "auto" for what the processor gains from, or "contiguous" for fp32 in the
+    layout of the original code, which is slower."""
     seed: int = 0
     """Seed of theta's start, of z, of the jitter and of what is held out."""
 

@@ -61,17 +61,20 @@ def choose_precision(device: torch.device, wanted: str = "auto") -> Precision:
 
     Args:
         device: Where the generator runs.
-        wanted: "fp32", "bf16", or "auto" for bf16 where the processor has units for it.
+        wanted: "fp32", "bf16", "auto" for bf16 where the processor has units for it, or "contiguous" for fp32 in the
+            layout of the original code.
 
     Raises:
         ConfigError: Another word.
     """
     if wanted == "fp32":
         return Precision(False, device.type != "mps", "asked for")
+    if wanted == "contiguous":
+        return Precision(False, False, "asked for")
     if wanted == "bf16":
         return Precision(True, device.type != "mps", "asked for")
     if wanted != "auto":
-        raise unknown_name("precision", wanted, ("auto", "fp32", "bf16"))
+        raise unknown_name("precision", wanted, ("auto", "fp32", "bf16", "contiguous"))
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
         return Precision(fast, True, f"the GPU has {'' if fast else 'no '}bf16 matrix units")

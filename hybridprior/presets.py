@@ -53,14 +53,14 @@ def _ours(generator: Mapping[str, Any], stopping: str, **solver: Any) -> Restore
 
 PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
-        "denoise": _ours(_TAPERED, "heldout", steps=2000),
-        "sr": _ours(_TAPERED, "auto", steps=2000, jitter=0.03),
-        "inpaint": _ours(_TAPERED, "auto", steps=2500, jitter=0.01),
+        "denoise": _ours(_TAPERED, "heldout", steps=2000, beta2=0.95),
+        "sr": _ours(_TAPERED, "auto", steps=1000, jitter=0.03, optimiser="muon"),
+        "inpaint": _ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon"),
     },
     "fast": {
-        "denoise": _ours(_SLIM, "heldout", steps=1000, jitter=0.015),
-        "sr": _ours(_SLIM, "auto", steps=700, jitter=0.03),
-        "inpaint": _ours(_SLIM, "auto", steps=800, jitter=0.01),
+        "denoise": _ours(_SLIM, "heldout", steps=1000, jitter=0.015, beta2=0.95),
+        "sr": _ours(_SLIM, "auto", steps=400, jitter=0.03, optimiser="muon"),
+        "inpaint": _ours(_SLIM, "auto", steps=600, jitter=0.02, optimiser="muon"),
     },
     "paper": {
         "denoise": _paper(steps=1800, jitter=1 / 30, averaging=0.99),

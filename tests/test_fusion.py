@@ -26,7 +26,7 @@ SMALL = {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8, "pa
 CONFIG = RestoreConfig(
     generator=Part("skip", SMALL),
     stopping=Part("heldout"),
-    solver=SolverConfig(steps=200, averaging=0.9),
+    solver=SolverConfig(steps=150, averaging=0.9, optimiser="muon"),
     precision="fp32",
 )
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from hybridprior.errors import ConfigError, unknown_name
 from hybridprior.generators.base import GENERATORS, Generator, Shape, uniform
+from hybridprior.generators.doubling import doubled
 
 __all__ = ["Skip", "SkipConfig"]
 
@@ -107,8 +107,7 @@ class _Level(nn.Module):
         self.mode = config.upsample
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        align = False if self.mode == "bilinear" else None
-        y = F.interpolate(self.deeper(self.down(x)), scale_factor=2, mode=self.mode, align_corners=align)
+        y = doubled(self.deeper(self.down(x)), self.mode)
         if self.skip is not None:
             y = torch.cat([self.skip(x), y], dim=1)
         out: torch.Tensor = self.close(self.up(self.norm(y)))

@@ -1,0 +1,64 @@
+"""The saved state of a run: what it must agree on with the run that takes it over, and copies of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from hybridprior.config import RestoreConfig
+from hybridprior.errors import ConfigError
+from hybridprior.problem import Problem
+from hybridprior.seeds import stream
+
+__all__ = ["agree", "copied", "fingerprint"]
+
+
+def fingerprint(problem: Problem, config: RestoreConfig) -> dict[str, Any]:
+    """Return what a saved state must agree on: the configuration, the noise, and A of a random picture.
+
+    Args:
+        problem: What the run solves.
+        config: How it runs.
+    """
+    probe = torch.rand(problem.shape, generator=stream(0, "probe"))
+    with torch.no_grad():
+        measured = problem.operator(probe.to(problem.y.device))
+    return {
+        "configuration": config.to_json(),
+        "sigma": problem.fidelity.sigma,
+        "operator": measured.cpu(),
+        "picture": problem.y.cpu(),
+    }
+
+
+def agree(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Raise where two fingerprints differ.
+
+    Args:
+        theirs: The saved state's.
+        ours: The run's.
+
+    Raises:
+        ConfigError: It is the state of another picture or configuration.
+    """
+    for name, value in ours.items():
+        other = theirs.get(name)
+        same = torch.equal(other.cpu(), value) if isinstance(other, torch.Tensor) else other == value
+        if not same:
+            raise ConfigError(f"The saved state belongs to a run with another {name}; start a new one.")
+
+
+def copied(value: Any, device: torch.device) -> Any:
+    """Return nested values with every tensor copied to a device.
+
+    Args:
+        value: A tensor, or mappings and lists of them.
+        device: Where to.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.to(device, copy=True)
+    if isinstance(value, Mapping):
+        return {name: copied(item, device) for name, item in value.items()}
+    return [copied(item, device) for item in value] if isinstance(value, list) else value
