@@ -16,7 +16,7 @@ from hybridprior.device import choose_precision
 from hybridprior.errors import ConfigError, ShapeError
 from hybridprior.registry import Registry
 
-__all__ = ["DENOISERS", "Denoiser", "as_sigma"]
+__all__ = ["DENOISERS", "Denoiser", "as_sigma", "extend"]
 
 Sigma = torch.Tensor | float
 
@@ -80,9 +80,7 @@ class Denoiser(nn.Module):
 
     def _padded(self, x: torch.Tensor, sigma: torch.Tensor, turns: Sequence[int]) -> torch.Tensor:
         height, width = x.shape[-2:]
-        below, right = -height % self.multiple, -width % self.multiple
-        if below or right:
-            x = nn.functional.pad(x, (0, right, 0, below), mode="replicate")
+        x = extend(x, self.multiple)
         sigma = sigma.clamp(*self.sigma_range)
         precision = choose_precision(x.device, self.precision)
         layout = torch.channels_last if precision.channels_last else torch.contiguous_format
@@ -112,6 +110,21 @@ def as_sigma(sigma: Sigma, x: torch.Tensor) -> torch.Tensor:
     if not bool((torch.isfinite(level) & (level >= 0)).all()):
         raise ConfigError("sigma is a number, 0 or more, in units of intensity, [0, 1].")
     return level.reshape(-1, 1, 1, 1).expand(len(x), -1, -1, -1)
+
+
+def extend(x: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Return x with sides that are multiples, mirrored at its last row and column: repeated noise would make streaks.
+
+    Args:
+        x: Pictures `(B, C, H, W)`, any H, W >= 1.
+        multiple: What the sides are to be multiples of.
+    """
+    for side in (-2, -1):
+        while missing := -x.shape[side] % multiple:
+            step = min(missing, x.shape[side] - 1)
+            pad = (0, 0, 0, max(step, 1)) if side == -2 else (0, max(step, 1), 0, 0)
+            x = nn.functional.pad(x, pad, mode="reflect" if step else "replicate")
+    return x
 
 
 DENOISERS: Registry[Callable[[], Denoiser]] = Registry("denoiser")

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hybridprior.denoisers.base import extend
 from hybridprior.errors import ConfigError
 
 __all__ = ["UNet", "UNetConfig"]
@@ -101,7 +102,7 @@ class UNet(nn.Module):
         return self._features(x - GREY, torch.full_like(x[:, :1], FINEST))
 
     def _features(self, x: torch.Tensor, level: torch.Tensor) -> list[torch.Tensor]:
-        x, level = _extend(x, self.multiple), _extend(level, self.multiple)
+        x, level = extend(x, self.multiple), extend(level, self.multiple)
         factor = self.config.unshuffle
         h = self.head(torch.cat([F.pixel_unshuffle(x, factor), F.avg_pool2d(level, factor)], dim=1))
         maps = [self.encoder[0](h)]
@@ -122,13 +123,3 @@ def _conv(inward: int, outward: int) -> nn.Conv2d:
 
 def _level(width: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(*(Block(width) for _ in range(blocks)))
-
-
-def _extend(x: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Return x mirrored at its last row and column until its sides are multiples: repeated noise would make streaks."""
-    for side in (-2, -1):
-        while missing := -x.shape[side] % multiple:
-            step = min(missing, x.shape[side] - 1)
-            pad = (0, 0, 0, max(step, 1)) if side == -2 else (0, max(step, 1), 0, 0)
-            x = F.pad(x, pad, mode="reflect" if step else "replicate")
-    return x

@@ -18,7 +18,6 @@ large lambda leads to what the denoiser makes of y without a generator, a small 
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,13 +25,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.errors import ConfigError, unknown_name
-from hybridprior.proximal import FINEST, Proximal
-from hybridprior.regularisers.base import REGULARISERS, Regulariser
-from hybridprior.regularisers.schedule import Schedule
+from hybridprior.proximal import Proximal
+from hybridprior.regularisers.base import REGULARISERS
+from hybridprior.regularisers.denoising import DenoisingConfig, DenoisingRegulariser
 
 if TYPE_CHECKING:
+    from hybridprior.denoisers import Denoiser
     from hybridprior.problem import Problem
 
 __all__ = ["DenoiserConfig", "DenoiserRegulariser"]
@@ -44,17 +43,9 @@ LOOKS = ("iterate", "average", "measured")
 
 
 @dataclass(frozen=True)
-class DenoiserConfig:
+class DenoiserConfig(DenoisingConfig):
     """Which denoiser, and how it is asked."""
 
-    denoiser: str = "shipped"
-    """Its name, as `load_denoiser` takes it."""
-    sigma_start: float = 50 / 255
-    """Noise level taken off at the first step, in units of intensity."""
-    sigma_end: float | None = None
-    """At the end of the schedule; the noise of the measurements if not given, and 2/255 at least."""
-    anneal: float = 1.0
-    """Share of the steps that the schedule takes."""
     look: str = "measured"
     """Where it looks: at the "iterate", at the "average" of the iterates, or near that at what was "measured"."""
     coupling: float = 0.23
@@ -66,39 +57,23 @@ class DenoiserConfig:
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
-        if not self.sigma_start > 0 or not (self.sigma_end is None or self.sigma_end > 0):
-            raise ConfigError("denoiser: sigma_start and sigma_end are positive, in units of intensity.")
-        if self.refresh < 1 or not 0 <= self.averaging < 1 or not 0 <= self.anneal <= 1 or not self.coupling > 0:
-            raise ConfigError("denoiser: refresh >= 1, averaging in [0, 1), anneal in [0, 1], coupling positive.")
+        super().__post_init__()
+        if self.refresh < 1 or not 0 <= self.averaging < 1 or not self.coupling > 0:
+            raise ConfigError("denoiser: refresh >= 1, averaging in [0, 1), coupling positive.")
         if self.look not in LOOKS:
             raise unknown_name("point for the denoiser to look at", self.look, LOOKS)
 
 
 @REGULARISERS.register("denoiser")
-class DenoiserRegulariser(Regulariser):
+class DenoiserRegulariser(DenoisingRegulariser[DenoiserConfig]):
     """R(x) = |x - D(x; sigma)|^2 / (2 sigma^2), D held fixed."""
 
     Config = DenoiserConfig
-    has_value = False
     splits = True
 
     def __init__(self, config: DenoiserConfig | None = None, *, denoiser: Denoiser | None = None) -> None:
-        """Load the denoiser.
-
-        Args:
-            config: `DenoiserConfig()` if not given.
-            denoiser: In place of the one that the configuration names.
-
-        Raises:
-            ConfigError: An unknown name.
-            WeightsError: Weights that cannot be used.
-        """
-        super().__init__()
-        self.config = config or DenoiserConfig()
-        if denoiser is not None:
-            self.config = dataclasses.replace(self.config, denoiser=type(denoiser).__name__)
-        self.denoiser = denoiser or load_denoiser(self.config.denoiser)
-        self.schedule = Schedule(self.config.sigma_start, self.config.sigma_end or FINEST, 1)
+        """Load the denoiser; see `DenoisingRegulariser`."""
+        super().__init__(config, denoiser=denoiser)
         self.average: torch.Tensor | None = None
         self.clean: torch.Tensor | None = None
         self.proximal: Proximal | None = None
@@ -106,13 +81,8 @@ class DenoiserRegulariser(Regulariser):
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
         """Lay out the schedule for the measurements' noise and forget any run before."""
-        most = self.denoiser.sigma_range[1]
-        end = min(self.config.sigma_end or max(problem.fidelity.sigma, FINEST), most)
-        start = min(max(self.config.sigma_start, end), most)
-        self.schedule = Schedule(start, end, max(1, round(self.config.anneal * steps)))
+        super().prepare(problem, steps=steps, seed=seed, precision=precision)
         self.steps = steps
-        if self.denoiser.precision == "auto":
-            self.denoiser.precision = precision
         self.average, self.clean, self.proximal = None, None, None
         if self.config.look == "measured":
             self.proximal = Proximal(problem)

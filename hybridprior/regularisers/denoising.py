@@ -1,0 +1,78 @@
+"""What every R that is made of a denoiser shares: how it is loaded, and the schedule of its noise level."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from hybridprior.denoisers import Denoiser, load_denoiser
+from hybridprior.errors import ConfigError
+from hybridprior.proximal import FINEST
+from hybridprior.regularisers.base import Regulariser
+from hybridprior.regularisers.schedule import Schedule
+
+if TYPE_CHECKING:
+    from hybridprior.problem import Problem
+
+__all__ = ["DenoisingConfig", "DenoisingRegulariser"]
+
+
+@dataclass(frozen=True)
+class DenoisingConfig:
+    """Which denoiser, and the noise levels it is asked at."""
+
+    denoiser: str = "shipped"
+    """Its name, as `load_denoiser` takes it; a diffusion network is one."""
+    sigma_start: float = 50 / 255
+    """Noise level of the first step, in units of intensity."""
+    sigma_end: float | None = None
+    """At the end of the schedule; the noise of the measurements if not given, and 2/255 at least."""
+    anneal: float = 1.0
+    """Share of the steps that the schedule takes."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        if not self.sigma_start > 0 or not (self.sigma_end is None or self.sigma_end > 0):
+            raise ConfigError("sigma_start and sigma_end are positive, in units of intensity.")
+        if not 0 <= self.anneal <= 1:
+            raise ConfigError("anneal lies in [0, 1].")
+
+
+C = TypeVar("C", bound=DenoisingConfig)
+
+
+class DenoisingRegulariser(Regulariser, Generic[C]):
+    """An R that asks a denoiser, at a noise level that falls over the run."""
+
+    Config: type[DenoisingConfig]
+    config: C
+    has_value = False
+
+    def __init__(self, config: C | None = None, *, denoiser: Denoiser | None = None) -> None:
+        """Load the denoiser.
+
+        Args:
+            config: `Config()` if not given.
+            denoiser: In place of the one that the configuration names.
+
+        Raises:
+            ConfigError: An unknown name.
+            WeightsError: Weights that cannot be used.
+        """
+        super().__init__()
+        chosen = config or self.Config()
+        if denoiser is not None:
+            chosen = dataclasses.replace(chosen, denoiser=type(denoiser).__name__)
+        self.config = chosen  # type: ignore[assignment]
+        self.denoiser = denoiser or load_denoiser(chosen.denoiser)
+        self.schedule = Schedule(chosen.sigma_start, chosen.sigma_end or FINEST, 1)
+
+    def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
+        """Lay out the schedule for the measurements' noise, within what the denoiser knows."""
+        config, most = self.config, self.denoiser.sigma_range[1]
+        end = min(config.sigma_end or max(problem.fidelity.sigma, FINEST), most)
+        start = min(max(config.sigma_start, end), most)
+        self.schedule = Schedule(start, end, max(1, round(config.anneal * steps)))
+        if self.denoiser.precision == "auto":
+            self.denoiser.precision = precision
