@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybridprior.errors import ConfigError, HybridPriorError
+from hybridprior.presets import PRESETS
 
 from .console import note, progress, say
 from .files import prepare
@@ -23,7 +24,6 @@ from .options import (
     DenoiserSigma,
     Device,
     Kernel,
-    Preset,
     Reg,
     Scale,
     SolverName,
@@ -57,7 +57,12 @@ def bench(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help=", ".join(SUITE_NAMES))],
     data: Annotated[Path, typer.Option(help="Folder with the clean pictures of the set.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; bench-SUITE if not given.")] = None,
-    preset: Preset = DEFAULT_PRESET,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help=f"{', '.join(PRESETS)}; speed: several with commas, each with its R: balanced,fast,fast+auto."
+        ),
+    ] = DEFAULT_PRESET,
     pictures: Annotated[str, typer.Option(help="Short names to keep, with commas: house,lena; all if empty.")] = "",
     seeds: Annotated[str, typer.Option(help="Seeds of the restoration, with commas.")] = "0",
     sigma: Annotated[float | None, typer.Option(help="Noise in units of 0-255; 25 for denoise, else 0.")] = None,
@@ -93,7 +98,7 @@ def bench(
 ) -> None:
     """Measure a suite: JSON and Markdown tables, written anew after each picture.
 
-    SUITE speed runs the paper's preset as it was published and the chosen one in turn on each picture.
+    SUITE speed runs the paper's preset as it was published and the chosen ones in turn on each picture.
     """
     check_name("suite", suite, SUITE_NAMES)
     check_kernel(kernel)
@@ -122,12 +127,12 @@ def bench(
         "denoiser_sigma": check_denoiser_sigma(denoiser_sigma),
     }
     both = functools.partial(plain, generator=generator, solver=solver, **asked)
-    base = find_preset(preset, task)
-    runs = {preset: both(base, weight=check_weight(weight))}
     if suite == "speed":
-        reference = configure(find_preset(REFERENCE, task), steps=steps)
-        runs = {REFERENCE: reference, preset if preset != REFERENCE else "again": runs[preset]}
-    if weights:
+        runs = _raced(preset, task, functools.partial(both, weight=check_weight(weight)), steps)
+    else:
+        base = find_preset(preset, task)
+        runs = {preset: both(base, weight=check_weight(weight))}
+    if weights and suite != "speed":
         if reg is None or weight is not None:
             raise ConfigError("--weights goes with --reg, and takes the place of --weight.")
         runs = {"local": plain(base, generator=generator), "global": _alone(base, plain, asked)}
@@ -169,6 +174,21 @@ def _row(
             task, [picture], how, config, seeds=seeds, crop=crop, colour=colour, device=device, callbacks=callbacks
         )
     return row
+
+
+def _raced(
+    names: str, task: str, configured: Callable[..., RestoreConfig], steps: int | None
+) -> dict[str, RestoreConfig]:
+    """Return the paper's preset in the layout of the original code, and those that are named, by their names."""
+    from hybridprior.choice import configure
+    from hybridprior.presets import preset
+
+    runs = {REFERENCE: configure(preset(REFERENCE, task), steps=steps, dtype="contiguous")}
+    for name in names.split(","):
+        base, _, reg = name.partition("+")
+        asked = {"regulariser": reg} if reg else {}
+        runs["again" if name == REFERENCE else name] = configured(preset(base, task), **asked)
+    return runs
 
 
 def _alone(base: RestoreConfig, plain: Callable[..., RestoreConfig], asked: dict[str, Any]) -> RestoreConfig:

@@ -338,9 +338,14 @@ def test_bench_measures_a_folder(hprior, small: Path) -> None:
         assert "| house |" in table
         assert "oracle" in table
         assert "Deep Image Prior" in table
-    speed = ["bench", "speed", "--data", "set", "--preset", "fast", "--steps", 1, "--pictures", "house", "--crop", 64]
+    speed = ["bench", "speed", "--data", "set", "--preset", "fast,fast+denoiser", "--steps", 1, "--pictures", "house"]
+    speed += ["--crop", 64]
     assert hprior(*speed).code == 0
-    assert {row["preset"] for row in json.loads(Path("bench-speed/rows.json").read_text())["rows"]} == {"paper", "fast"}
+    assert {row["preset"] for row in json.loads(Path("bench-speed/rows.json").read_text())["rows"]} == {
+        "paper",
+        "fast",
+        "fast+denoiser",
+    }
     assert "| paper |" in Path("bench-speed/table.md").read_text()
     assert "1.000 |" in Path("bench-speed/table.md").read_text()
     apart = ["bench", "inpaint", "--data", "set", "--preset", "fast", "--steps", 2, "--pictures", "house", "--colour"]
