@@ -78,7 +78,8 @@ def as_tensor(y: torch.Tensor | np.ndarray | Image.Image, *, picture: bool = Tru
         raise InputError(f"A picture is a tensor, an array or a Pillow picture, not {type(y).__name__}.")
     if tensor.numel() == 0:
         raise ShapeError(f"The picture has no pixels: {tuple(tensor.shape)}.")
-    _plausible(tensor)
+    if picture:
+        _plausible(tensor)
     return tensor
 
 

@@ -44,7 +44,7 @@ class Problem:
         Args:
             y: The measurements.
             operator: What made them.
-            fidelity: The noise; Gaussian of a level estimated from y if not given.
+            fidelity: The noise; if not given what the operator knows, else Gaussian of a level estimated from y.
 
         Raises:
             ShapeError: y is not one picture, or not this operator's measurements.
@@ -65,7 +65,8 @@ class Problem:
             raise ShapeError(f"The operator makes {theirs} of a picture {shape}, but y is {ours}; name shape=.")
         if weights is not None:
             y = torch.where(weights > 0, y, torch.zeros_like(y))
-        return cls(y, operator, fidelity or Gaussian(estimate_sigma(y, weights)), shape, weights)
+        e = fidelity or operator.noise() or Gaussian(estimate_sigma(y, weights))
+        return cls(y, operator, e, shape, weights)
 
     @cached_property
     def count(self) -> float:
@@ -151,9 +152,11 @@ class Problem:
         return replace(self, y=part.of(self.y), operator=operator, shape=shape, weights=weights)
 
     def filled(self) -> torch.Tensor:
-        """Return y with the mean of the neighbours, as far as they count, where a measurement does not count."""
-        if self.weights is None or self.y.ndim != 4:
+        """Return y with the mean of the neighbours where a measurement does not count, or 0 where y is no picture."""
+        if self.weights is None or (self.y.ndim != 4 and self.operator.pictures):
             return self.y
+        if not self.operator.pictures:
+            return torch.where(self.weights > 0, self.y, torch.zeros_like(self.y))
         total, share = (F.avg_pool2d(part, 5, 1, 2) for part in (self.y * self.weights, self.weights.expand_as(self.y)))
         return torch.where(self.weights > 0, self.y, total / share.clamp_min(1e-6))
 

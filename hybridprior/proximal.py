@@ -71,7 +71,11 @@ class Proximal:
 
 
 def conjugate_gradients(
-    curvature: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, x: torch.Tensor
+    curvature: Callable[[torch.Tensor], torch.Tensor],
+    right: torch.Tensor,
+    x: torch.Tensor,
+    *,
+    iterations: int = ITERATIONS,
 ) -> torch.Tensor:
     """Return the solution of `curvature(x) = right`.
 
@@ -79,11 +83,12 @@ def conjugate_gradients(
         curvature: A symmetric positive linear map.
         right: The right side.
         x: Where to start.
+        iterations: The most that are taken.
     """
     residual = right - curvature(x)
     direction, squared = residual.clone(), float(residual.square().sum())
     least = TOLERANCE**2 * float(right.square().sum())
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         if squared <= least:
             break
         curved = curvature(direction)

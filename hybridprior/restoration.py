@@ -72,10 +72,10 @@ def restore(
         y: The measurements. A tensor `(1, C, H, W)`, `(C, H, W)` or `(H, W)` in [0, 1]; an array `(H, W)` or
             `(H, W, C)`, floating in [0, 1] or unsigned integers of its type's range; or a grey or RGB picture of
             Pillow.
-        operator: A: an operator, a differentiable callable, or None for denoising.
+        operator: A: an operator, a physics of deepinv, a differentiable callable, or None for denoising.
         preset: Where the configuration comes from: "balanced", "fast", "paper" ...
         config: The whole configuration, in place of a preset.
-        sigma: Standard deviation of the noise in [0, 1]; estimated from y if not given.
+        sigma: Standard deviation of the noise in [0, 1]; the physics' own, or estimated from y, if not given.
         fidelity: E, in place of Gaussian noise of `sigma`.
         generator: f_theta, by name ("skip", "decoder", "pixels") or as a module, which is copied and not changed.
         regulariser: R, by name ("none", "tv", "denoiser", "score", "feature", or several: "denoiser+tv") or as an
@@ -107,7 +107,8 @@ def restore(
     """
     torch.optim.Adam([torch.zeros(1)])  # its first use imports much, which is not the restoration's time
     started = time.perf_counter()
-    measurement, a = as_tensor(y, picture=shape is None), as_operator(operator, shape=shape)
+    a = as_operator(operator, shape=shape)
+    measurement = as_tensor(y, picture=a.pictures and shape is None)
     config = configure(
         config or find_preset(preset, a.task),
         generator=generator,

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hybridprior.errors import ShapeError
+from hybridprior.fidelity import Fidelity
 from hybridprior.registry import Registry
 
 __all__ = ["OPERATORS", "Box", "CallableOperator", "Operator", "as_operator"]
@@ -45,6 +46,9 @@ class Operator(nn.Module):
     grid: int | None = None
     """`crop` takes boxes of whole multiples of this number of pixels; None is an operator that has no `crop`."""
 
+    pictures: bool = True
+    """Whether the measurements are pictures too, with intensity in [0, 1]."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the measurements A x of a picture x, `(B, C, H, W)`, intensity in [0, 1]."""
         raise NotImplementedError
@@ -70,6 +74,10 @@ class Operator(nn.Module):
 
     def measured(self, y: torch.Tensor) -> torch.Tensor | None:
         """Return which entries of y were measured at all: 1 or 0 in y's shape, or None where all were."""
+        return None
+
+    def noise(self) -> Fidelity | None:
+        """Return E for the noise that the operator knows of, or None where it knows of none."""
         return None
 
     def crop(self, box: Box) -> tuple[Operator, Box]:
@@ -100,6 +108,7 @@ class CallableOperator(Operator):
         super().__init__()
         self.function = function
         self.shape = shape
+        self.pictures = shape is None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the function's value."""
@@ -123,10 +132,10 @@ class CallableOperator(Operator):
 def as_operator(
     operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None, *, shape: Shape | None = None
 ) -> Operator:
-    """Return `operator` as an `Operator`: None is the identity, a callable is wrapped.
+    """Return `operator` as an `Operator`: None is the identity, a physics of deepinv or a callable is wrapped.
 
     Args:
-        operator: An operator, a differentiable callable, or None.
+        operator: An operator, a physics, a differentiable callable, or None.
         shape: Shape of the picture, for callables whose measurements have another one.
 
     Raises:
@@ -138,6 +147,10 @@ def as_operator(
         return Identity()
     if isinstance(operator, Operator):
         return operator
+    from hybridprior.operators.physics import PhysicsOperator, is_physics
+
+    if is_physics(operator):
+        return PhysicsOperator(operator, shape)
     if callable(operator):
         return CallableOperator(operator, shape)
     raise ShapeError(f"An operator is an Operator, a callable or None, not {type(operator).__name__}.")
