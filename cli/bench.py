@@ -47,7 +47,10 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
-SUITE_NAMES = ("denoise", "sr", "inpaint", "speed")
+SUITE_NAMES = ("denoise", "sr", "inpaint", "speed", "fusion")
+LED = ("speed", "fusion")
+"""Suites that race several configurations on a task that is named apart."""
+
 SIGMA = {"denoise": 25.0, "sr": 0.0, "inpaint": 0.0}
 QUICK_CROP, QUICK_STEPS = 96, 2000
 REFERENCE = "paper"
@@ -85,11 +88,14 @@ def bench(
         ),
     ] = "",
     colour: Annotated[bool, typer.Option("--colour", help="inpaint: keep colours, not grey as published.")] = False,
-    task: Annotated[str, typer.Option(help="speed: denoise, sr or inpaint.")] = "denoise",
+    task: Annotated[str, typer.Option(help="speed, fusion: denoise, sr or inpaint.")] = "denoise",
     quick: Annotated[
         bool,
         typer.Option("--quick", help=f"speed: one picture, {QUICK_CROP} x {QUICK_CROP}."),
     ] = False,
+    told: Annotated[
+        float, typer.Option(help="What the restoration is told of sigma, as a multiple of the truth.")
+    ] = 1.0,
     stop: Annotated[str | None, typer.Option(help="Stopping rule, if not the preset's.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="The most steps, if not the preset's.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, fp32 or bf16, if not the preset's.")] = None,
@@ -98,11 +104,12 @@ def bench(
 ) -> None:
     """Measure a suite: JSON and Markdown tables, written anew after each picture.
 
-    SUITE speed runs the paper's preset as it was published and the chosen ones in turn on each picture.
+    SUITE speed runs the paper's preset as it was published and the chosen ones in turn on each picture. SUITE fusion
+    runs each prior alone, both at each of --weights (1 if not given), and both as evidence weighs them.
     """
     check_name("suite", suite, SUITE_NAMES)
     check_kernel(kernel)
-    task = check_task(task) if suite == "speed" else suite
+    task = check_task(task) if suite in LED else suite
     factor, level = check_scale(scale), check_sigma(SIGMA[task] if sigma is None else sigma) or 0.0
     numbers = _seeds(seeds)
     set_threads(threads)
@@ -132,11 +139,17 @@ def bench(
     else:
         base = find_preset(preset, task)
         runs = {preset: both(base, weight=check_weight(weight))}
+    if suite == "fusion":
+        reg, weights = reg or "denoiser", weights or "1"
+        asked["regulariser"] = reg
+        both = functools.partial(plain, generator=generator, solver=solver, **asked)
     if weights and suite != "speed":
         if reg is None or weight is not None:
             raise ConfigError("--weights goes with --reg, and takes the place of --weight.")
         runs = {"local": plain(base, generator=generator), "global": _alone(base, plain, asked)}
         runs |= {f"both, {w:g}": both(base, weight=w) for w in _numbers(weights, "--weights")}
+    if suite == "fusion":
+        runs["fused"] = configure(base, regulariser="auto", denoiser=denoiser, steps=steps)
     if quick:
         runs = {name: _shortened(config) for name, config in runs.items()}
     for config in runs.values():
@@ -148,7 +161,7 @@ def bench(
             for name, config in runs.items():
                 for seed in numbers:
                     with measured_peak(choose_device(device)) as peak:
-                        row = _row(task, picture, how, replace(config, seed=seed), crop, device, colour)
+                        row = _row(task, picture, how, replace(config, seed=seed), crop, device, colour, told)
                     table.add(name, config, row, peak[0])
         except HybridPriorError as error:
             note(str(error))
@@ -165,13 +178,23 @@ def _row(
     crop: int | None,
     device: str,
     colour: bool,
+    told: float,
 ) -> Row:
     from hybridprior.bench import run_suite
 
     seeds = [config.seed]
     with progress(f"{picture[0]} seed {config.seed}", config.solver.steps, shown=True) as callbacks:
         (row,) = run_suite(
-            task, [picture], how, config, seeds=seeds, crop=crop, colour=colour, device=device, callbacks=callbacks
+            task,
+            [picture],
+            how,
+            config,
+            seeds=seeds,
+            crop=crop,
+            colour=colour,
+            told=told,
+            device=device,
+            callbacks=callbacks,
         )
     return row
 

@@ -52,7 +52,7 @@ class Table:
 
     def text(self) -> str:
         """Return the Markdown."""
-        from hybridprior.bench import comparison, markdown, side_by_side
+        from hybridprior.bench import comparison, gains, markdown, side_by_side
 
         where = self._circumstances()
         notes = [f"{name}: {value}" for name, value in {**_plain(self.how), **where}.items()]
@@ -62,8 +62,11 @@ class Table:
         ]
         if len(self.rows) > 2:
             tables.append(side_by_side(self.rows))
-        if self.suite == "speed" and len({len(rows) for rows in self.rows.values()}) == 1:
+        whole = len({len(rows) for rows in self.rows.values()}) == 1
+        if self.suite == "speed" and whole:
             tables.append(comparison(self.rows, self.costs, next(iter(self.rows))))
+        if self.suite == "fusion" and whole and "fused" in self.rows:
+            tables.append(gains(self.rows))
         return "\n".join(tables)
 
     def _circumstances(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Published figures beside ours: the suites of `hprior bench`."""
 
-from hybridprior.bench.report import markdown, side_by_side
+from hybridprior.bench.report import gains, markdown, side_by_side
 from hybridprior.bench.speed import Cost, comparison, cost, draw_curves, measured_peak
 from hybridprior.bench.suites import SUITES, Row, Suite, find_pictures, run_suite
 
@@ -13,6 +13,7 @@ __all__ = [
     "cost",
     "draw_curves",
     "find_pictures",
+    "gains",
     "markdown",
     "measured_peak",
     "run_suite",

@@ -9,7 +9,7 @@ from hybridprior.bench.published import means
 from hybridprior.bench.suites import Row
 from hybridprior.degradation import Degradation
 
-__all__ = ["markdown", "side_by_side"]
+__all__ = ["gains", "markdown", "side_by_side"]
 
 
 def markdown(rows: Sequence[Row], how: Degradation | None, *, title: str, notes: Sequence[str] = ()) -> str:
@@ -49,6 +49,22 @@ def side_by_side(rows: Mapping[str, Sequence[Row]]) -> str:
         lines.append(_line([picture, *(_spread(values) if values else "" for values in found)]))
     whole = [f"{mean(row.psnr for row in measured):.2f}" for measured in rows.values()]
     return "\n".join([*lines, _line(["**mean**", *whole])]) + "\n"
+
+
+def gains(rows: Mapping[str, Sequence[Row]]) -> str:
+    """Return what the fused pictures gain over the better single prior of each picture and seed: a line of Markdown.
+
+    Args:
+        rows: What was measured by the ways "local", "global" and "fused", pictures and seeds in the same order.
+    """
+    trials = list(zip(rows["local"], rows["global"], rows["fused"], strict=True))
+    found = [fused.psnr - max(local.psnr, alone.psnr) for local, alone, fused in trials]
+    oracle = [fused.psnr - max(local.oracle_psnr, alone.oracle_psnr) for local, alone, fused in trials]
+    worst = trials[found.index(min(found))][0].picture
+    line = (
+        f"Fused over the better single prior: {mean(found):+.2f} dB on average, at least {min(found):+.2f} ({worst}), "
+    )
+    return f"{line}in {len(found)} trials; over the better one's oracle {mean(oracle):+.2f} dB.\n"
 
 
 def _picture(name: str, rows: Sequence[Row]) -> list[str]:

@@ -101,6 +101,7 @@ def run_suite(
     seeds: Sequence[int] = (0,),
     crop: int | None = None,
     colour: bool = False,
+    told: float = 1.0,
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
 ) -> Iterator[Row]:
@@ -114,6 +115,7 @@ def run_suite(
         seeds: The restoration's seeds.
         crop: Side of a centre crop, to save time; the row says its size.
         colour: Whether colours are kept where the suite is published in grey.
+        told: What the restoration is told of sigma, as a multiple of the truth.
         device: Where.
         callbacks: More callbacks for every run.
     """
@@ -127,7 +129,7 @@ def run_suite(
                 y,
                 operator,
                 config=replace(config, seed=seed),
-                sigma=how.sigma,
+                sigma=told * how.sigma,
                 device=device,
                 callbacks=[oracle, *callbacks],
             )
