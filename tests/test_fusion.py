@@ -14,6 +14,7 @@ from hybridprior.fidelity import Gaussian
 from hybridprior.fusion import FusionConfig, restore_fused, weigh
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.fusion.evidence import even, simplex
+from hybridprior.fusion.tuned import Tuned
 from hybridprior.generators import build_generator
 from hybridprior.metrics import psnr
 from hybridprior.noise import noise_correlation
@@ -233,3 +234,46 @@ def test_a_candidate_that_is_no_picture_is_left_out(crop: torch.Tensor) -> None:
     assert result.fusion is not None
     assert set(result.fusion.names) == {"local", "hybrid"}
     assert torch.isfinite(result.picture).all()
+
+
+def test_a_picture_of_its_own_kind_tunes_the_denoiser() -> None:
+    """Windows of a house front: nothing that the denoiser saw, and the same time and again."""
+    window = torch.full((3, 16, 16), 0.6)
+    window[:, 4:13, 5:12] = torch.tensor([0.15, 0.2, 0.3])[:, None, None]
+    window[:, 4:13, 8] = 0.8
+    truth = window.repeat(1, 4, 4)[None]
+    y = truth + SIGMA * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    shipped = load_denoiser("shipped")
+    first, judge = Problem.make(y, Identity(), Gaussian(SIGMA)).part(0.12, 0)
+    tuned = Tuned(shipped, steps=40, rate=1e-4, seed=0, look_up=lambda: None)
+    found = tuned.judged(first, judge)
+    assert found is not None and tuned.steps >= 20
+    assert psnr(found, truth) > psnr(shipped.denoise(first.y, first.fidelity.sigma), truth) + 1
+    whole = Problem.make(y, Identity(), Gaussian(SIGMA))
+    assert psnr(tuned.again(whole), truth) > psnr(shipped.denoise(y, SIGMA), truth) + 1
+    assert torch.equal(tuned.again(whole), tuned.again(whole))
+
+
+def test_tuning_leaves_the_denoiser_as_it_was_and_needs_weights(crop: torch.Tensor) -> None:
+    shipped, (first, judge) = load_denoiser("shipped"), _judged(crop)
+    before = [p.clone() for p in shipped.parameters()]
+    Tuned(shipped, steps=1, rate=1e-2, seed=0, look_up=lambda: None).judged(first, judge)
+    assert all(torch.equal(p, q) for p, q in zip(before, shipped.parameters(), strict=True))
+    assert not Tuned(load_denoiser(lambda x, sigma: x), steps=9, rate=1e-4, seed=0, look_up=lambda: None).possible
+
+
+@pytest.mark.parametrize("told", [0.5, 2.0])
+def test_a_sigma_that_is_wrong_by_two_is_noticed(crop: torch.Tensor, told: float) -> None:
+    y = crop + SIGMA * torch.randn(crop.shape, generator=torch.Generator().manual_seed(0))
+    result = restore(y, sigma=told * SIGMA, config=CONFIG, regulariser="auto")
+    alone = restore(y, sigma=told * SIGMA, generator="pixels", regulariser="denoiser")
+    assert result.fusion is not None
+    assert "blind" in result.fusion.names and "The picture shows noise of 2" in result.message
+    assert psnr(result.picture, crop) > psnr(alone.picture, crop) + 0.5
+    assert psnr(result.picture, crop) > psnr(y, crop) + 6
+
+
+def test_a_clean_picture_is_left_as_it_is(crop: torch.Tensor) -> None:
+    result = restore(crop, sigma=0.0, config=CONFIG, regulariser="auto")
+    assert torch.equal(result.picture, crop)
+    assert "left as it is" in result.message

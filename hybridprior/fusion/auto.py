@@ -1,9 +1,9 @@
 """Both priors at once: candidates compete on measurements that none was fitted to, and the picture is their fusion.
 
-Where there is noise, y is parted in two whose noise is independent; where there is none, some measurements are held
-out. The local prior fits the one part and stops by the other, which then weighs all candidates. In the end each that
-counts is brought up to all the measurements, so that none is lost: the denoiser runs again, and theta goes on for a
-few steps.
+Where there is noise, y is parted in two whose noise is independent; where there is none, or where the noise that the
+picture shows is not what was told, some measurements are held out. The local prior fits the one part and stops by the
+other, which then weighs all candidates. In the end each that counts is brought up to all the measurements, so that none
+is lost: the denoiser runs again, and theta goes on for a few steps.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from hybridprior.fusion.candidates import Candidates, FusionConfig, PressedError
 from hybridprior.fusion.evidence import Evidence, even, weigh
 from hybridprior.generators import Generator
 from hybridprior.interruption import interruptible
-from hybridprior.noise import noise_correlation
+from hybridprior.noise import estimate_sigma, noise_correlation
+from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import build_regulariser
 from hybridprior.result import Result, Status, Timings
@@ -41,6 +42,12 @@ PARTED = 0.12
 
 CORRELATED = 0.3
 """Correlation of neighbours' noise above which measurements that judge are no judges."""
+
+DOUBTED = 1.5
+"""Ratio of the noise that was told and that which the picture shows, from which sigma is no ground for parting."""
+
+LEAST_SIDE = 48
+"""Side of a picture below which the noise that it shows is not known well enough to doubt what was told."""
 
 
 def restore_fused(
@@ -69,7 +76,11 @@ def restore_fused(
         started: `time.perf_counter()` when the set-up began.
     """
     noisy = isinstance(problem.fidelity, Gaussian) and problem.fidelity.sigma > CLEAN
-    local, held = _local(problem, generator, config, precision=precision, noisy=noisy, started=started)
+    if not noisy and isinstance(problem.operator, Identity) and isinstance(problem.fidelity, Gaussian):
+        return _left_alone(problem, config, precision)
+    shown = _shown(problem) if noisy else None
+    parted = noisy and shown is None
+    local, held = _local(problem, generator, config, precision=precision, noisy=noisy, parted=parted, started=started)
     if state is not None:
         local.load_state_dict(state)
     with interruptible() as pressed:
@@ -78,7 +89,13 @@ def restore_fused(
             return dataclasses.replace(result, message=result.status.value)
         saved, begun = local.state_dict(), time.perf_counter()
         candidates = Candidates(
-            local, denoiser or load_denoiser(options.denoiser), config, options, noisy=noisy, pressed=pressed
+            local,
+            denoiser or load_denoiser(options.denoiser),
+            config,
+            options,
+            noisy=noisy,
+            pressed=pressed,
+            shown=shown,
         )
         try:
             picture, evidence = _fused(problem, held, local.problem, result.picture, candidates)
@@ -89,10 +106,35 @@ def restore_fused(
     return dataclasses.replace(
         result,
         picture=picture,
-        message=_message(evidence),
+        message=_message(evidence, problem.fidelity.sigma, shown),
         fusion=evidence,
         timings=Timings(result.timings.setup, spent),
         held_out=0.0,
+    )
+
+
+def _shown(problem: Problem) -> float | None:
+    """Return the noise level that the measurements show, where it is far from the one that was told."""
+    if not isinstance(problem.operator, Identity) or min(problem.shape[-2:]) < LEAST_SIDE:
+        return None
+    shown, told = estimate_sigma(problem.y, problem.weights), problem.fidelity.sigma
+    if 1 / DOUBTED < shown / told < DOUBTED or noise_correlation(problem.y, told, problem.weights) > CORRELATED:
+        return None
+    return shown
+
+
+def _left_alone(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
+    """Return what was measured: with A = 1 and no noise it is the picture."""
+    return Result(
+        picture=problem.y.detach().float().cpu().clone(),
+        chosen_step=0,
+        status=Status.FINISHED,
+        message="There is no noise to speak of, so that the picture is left as it is.",
+        trace=(),
+        config=config,
+        sigma=problem.fidelity.sigma,
+        timings=Timings(0.0, 0.0),
+        precision=str(precision),
     )
 
 
@@ -103,12 +145,13 @@ def _local(
     *,
     precision: Precision,
     noisy: bool,
+    parted: bool,
     started: float | None,
 ) -> tuple[Solver, Problem]:
     """Return the local prior's solver on a part of the measurements, and the problem with the others."""
     patience = None if noisy else {"patience": config.solver.steps}
     rule = build_stopping_rule("heldout", patience)
-    if noisy:
+    if parted:
         kept, held = problem.part(PARTED, config.seed)
     else:
         kept, held = problem.hold_out(rule.held_share(problem.pixels), config.seed)
@@ -126,8 +169,9 @@ def _fused(
     local = local.to(problem.y)
     if candidates.noisy:
         with torch.no_grad():
-            candidates.rest = math.sqrt(max(0.0, float(held.error(local)) - held.fidelity.sigma**2))
-    pictures = candidates.all(kept, local)
+            noise = candidates.shown or held.fidelity.sigma
+            candidates.rest = math.sqrt(max(0.0, float(held.error(local)) - noise**2))
+    pictures = candidates.all(kept, held, local)
     sigma = problem.fidelity.sigma
     if candidates.noisy and noise_correlation(problem.y, sigma, problem.weights) > CORRELATED:
         evidence = even(list(pictures), problem.shape)
@@ -144,9 +188,10 @@ def _fused(
     return evidence.combine(whole), evidence
 
 
-def _message(evidence: Evidence) -> str:
+def _message(evidence: Evidence, told: float, shown: float | None) -> str:
     """Return what was believed, in a sentence or two."""
+    doubt = "" if shown is None else f" The picture shows noise of {255 * shown:.3g}, not {255 * told:.3g}."
     shares = ", ".join(f"{name} {100 * w:.0f} %" for name, w in zip(evidence.names, evidence.weights, strict=True))
     if evidence.kind == "none":
-        return f"The noise of neighbours is correlated, so that nothing can judge: {shares}."
-    return f"Believed: {shares} ({evidence.kind}). All measurements are in the picture."
+        return f"The noise of neighbours is correlated, so that nothing can judge: {shares}.{doubt}"
+    return f"Believed: {shares} ({evidence.kind}). All measurements are in the picture.{doubt}"

@@ -2,7 +2,8 @@
 
 `local` is f_theta alone. `hybrid` goes on from where that was best, with R. `global` is the denoiser alone:
 D(y; sigma), or plug-and-play where A is not 1. `handed` is the denoiser on what the local prior found: on its mean
-with y, whose noise is less than y's, or by plug-and-play that starts there.
+with y, whose noise is less than y's, or by plug-and-play that starts there. `tuned` is the denoiser after its weights
+went on on this picture. `blind` is the denoiser at the noise level that the picture shows, where another was told.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import torch
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.denoisers import Denoiser
 from hybridprior.errors import ConfigError
+from hybridprior.fidelity import Gaussian
+from hybridprior.fusion.tuned import Tuned
 from hybridprior.generators import Pixels
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
@@ -49,11 +52,17 @@ class FusionConfig:
     """Noise level at which plug-and-play takes over the local picture, in units of intensity."""
     mixed: float = 0.5
     """Share of y in what the denoiser gets where A = 1; the rest is the local picture."""
+    tuned: int = 60
+    """The most steps of the denoiser's own weights, where A = 1."""
+    tuned_rate: float = 1e-4
+    """Their size."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if not (self.hybrid > 0 and self.refit >= 0 and 0 < self.handed <= 1 and 0 <= self.mixed <= 1):
             raise ConfigError("auto: hybrid is positive, refit 0 or more; handed lies in (0, 1], mixed in [0, 1].")
+        if self.tuned < 0 or not self.tuned_rate > 0:
+            raise ConfigError("auto: tuned is 0 or more steps, and tuned_rate is positive.")
 
 
 class PressedError(Exception):
@@ -72,6 +81,7 @@ class Candidates:
         *,
         noisy: bool,
         pressed: threading.Event,
+        shown: float | None = None,
     ) -> None:
         """Take over from the local prior.
 
@@ -82,26 +92,36 @@ class Candidates:
             options: How the others come about.
             noisy: Whether there is noise that a single pass of the denoiser can take off.
             pressed: Set by Ctrl-C.
+            shown: The noise level that the picture shows, where it is not the one that was told.
         """
         self.local, self.config, self.options, self.pressed = local, config, options, pressed
         self.denoiser = copy.deepcopy(denoiser).to(local.z.device)
         if self.denoiser.precision == "auto":
             self.denoiser.precision = config.precision
-        self.noisy, self.best, self.steps = noisy, local.best_theta, local.chosen
+        self.noisy, self.best, self.steps, self.shown = noisy, local.best_theta, local.chosen, shown
+        self.tuned = Tuned(
+            self.denoiser, steps=options.tuned, rate=options.tuned_rate, seed=config.seed, look_up=self._look_up
+        )
         self.rest = 0.0
         """Standard deviation of the local picture's error, as far as it is known."""
         self.hybrid_state: dict[str, Any] | None = None
 
-    def all(self, problem: Problem, local: torch.Tensor) -> dict[str, torch.Tensor]:
+    def all(self, problem: Problem, judge: Problem, local: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return every candidate's picture of the measurements, given the local one; none that is no picture.
 
         Args:
             problem: The measurements.
+            judge: Those that no candidate is fitted to.
             local: `(1, C, H, W)`.
         """
         pictures = {"local": local, "hybrid": self.hybrid(problem)}
         if Proximal(problem).exact:  # a curved E has no plug-and-play
             pictures |= {"global": self.alone(problem), "handed": self.handed(problem, local)}
+        if self.shown is not None:
+            pictures["blind"] = self.alone(self._as_shown(problem))
+        elif self._direct(problem) and self.tuned.possible:
+            tuned = self.tuned.judged(problem, judge)
+            pictures |= {} if tuned is None else {"tuned": tuned}
         return {name: x for name, x in pictures.items() if name == "local" or bool(torch.isfinite(x).all())}
 
     def refitted(self, name: str, problem: Problem, local: torch.Tensor) -> torch.Tensor:
@@ -116,6 +136,10 @@ class Candidates:
             return self.alone(problem)
         if name == "handed":
             return self.handed(problem, local)
+        if name == "tuned":
+            return self.tuned.again(problem)
+        if name == "blind":
+            return self.alone(self._as_shown(problem))
         steps = self._share(self.options.refit)
         if name == "local":
             return self._gone_on(problem, steps, self.best)[0]
@@ -130,7 +154,7 @@ class Candidates:
     def alone(self, problem: Problem) -> torch.Tensor:
         """Return what the denoiser makes of the measurements without a generator."""
         if self._direct(problem):
-            return self._denoised(problem.y, problem.fidelity.sigma)
+            return self._denoised(problem.filled(), problem.fidelity.sigma)
         return self._plugged(problem, self._regulariser())
 
     def handed(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
@@ -138,8 +162,12 @@ class Candidates:
         if self._direct(problem):
             share = self.options.mixed
             level = math.hypot(share * problem.fidelity.sigma, (1 - share) * self.rest)
-            return self._denoised(share * problem.y + (1 - share) * local, level)
+            return self._denoised(share * problem.filled() + (1 - share) * local, level)
         return self._plugged(problem, self._regulariser(self.options.handed), start=local)
+
+    def _as_shown(self, problem: Problem) -> Problem:
+        """Return the problem with the noise level that the picture shows."""
+        return dataclasses.replace(problem, fidelity=Gaussian(self.shown or problem.fidelity.sigma))
 
     def _direct(self, problem: Problem) -> bool:
         """Return whether one pass of the denoiser is the answer: A = 1, and noise."""

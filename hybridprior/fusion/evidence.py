@@ -67,11 +67,18 @@ class Evidence:
         return {"kind": self.kind, "candidates": each, "gain": self.gain, "gain_spread": self.gain_spread}
 
     def picture(self) -> torch.Tensor:
-        """Return the map as a picture `(1, 3, H, W)`: red for the local prior, blue for the global, green for both."""
+        """Return the map as a picture `(1, 3, H, W)`: red for the local prior, blue for the global, green for both.
+
+        Both are `hybrid`, `handed` and `tuned`; `blind` counts as global.
+        """
         planes = dict(zip(self.names, self.map, strict=True))
         nothing = torch.zeros(self.map.shape[-2:])
-        both = planes.get("hybrid", nothing) + planes.get("handed", nothing)
-        return torch.stack([planes.get("local", nothing), both, planes.get("global", nothing)])[None]
+
+        def sum_of(*names: str) -> torch.Tensor:
+            return torch.stack([planes.get(name, nothing) for name in names]).sum(0)
+
+        both = sum_of("hybrid", "handed", "tuned")
+        return torch.stack([sum_of("local"), both, sum_of("global", "blind")])[None]
 
     def combine(self, pictures: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the weighted mean of the candidates' pictures.
