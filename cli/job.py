@@ -22,6 +22,7 @@ import hybridprior
 from hybridprior import metrics
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
+from hybridprior.diagnosis import LEAVE, Diagnosis
 from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
 from hybridprior.imageio import Picture, check_format, read_picture, write_atomically, write_picture
 from hybridprior.operators import Identity, Mask, Operator, Resample
@@ -32,6 +33,7 @@ from hybridprior.result import Result, Status
 from hybridprior.solver import Callback
 
 from .console import note, progress, say
+from .examine import examined, write_unchanged
 from .files import Item, beside, prepare
 from .request import Request
 
@@ -47,6 +49,7 @@ class Job:
     def __init__(self, request: Request, item: Item, *, bar: bool = True) -> None:
         """Take what was asked for, and of which picture, and whether to show its steps."""
         self.request, self.item, self.bar = request, item, bar
+        self.diagnosis: Diagnosis | None = None
         self.sidecar = item.target.with_name(f"{item.target.name}.json")
         self.saved = item.target.with_name(f"{item.target.name}.state")
 
@@ -58,6 +61,9 @@ class Job:
                 hint = "--resume goes on with it" if self.saved.exists() else "--overwrite replaces it"
                 self._say("skipped", f"'{path}' exists and is left as it is; {hint}.")
                 return False
+        self.request, self.diagnosis = examined(self.request, self.item, self.source)
+        if self.request.task == LEAVE:
+            return self._left_alone()
         shape = self.operator.picture_shape(self._shape)
         if math.prod(shape[-2:]) > MOST_PIXELS:
             raise InputError(
@@ -171,6 +177,25 @@ class Job:
             return x
         return torch.where(self.operator.known > 0, self.source.pixels, x.cpu())
 
+    def _left_alone(self) -> bool:
+        """Write the picture as it is, with the reason; return that nothing was interrupted."""
+        assert self.diagnosis is not None  # nobody else says so
+        prepare(self.item.target, 4 * self.source.pixels.numel())
+        said = write_unchanged(self.item, self.source)
+        figures = {
+            "input": str(self.item.source),
+            "output": str(self.item.target),
+            "status": "unchanged",
+            "message": f"{self.diagnosis.reason} {said}",
+        }
+        record = {**figures, "diagnosis": self.diagnosis.to_dict(), **self._asked()}
+        write_atomically(self.sidecar, (json.dumps(_finite(record), indent=1) + "\n").encode())
+        if self.request.format == "json":
+            say(json.dumps(figures))
+        elif self.request.format == "human":
+            say(f"{self.item.source} -> {self.item.target}: {said}")
+        return False
+
     def _write(self, result: Result, oracle: Oracle | None) -> None:
         """Write the state, the sidecar and the picture, in this order: a picture alone is a finished one."""
         if result.state is not None:
@@ -198,6 +223,8 @@ class Job:
             "score": [point.score for point in result.trace],
         }
         record = {**figures, **self._circumstances(result), "trace": trace}
+        if self.diagnosis is not None:
+            record["diagnosis"] = self.diagnosis.to_dict()
         if result.fusion is not None:
             who = self.item.target.with_name(f"{self.item.target.name}.who.png")
             record["fusion"] = {**result.fusion.to_dict(), "map": who.name}
@@ -231,10 +258,8 @@ class Job:
         return figures
 
     def _circumstances(self, result: Result) -> dict[str, Any]:
-        asked = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self.request).items()}
         return {
-            "preset": self.request.preset,
-            "request": asked,
+            **self._asked(),
             "config": result.config.to_dict(),
             "seed": result.config.seed,
             "held_out": result.held_out,
@@ -242,6 +267,12 @@ class Job:
             "precision": result.precision,
             "threads": torch.get_num_threads(),
             "setup_seconds": round(result.timings.setup, 3),
+        }
+
+    def _asked(self) -> dict[str, Any]:
+        return {
+            "preset": self.request.preset,
+            "request": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self.request).items()},
             "versions": {
                 "hybridprior": hybridprior.__version__,
                 "torch": torch.__version__,

@@ -11,6 +11,7 @@ from hybridprior.errors import ConfigError, unknown_name
 from hybridprior.presets import PRESETS, TASKS
 
 __all__ = [
+    "AUTO_TASK",
     "DEFAULT_KERNEL",
     "DEFAULT_PRESET",
     "DEFAULT_SCALE",
@@ -37,6 +38,8 @@ __all__ = [
     "set_threads",
 ]
 
+AUTO_TASK = "auto"
+"""The task that the picture itself settles, see `hybridprior.diagnosis`."""
 DEFAULT_PRESET = "balanced"
 DEFAULT_SCALE = 4
 DEFAULT_KERNEL = "lanczos2"

@@ -13,6 +13,8 @@ from hybridprior.presets import preset
 from hybridprior.restoration import AUTO
 from hybridprior.stopping import STOPPING_RULES
 
+from .options import AUTO_TASK
+
 __all__ = ["Request", "known_parts"]
 
 
@@ -46,9 +48,9 @@ class Request:
 
     @property
     def config(self) -> RestoreConfig:
-        """The preset with what was asked for put in its place."""
+        """The preset with what was asked for put in its place; denoising's where the picture is to settle the task."""
         return configure(
-            preset(self.preset, self.task),
+            preset(self.preset, "denoise" if self.task == AUTO_TASK else self.task),
             generator=self.generator,
             regulariser=self.reg,
             weight=self.weight,
@@ -65,7 +67,6 @@ class Request:
 
 def known_parts(request: Request) -> None:
     """Raise an error for a name that is not known, or weights that do not load, before any picture is read."""
-    preset(request.preset, request.task)
     if request.stop not in (None, AUTO):
         STOPPING_RULES.find(str(request.stop))
     choose_device(request.device)

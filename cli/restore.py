@@ -13,6 +13,7 @@ from hybridprior.errors import ConfigError, HybridPriorError
 from .console import FORMATS, note
 from .files import pair_up
 from .options import (
+    AUTO_TASK,
     DEFAULT_KERNEL,
     DEFAULT_PRESET,
     DEFAULT_SCALE,
@@ -47,7 +48,9 @@ MASK_WHITE = ("fill", "keep")
 def restore(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Pictures, or folders of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The result: a file, or a folder.")],
-    task: Annotated[str, typer.Option(help="denoise, sr (super-resolution) or inpaint.")] = "denoise",
+    task: Annotated[
+        str, typer.Option(help="denoise, sr (super-resolution), inpaint, or auto: what the picture needs.")
+    ] = "denoise",
     sigma: Annotated[
         float | None, typer.Option(help="Noise in units of 0-255, such as 25; estimated if not given.")
     ] = None,
@@ -102,7 +105,10 @@ def restore(
         raise ConfigError("--mask goes with --task inpaint.")
     factor, level, dtype = check_scale(scale), check_sigma(sigma), _dtype(dtype)
     lam, asked = check_weight(weight), check_denoiser_sigma(denoiser_sigma)
-    check_task(task)
+    if task != AUTO_TASK:
+        check_task(task)
+    elif sigma is not None:
+        raise ConfigError("--task auto finds the noise itself; leave --sigma out, or name the task.")
     check_kernel(kernel)
     spared = [path for path in (mask, reference) if path is not None and path.is_file()]
     items = pair_up(inputs, output, recursive=recursive, spared=spared)

@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "ConfigError": "errors",
     "Gaussian": "fidelity",
+    "Diagnosis": "diagnosis",
     "Generator": "generators",
     "HybridPriorError": "errors",
     "Identity": "operators",
@@ -37,6 +38,7 @@ _WHERE = {
     "StoppingRule": "stopping",
     "TotalVariation": "regularisers",
     "WeightsError": "errors",
+    "diagnose": "diagnosis",
     "estimate_sigma": "noise",
     "load_denoiser": "denoisers",
     "preset": "presets",
@@ -48,6 +50,7 @@ _WHERE = {
 __all__ = [
     "ConfigError",
     "Gaussian",
+    "Diagnosis",
     "Generator",
     "HybridPriorError",
     "Identity",
@@ -70,6 +73,7 @@ __all__ = [
     "StoppingRule",
     "TotalVariation",
     "WeightsError",
+    "diagnose",
     "estimate_sigma",
     "load_denoiser",
     "preset",
@@ -82,6 +86,7 @@ __all__ = [
 if TYPE_CHECKING:
     from hybridprior.config import Part, RestoreConfig, SolverConfig, SplittingConfig
     from hybridprior.denoisers import load_denoiser
+    from hybridprior.diagnosis import Diagnosis, diagnose
     from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError, WeightsError
     from hybridprior.fidelity import Gaussian
     from hybridprior.generators import Generator

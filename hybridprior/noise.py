@@ -8,13 +8,14 @@ dimensions. The largest eigenvalues are dropped until the mean of the rest is th
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from hybridprior.fidelity import SIGMA_FLOOR
 
-__all__ = ["estimate_sigma", "noise_correlation"]
+__all__ = ["Grain", "channel_sigmas", "estimate_sigma", "grain", "noise_correlation"]
 
 PATCH = 8
 """The side of a patch, at most."""
@@ -27,6 +28,12 @@ FLATTEST = 20
 
 TEXTURED = 1.5
 """Variance of the flattest patches, in units of the noise's, above which there is more than noise in them."""
+
+PERCENT = 100
+"""Patches, at least, whose percentiles are looked at."""
+
+CLIPPED = 0.05
+"""Share of black or white pixels up to which a patch still shows its noise."""
 
 MANY = 50_000
 """Patches, about, at most."""
@@ -59,6 +66,18 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
     return max(float(rest.mean().clamp_min(0).sqrt()), SIGMA_FLOOR)
 
 
+def channel_sigmas(y: torch.Tensor, known: torch.Tensor | None = None) -> tuple[float, ...]:
+    """Return the standard deviation of white noise in each channel of y, `SIGMA_FLOOR` at the least.
+
+    Args:
+        y: `(1, C, H, W)`, intensity in [0, 1].
+        known: 1 where a pixel was measured, in a shape that expands to y's.
+    """
+    marks = None if known is None else known.expand_as(y)
+    channels = range(y.shape[1])
+    return tuple(estimate_sigma(y[:, c : c + 1], None if marks is None else marks[:, c : c + 1]) for c in channels)
+
+
 def noise_correlation(y: torch.Tensor, sigma: float, known: torch.Tensor | None = None) -> float:
     """Return how much the noise of a pixel has in common with its neighbours': 0 for white noise, 1 for a copy.
 
@@ -70,22 +89,69 @@ def noise_correlation(y: torch.Tensor, sigma: float, known: torch.Tensor | None 
         sigma: Standard deviation of the noise.
         known: 1 where a pixel was measured, in a shape that expands to y's; patches with a hole are left out.
     """
+    patches = _patches(y, known)
+    flat = patches[: max(FLATTEST, len(patches) // 10)]
+    if len(patches) < FLATTEST or float(flat.square().mean()) > TEXTURED * sigma**2:
+        return 0.0
+    return _correlation(flat)
+
+
+class Grain(NamedTuple):
+    """What is left where the picture itself is flattest, be it white or not."""
+
+    sigma: float
+    """Its standard deviation, in [0, 1]: a little less than the noise's, of which the least is looked at."""
+    correlation: float
+    """How much a pixel has in common with its neighbours: 0 for white noise, 1 for a copy."""
+    evenness: float
+    """Standard deviation of the 2nd percentile of the patches over that of the 10th: near 1 for noise, which is the
+    same everywhere, and less for what the picture itself has there."""
+
+
+def grain(y: torch.Tensor) -> Grain:
+    """Return what is left of y where it is flattest; all zeros where there are too few patches that are not clipped.
+
+    Args:
+        y: `(1, C, H, W)`, intensity in [0, 1].
+    """
+    patches = _patches(y, ((y > 0) & (y < 1)).to(y), clipped=True)
+    if len(patches) < PERCENT:
+        return Grain(0.0, 0.0, 0.0)
+    level = patches.square().mean(dim=(1, 2)).sqrt()
+    low, high = (float(level[round(share * (len(level) - 1))]) for share in (0.02, 0.1))
+    flat = patches[: len(patches) // 10]
+    return Grain(float(flat.square().mean().sqrt()), _correlation(flat), low / high if high > 0 else 0.0)
+
+
+def _patches(y: torch.Tensor, known: torch.Tensor | None, *, clipped: bool = False) -> torch.Tensor:
+    """Return the patches of all channels less a plane each, `(N, PATCH, PATCH)`, the flattest first.
+
+    Patches with a hole are left out; with more than a few, where pixels are `clipped` and not missing.
+    """
+    empty = torch.zeros(0, PATCH, PATCH, dtype=torch.float64)
     if y.ndim != 4 or min(y.shape[-2:]) < 2 * PATCH:
-        return 0.0
-    patches = F.unfold(y.cpu().double().transpose(0, 1), PATCH, stride=PATCH // 2).transpose(0, 1).flatten(1)
+        return empty
+    step = max(PATCH // 2, math.isqrt(y.shape[-2] * y.shape[-1] // MANY))
+
+    def cut(part: torch.Tensor) -> torch.Tensor:
+        return F.unfold(part.cpu().double().transpose(0, 1), PATCH, stride=step).transpose(0, 1).flatten(1)
+
+    patches = cut(y)
     if known is not None:
-        holes = F.unfold(known.expand_as(y).cpu().double().transpose(0, 1), PATCH, stride=PATCH // 2)
-        patches = patches[:, holes.transpose(0, 1).flatten(1).amin(0) > 0.5]
-    if patches.shape[1] < FLATTEST:
-        return 0.0
+        marks = cut(known.expand_as(y))
+        patches = patches[:, marks.mean(0) > 1 - CLIPPED if clipped else marks.amin(0) > 0.5]
+    if patches.shape[1] == 0:
+        return empty
     rows, columns = torch.meshgrid(*[torch.linspace(-1, 1, PATCH, dtype=torch.float64)] * 2, indexing="ij")
     plane = torch.stack([torch.ones(PATCH**2), rows.flatten(), columns.flatten()], 1).to(patches)
     plane = torch.linalg.qr(plane).Q
     rest = patches - plane @ (plane.T @ patches)
-    order = rest.square().sum(0).argsort()[: max(FLATTEST, patches.shape[1] // 10)]
-    flat = rest[:, order].T.reshape(-1, PATCH, PATCH)
-    if float(flat.square().mean()) > TEXTURED * sigma**2:
-        return 0.0
+    ordered: torch.Tensor = rest[:, rest.square().sum(0).argsort()].T.reshape(-1, PATCH, PATCH)
+    return ordered
+
+
+def _correlation(flat: torch.Tensor) -> float:
+    """Return the mean product of neighbours in patches, in units of their mean square."""
     across, down = flat[:, :, 1:] * flat[:, :, :-1], flat[:, 1:] * flat[:, :-1]
     return float((across.mean() + down.mean()) / 2 / flat.square().mean().clamp_min(1e-30))
 

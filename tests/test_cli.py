@@ -581,3 +581,41 @@ def test_weights_are_listed_verified_and_fetched(hprior, monkeypatch: pytest.Mon
     _refused(hprior("weights", "verify"), "not what was released")
     (copy / "denoiser.safetensors").unlink()
     _refused(hprior("weights", "verify"), "missing")
+
+
+def test_auto_leaves_a_clean_picture_alone_bit_for_bit(hprior, photograph: torch.Tensor) -> None:
+    write_picture("clean.png", Picture(torch.nn.functional.avg_pool2d(photograph, 2)))
+    outcome = hprior("restore", "clean.png", "-o", "out.png", "--task", "auto", *FAST)
+    assert outcome.code == 0
+    assert Path("out.png").read_bytes() == Path("clean.png").read_bytes()
+    assert "clean" in outcome.err
+    assert "bit for bit" in outcome.out
+    record = json.loads(Path("out.png.json").read_text())
+    assert (record["status"], record["diagnosis"]["task"]) == ("unchanged", "leave")
+    assert hprior("restore", "clean.png", "-o", "out.tif", "--task", "auto", "--format", "json").code == 0
+    assert torch.equal(read_picture("out.tif").pixels, read_picture("clean.png").pixels)
+
+
+def test_auto_names_the_task_and_why(hprior, photograph: torch.Tensor) -> None:
+    clean = torch.nn.functional.avg_pool2d(photograph, 2)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(3))
+    write_picture("noisy.png", Picture(clean + 20 / 255 * noise))
+    outcome = hprior("restore", "noisy.png", "-o", "out.png", "--task", "auto", *FAST)
+    assert outcome.code == 0
+    assert "noise of sigma" in outcome.err
+    record = json.loads(Path("out.png.json").read_text())
+    assert (record["diagnosis"]["task"], record["request"]["task"]) == ("denoise", "denoise")
+    assert record["sigma"] == pytest.approx(20, rel=0.1)
+    _refused(hprior("restore", "noisy.png", "-o", "b.png", "--task", "auto", "--sigma", 5), "--sigma")
+
+
+def test_noise_that_is_not_white_is_said(hprior, photograph: torch.Tensor) -> None:
+    clean = torch.nn.functional.avg_pool2d(photograph, 2)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(4))
+    smooth = torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
+    write_picture("smooth.png", Picture(clean + 15 / 255 * smooth / smooth.std()))
+    outcome = hprior("restore", "smooth.png", "-o", "out.png", *FAST)
+    assert "not white" in outcome.err
+    assert json.loads(Path("out.png.json").read_text())["sigma"] > 6
+    told = hprior("restore", "smooth.png", "-o", "told.png", "--sigma", 15, *FAST)
+    assert "not white" not in told.err
