@@ -3,7 +3,8 @@
     python examples/auto_decisions.py --data photographs --names held-out.txt
 
 Photographs are made small first, so that their own noise and JPEG are gone. The right task is that of the larger error
-of the luminance: the noise's, or what JPEG changed of the noisy picture; JPEG from quality 90 on counts as none. Prints the confusion table as Markdown and draws the cases of the first picture.
+of the luminance: the noise's, or what JPEG changed of the noisy picture; JPEG from quality 90 on counts as none. Prints
+the confusion table as Markdown and draws the cases of the first picture.
 """
 
 import argparse
