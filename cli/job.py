@@ -52,11 +52,12 @@ class Job:
         self.diagnosis: Diagnosis | None = None
         self.sidecar = item.target.with_name(f"{item.target.name}.json")
         self.saved = item.target.with_name(f"{item.target.name}.state")
+        self.page = item.target.with_name(f"{item.target.name}.html")
 
     def run(self) -> bool:
         """Restore the picture and write everything; return whether the run was interrupted."""
         resuming = self.request.resume and self.saved.exists()
-        for path in (self.item.target, self.sidecar):
+        for path in (self.item.target, self.sidecar, *([self.page] if self.request.report else [])):
             if path.exists() and not self.request.overwrite and not resuming:
                 hint = "--resume goes on with it" if self.saved.exists() else "--overwrite replaces it"
                 self._say("skipped", f"'{path}' exists and is left as it is; {hint}.")
@@ -82,6 +83,8 @@ class Job:
         result = dataclasses.replace(result, picture=self._completed(result.picture))
         with _undisturbed():
             self._write(result, oracle)
+        if self.request.report:
+            self._write_page()
         self._report(result, oracle)
         if result.status is Status.DIVERGED:
             raise InputError(f"'{self.item.target}' is not good. {result.message}")
@@ -225,11 +228,20 @@ class Job:
         record = {**figures, **self._circumstances(result), "trace": trace}
         if self.diagnosis is not None:
             record["diagnosis"] = self.diagnosis.to_dict()
+        if oracle is not None and oracle.curve:
+            steps, _, values = zip(*oracle.curve, strict=True)
+            record["oracle_trace"] = {"step": steps, "psnr": values}
         if result.fusion is not None:
             who = self.item.target.with_name(f"{self.item.target.name}.who.png")
             record["fusion"] = {**result.fusion.to_dict(), "map": who.name}
             write_picture(who, Picture(result.fusion.picture()))
         write_atomically(self.sidecar, (json.dumps(_finite(record), indent=1) + "\n").encode())
+
+    def _write_page(self) -> None:
+        """Write the page about this picture, from its sidecar."""
+        from hybridprior.report import from_sidecar, render
+
+        write_atomically(self.page, render(from_sidecar(self.sidecar)).encode())
 
     def _report(self, result: Result, oracle: Oracle | None) -> None:
         figures = self._figures(result, oracle)

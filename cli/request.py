@@ -45,6 +45,7 @@ class Request:
     format: str
     overwrite: bool
     resume: bool
+    report: bool
 
     @property
     def config(self) -> RestoreConfig:

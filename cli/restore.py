@@ -94,6 +94,9 @@ def restore(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist, not skip them.")] = False,
     recursive: Annotated[bool, typer.Option("--recursive", help="Go into folders of folders.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with runs that were interrupted.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write OUT.html as well: one page with pictures, curves and figures.")
+    ] = False,
 ) -> None:
     """Restore pictures: denoise, enlarge, or fill in.
 
@@ -140,6 +143,7 @@ def restore(
         format=format,
         overwrite=overwrite,
         resume=resume,
+        report=report,
     )
     known_parts(request)
     batch = len(items) > 1 or any(given.is_dir() for given in inputs)

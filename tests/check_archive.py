@@ -10,10 +10,18 @@ WHEEL = (
     "hybridprior/solver.py",
     "hybridprior/data/otter.png",
     "hybridprior/cli/app.py",
+    "hybridprior/report/assets/report.html.j2",
     "hybridprior/weights/manifest.toml",
     "hybridprior/weights/__init__.py",
 )
-SDIST = ("hybridprior/py.typed", "hybridprior/data/otter.png", "cli/app.py", "weights/manifest.toml", "LICENSE")
+SDIST = (
+    "hybridprior/py.typed",
+    "hybridprior/report/assets/report.css",
+    "hybridprior/data/otter.png",
+    "cli/app.py",
+    "weights/manifest.toml",
+    "LICENSE",
+)
 
 
 def main(archive: Path) -> None:

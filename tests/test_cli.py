@@ -619,3 +619,49 @@ def test_noise_that_is_not_white_is_said(hprior, photograph: torch.Tensor) -> No
     assert json.loads(Path("out.png.json").read_text())["sigma"] > 6
     told = hprior("restore", "smooth.png", "-o", "told.png", "--sigma", 15, *FAST)
     assert "not white" not in told.err
+
+
+def test_a_report_of_each_picture_and_of_the_folder(hprior, small: Path) -> None:
+    Path("in").mkdir()
+    for name in ("a.png", "b.png"):
+        Path("in", name).write_bytes(small.read_bytes())
+    options = ["--sigma", 25, "--reference", small, "--format", "quiet", "--jobs", 1, *FAST, "--report"]
+    assert hprior("restore", "in", "-o", "out", *options).code == 0
+    for name in ("a.png", "b.png"):
+        page = Path(f"out/{name}.html").read_text()
+        assert page.count("data:image/png") == 3
+        assert f"<title>{name}</title>" in page
+    said = hprior("report", "out")
+    assert (said.code, said.out, said.err) == (0, f"{Path('out/report.html')}\n", "")
+    assert Path("out/report.html").read_text().count("data:image/png") == 6
+    assert hprior("report", "out").code == 0
+    before = Path("out/a.png.html").read_bytes()
+    skipped = hprior("restore", "in", "-o", "out", *options)
+    assert (skipped.code, Path("out/a.png.html").read_bytes()) == (0, before)
+
+
+def test_the_sidecar_has_the_curve_of_the_psnr(hprior, small: Path) -> None:
+    options = ["--preset", "fast", "--steps", 45, "--stop", "fixed", "--format", "quiet"]
+    assert hprior("restore", small, "-o", "a.png", "--reference", small, *options).code == 0
+    curve = json.loads(Path("a.png.json").read_text())["oracle_trace"]
+    assert curve["step"] == [20, 40]
+    assert len(curve["psnr"]) == 2
+
+
+def test_reports_that_cannot_be_written(hprior, small: Path) -> None:
+    _refused(hprior("report", "none"), "no folder", "none")
+    _refused(hprior("report", small), "not a folder")
+    Path("empty").mkdir()
+    _refused(hprior("report", "empty"), "nothing to report", "OUT.json")
+    assert hprior("report").code == 2
+    assert hprior("restore", small, "-o", "out/a.png", "--format", "quiet", *FAST).code == 0
+    _refused(hprior("report", "out", "-o", "out/a.png"), ".html")
+    Path("mine.html").write_text("my own page")
+    _refused(hprior("report", "out", "-o", "mine.html"), "no report", "--overwrite")
+    assert Path("mine.html").read_text() == "my own page"
+    assert hprior("report", "out", "-o", "mine.html", "--overwrite").code == 0
+    Path("out/a.png").unlink()
+    partly = hprior("report", "out", "-o", "new/page.htm")
+    assert partly.code == 0
+    assert "out/a.png" in partly.err
+    assert Path("new/page.htm").is_file()

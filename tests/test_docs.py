@@ -54,3 +54,10 @@ def test_links_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{name} links to {target}"
+
+
+def test_the_example_of_the_report_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = _blocks("report.md")
+    exec(block, {})
+    assert (tmp_path / "noise.html").read_text().count("data:image/png") == 3

@@ -1,0 +1,29 @@
+"""One self-contained HTML page about what was restored: before and after, curves, tables, who helped.
+
+`from_folder` and `from_result` say what a page shows; `render` makes it HTML.
+"""
+
+from hybridprior.report.embed import embed
+from hybridprior.report.folder import from_folder
+from hybridprior.report.page import Believed, Curve, Page, Run, Scene, Share, Shown
+from hybridprior.report.render import MARK, render
+from hybridprior.report.restored import from_result, from_sidecar
+from hybridprior.report.table import Column, Table
+
+__all__ = [
+    "MARK",
+    "Believed",
+    "Column",
+    "Curve",
+    "Page",
+    "Run",
+    "Scene",
+    "Share",
+    "Shown",
+    "Table",
+    "embed",
+    "from_folder",
+    "from_result",
+    "from_sidecar",
+    "render",
+]

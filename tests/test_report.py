@@ -1,0 +1,293 @@
+"""The report: what it says of a folder, whole or not, and that it is one safe file."""
+
+import dataclasses
+import html
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+from report_folders import noisy, write_ablation, write_restored
+
+from hybridprior import InputError, ShapeError, restore
+from hybridprior.imageio import Picture, write_picture
+from hybridprior.report import Column, Page, Run, Scene, Table, from_folder, from_result, render
+from hybridprior.report.chart import Scale, panels
+from hybridprior.report.embed import LONGEST, ROOM, Album, embed
+from hybridprior.report.page import Curve
+from hybridprior.report.table import averaged, trimmed
+
+NASTY = "<script>alert(1)</script> \"ü\" & 'λ'"
+
+
+@pytest.fixture
+def x(photograph: torch.Tensor) -> torch.Tensor:
+    return photograph[..., 20:44, 20:56].contiguous()
+
+
+class Elements(HTMLParser):
+    """The tags of a page with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_an_ablation_is_shown_whole(tmp_path: Path, x: torch.Tensor) -> None:
+    page = from_folder(write_ablation(tmp_path / "study", x, pictures=("otter", "weasel"), seeds=2))
+    assert page.title == "Ablation: study"
+    assert page.missing == ()
+    assert dict(page.facts)["cells done"] == "40 of 40"
+    assert [scene.name for scene in page.scenes] == ["otter", "weasel"]
+    scene = page.scenes[0]
+    assert len(scene.runs) == 20
+    assert len(scene.shown) == 20 + 2 + 1
+    assert scene.shown[scene.right].name == "skip + auto, seed 0"
+    assert (scene.shown[scene.left].name, scene.shown[scene.left].group) == ("degraded", "denoising, sigma 25")
+    assert {run.role for run in scene.runs} == {"nothing", "local", "global", "both"}
+    believed = next(run.believed for run in scene.runs if run.believed)
+    assert [share.name for share in believed.shares] == ["local", "global", "hybrid"]
+    assert believed.map is not None
+    assert believed.shares[0].measured == "0.01120 ± 0.00020"
+    means, brought, cells = page.tables
+    assert len(means.rows) == 10
+    assert "n" in [column.name for column in means.columns]
+    assert len(cells.rows) == 40
+    assert brought.title == "What each prior brought: PSNR, step chosen without ground truth"
+    assert "| mean | denoising, sigma 25 | skip, denoiser 0.3 | 20.00 | 26.00 |" in brought.markdown()
+    assert "+2.75 … +3.75" in brought.markdown()
+    assert [plot.name for plot in page.plots] == ["noise impedance"]
+    assert page.command.startswith("hprior ablate")
+
+
+def test_the_means_are_over_what_is_done(tmp_path: Path, x: torch.Tensor) -> None:
+    folder = write_ablation(tmp_path / "study", x, seeds=2)
+    records = [json.loads(path.read_text()) for path in sorted((folder / "cells").glob("*.json"))]
+    first = [record for record in records if record["generator"] == "skip" and record["regulariser"] == "denoiser"]
+    first = [record["psnr"] for record in first if record["condition"] == "sigma 25"]
+    means = from_folder(folder).tables[0]
+    row = dict(zip([column.name for column in means.columns], means.rows[3], strict=True))
+    assert row["parts"] == "skip + denoiser, λ 0.3"
+    assert row["n"] == 2
+    assert row["PSNR"] == pytest.approx(sum(first) / 2)
+
+
+def test_what_a_killed_run_lacks_is_named_and_the_rest_is_shown(tmp_path: Path, x: torch.Tensor) -> None:
+    folder = write_ablation(tmp_path / "study", x)
+    (folder / "cells/0000.json").unlink()
+    (folder / "cells/0001.json").write_text('{"id": "0001", "pic')
+    (folder / "cells/0002.png").unlink()
+    (folder / "cells/0003.png").write_bytes(b"\x89PNG\r\n\x1a\n half of one")
+    failed = json.loads((folder / "cells/0005.json").read_text())
+    failed |= {"status": "failed", "error": "It diverged.", "psnr": None, "trace": None, "config": None, "result": None}
+    (folder / "cells/0005.json").write_text(json.dumps(failed))
+    odd = json.loads((folder / "cells/0006.json").read_text())
+    odd |= {"psnr": "NaN", "seconds": [1], "trace": {"step": [1, 2], "energy": "x", "psnr": [1]}, "fusion": 3}
+    (folder / "cells/0006.json").write_text(json.dumps(odd))
+    (folder / "attribution.json").write_text("[]")
+    page = from_folder(folder)
+    text = " ".join(page.missing)
+    for words in (
+        "2 of 10 cells",
+        "0000, 0001",
+        "0002.png",
+        "0003.png",
+        "0005 failed: It diverged.",
+        "attribution.json",
+    ):
+        assert words in text
+    assert dict(page.facts)["cells done"] == "7 of 10"
+    assert "It diverged." in html.unescape(render(page))
+    (folder / "ablation.json").write_text("{")
+    again = from_folder(folder)
+    assert "ablation.json cannot be read" in again.missing[0]
+    assert len(again.scenes[0].runs) == len(page.scenes[0].runs)
+    shutil.rmtree(folder / "cells")
+    assert "no record" not in render(from_folder(folder))
+
+
+def test_restored_pictures_are_shown_with_input_and_truth(tmp_path: Path, x: torch.Tensor) -> None:
+    folder = write_restored(tmp_path / "restored", x)
+    page = from_folder(folder)
+    (scene,) = page.scenes
+    assert [shown.name for shown in scene.shown] == ["degraded", "clean.png", "truth"]
+    assert (scene.left, scene.right) == (0, 1)
+    (run,) = scene.runs
+    assert [curve.quantity for curve in run.curves] == ["PSNR", "E", "held-out error"]
+    assert run.curves[0].steps[0] == 21
+    assert all(curve.chosen == 201 for curve in run.curves)
+    assert '"patience"' in run.config or '"heldout"' in run.config
+    write_restored(folder, x, name="other.webp")
+    both = from_folder(folder)
+    assert len(both.scenes) == 1
+    assert [row[0] for row in both.tables[0].rows] == ["clean.png", "other.webp"]
+    assert dict(both.facts)["input"] == "noisy.png"
+
+
+def test_a_file_that_has_gone_or_is_another_one_is_not_shown(tmp_path: Path, x: torch.Tensor) -> None:
+    folder = write_restored(tmp_path / "restored", x)
+    (tmp_path / "inputs/noisy.png").unlink()
+    write_picture(tmp_path / "inputs/truth.png", Picture(x[..., :10]))
+    page = from_folder(folder)
+    assert [shown.name for shown in page.scenes[0].shown] == ["clean.png"]
+    assert "noisy.png" in page.missing[0]
+    assert any("another size" in sentence for sentence in page.missing)
+    (folder / "clean.png").unlink()
+    assert any("clean.png" in sentence for sentence in from_folder(folder).missing)
+
+
+def test_a_folder_without_anything_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "a.png.json").write_text('{"output": 3}')
+    with pytest.raises(InputError, match="nothing to report"):
+        from_folder(tmp_path)
+    with pytest.raises(InputError, match="no folder"):
+        from_folder(tmp_path / "none")
+    with pytest.raises(InputError, match="not a folder"):
+        from_folder(tmp_path / "list.json")
+
+
+def test_a_result_in_memory_becomes_a_page(x: torch.Tensor) -> None:
+    y = noisy(x, 25, 0)
+    result = restore(y, sigma=25 / 255, preset="fast", steps=3, stop="fixed")
+    page = from_result(result, name="mine", degraded=y, truth=x)
+    (scene,) = page.scenes
+    assert [shown.name for shown in scene.shown] == ["degraded", "restored", "truth"]
+    assert scene.shown[0].width == x.shape[-1]
+    facts = dict(scene.runs[0].facts)
+    assert facts["chosen step"] == "3"
+    assert facts["PSNR"].endswith(" dB")
+    assert [curve.quantity for curve in scene.runs[0].curves] == ["E"]
+    assert len(from_result(result).scenes[0].shown) == 1
+    assert "<h1>mine</h1>" in render(page)
+    with pytest.raises(ShapeError):
+        from_result(result, truth=x[..., :-1])
+
+
+def test_the_page_is_one_file_that_fetches_nothing_and_escapes_everything(tmp_path: Path, x: torch.Tensor) -> None:
+    shown = embed(x, NASTY, note=NASTY)
+    curve = Curve("PSNR", "dB", (1, 2, 3), (20.0, 21.0, 20.5), chosen=2)
+    run = Run(NASTY, NASTY, "local", facts=((NASTY, NASTY),), message=NASTY, curves=(curve,), config=NASTY)
+    other = dataclasses.replace(run, role="both", recipe="")
+    table = Table(NASTY, (Column(NASTY), Column("n", 1)), ((NASTY, 1.0), (NASTY, None)), NASTY)
+    scene = Scene(NASTY, (shown, dataclasses.replace(shown, group=NASTY)), (run, other))
+    text = render(Page(NASTY, (scene, scene), (), (table,), (shown,), NASTY, NASTY, (NASTY,)))
+    assert "<script>alert" not in text
+    assert text.count("<script>") == 1
+    elements = Elements(text).found
+    for tag, attributes in elements:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href"):
+            value = attributes.get(name) or "#"
+            assert value.startswith(("data:", "#")), f"{tag} {name}={value[:60]}"
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style is not None
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+    names = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(names) == len(set(names))
+    labels = " ".join(attributes.get("aria-labelledby") or "" for _, attributes in elements).split()
+    assert set(labels) <= set(names)
+    images = [attributes for tag, attributes in elements if tag == "img"]
+    assert images
+    assert all(attributes.get("alt") for attributes in images)
+
+
+def test_a_page_with_nothing_on_it_renders() -> None:
+    text = render(Page("empty", (Scene("no picture"),)))
+    assert "<h1>empty</h1>" in text
+    assert "no picture" in text
+
+
+def test_large_pictures_are_shrunk_and_the_page_says_so() -> None:
+    shown = embed(torch.rand(1, 1, 20, 2 * LONGEST), "wide")
+    assert (shown.width, shown.height) == (LONGEST, 10)
+    assert shown.size == (2 * LONGEST, 20)
+    text = render(Page("large", (Scene("one", (shown,)),)))
+    assert f"shown at {LONGEST} × 10, the file has {2 * LONGEST} × 20" in text
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_every_kind_of_picture_is_embedded(channels: int, lossless: bool) -> None:
+    x = torch.rand(1, channels, 7, 5) * 2 - 0.5
+    x[..., 0, 0] = torch.nan
+    for alpha in (None, torch.ones(1, 1, 7, 5)):
+        shown = embed(Picture(x, alpha), "any", lossless=lossless)
+        assert (shown.width, shown.height) == (5, 7)
+        assert shown.source.startswith("data:image/png" if lossless else "data:image/webp")
+
+
+def test_many_pictures_are_compressed_and_the_page_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_picture(path, Picture(torch.zeros(1, 1, 1100, 1100)))
+    others = [tmp_path / f"{number}.png" for number in range(ROOM // LONGEST**2 + 1)]
+    for other in others:
+        other.symlink_to(path)
+    assert Album([path]).lossless
+    assert not Album(others).lossless
+    assert "WebP" in render(Page("many", compressed=True))
+    assert "WebP" not in render(Page("few"))
+
+
+def test_tables_in_markdown_and_latex() -> None:
+    columns = (Column("name"), Column("gain", 2, "dB", signed=True))
+    table = Table("t", columns, (("a_b | 50 %", -1.0), ("λ <i>", None), ("c", float("nan"))))
+    assert table.markdown() == (
+        "| name | gain (dB) |\n| --- | ---: |\n| a\\_b \\| 50 % | −1.00 |\n| λ \\<i\\> |  |\n| c |  |\n"
+    )
+    assert table.latex() == (
+        "\\begin{tabular}{lr}\n  \\toprule\n  name & gain (dB) \\\\\n  \\midrule\n"
+        "  a\\_b | 50 \\% & $-$1.00 \\\\\n  $\\lambda$ <i> &  \\\\\n  c &  \\\\\n  \\bottomrule\n\\end{tabular}\n"
+    )
+
+
+def test_means_and_what_does_not_differ() -> None:
+    columns = (Column("parts"), Column("task"), Column("PSNR", 2), Column("oracle", 2))
+    table = Table("t", columns, (("a", "sr", 1.0, None), ("a", "sr", 2.0, None), ("b", "sr", None, None)))
+    means = averaged(table, ["parts"], ["PSNR"], title="means")
+    assert means.rows == (("a", 2.0, 1.5), ("b", 1.0, None))
+    short, same = trimmed(table)
+    assert [column.name for column in short.columns] == ["parts", "PSNR"]
+    assert same == (("task", "sr"),)
+
+
+def test_scales_and_their_ticks() -> None:
+    linear = Scale(18.3, 29.9, 100, 0)
+    assert linear(18.3) == 100
+    assert linear(29.9) == 0
+    assert linear.ticks() == [20, 25]
+    log = Scale(0.01, 100, 0, 80, log=True)
+    assert log(1) == pytest.approx(40)
+    assert log.ticks() == pytest.approx([0.01, 0.1, 1, 10, 100])
+    assert all(1 < len(Scale(1.0, 1 + width, 0, 1).ticks()) < 8 for width in (1e-6, 0.3, 7, 12345.0))
+
+
+def test_the_chosen_step_is_marked_on_the_curve() -> None:
+    curve = Curve("PSNR", "dB", (0, 100, 200), (20.0, 25.0, 24.0), chosen=100, oracle=150)
+    far = dataclasses.replace(curve, chosen=900)
+    flat = Curve("E", "nats", (1, 2), (0.5, 0.5), chosen=1)
+    whole, even = panels([Run("a", "a", "local", curves=(curve, flat)), Run("b", "b", "local", curves=(far,))])
+    first, second = whole.lines
+    assert first.chosen is not None
+    left, _, right, bottom = whole.frame
+    assert first.chosen[0] == pytest.approx((left + right) / 2, abs=0.1)
+    assert first.chosen[1] < first.oracle[1] < bottom
+    assert second.chosen is None
+    assert first.dash != second.dash
+    assert even.lines[0].chosen is not None
+
+
+def test_long_curves_keep_their_ends_and_their_size() -> None:
+    steps = tuple(range(1, 20001))
+    curve = Curve("E", "nats", steps, tuple(0.5 + 1 / step for step in steps))
+    (panel,) = panels([Run("a", curves=(curve,))])
+    assert len(panel.lines[0].path) < 6000
+    assert panel.lines[0].path.split("L")[-1].startswith(f"{panel.frame[2]}.0 ")
