@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybridprior.errors import ConfigError, HybridPriorError
-from hybridprior.presets import PRESETS
+from hybridprior.presets import PRESETS, TASKS
 
 from .console import note, progress, say
 from .files import prepare
 from .options import (
+    BOUNDARIES,
     DEFAULT_KERNEL,
     DEFAULT_PRESET,
     DEFAULT_SCALE,
+    DEGRADATION_SIGMA,
     DTYPES,
+    TASK_NAMES,
+    Bayer,
+    Blur,
+    Boundary,
     Denoiser,
     DenoiserSigma,
     Device,
     Kernel,
+    Quality,
     Reg,
     Scale,
     SolverName,
@@ -47,11 +54,10 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
-SUITE_NAMES = ("denoise", "sr", "inpaint", "speed", "fusion")
+SUITE_NAMES = (*TASKS, "speed", "fusion")
 LED = ("speed", "fusion")
 """Suites that race several configurations on a task that is named apart."""
 
-SIGMA = {"denoise": 25.0, "sr": 0.0, "inpaint": 0.0}
 QUICK_CROP, QUICK_STEPS = 96, 2000
 REFERENCE = "paper"
 
@@ -68,10 +74,14 @@ def bench(
     ] = DEFAULT_PRESET,
     pictures: Annotated[str, typer.Option(help="Short names to keep, with commas: house,lena; all if empty.")] = "",
     seeds: Annotated[str, typer.Option(help="Seeds of the restoration, with commas.")] = "0",
-    sigma: Annotated[float | None, typer.Option(help="Noise in units of 0-255; 25 for denoise, else 0.")] = None,
+    sigma: Annotated[float | None, typer.Option(help="Noise in 0-255 units; denoise 25, deblur 2.55, else 0.")] = None,
     scale: Scale = DEFAULT_SCALE,
     kernel: Kernel = DEFAULT_KERNEL,
     missing: Annotated[float, typer.Option(help="inpaint: share of the pixels that go missing.")] = 0.5,
+    blur: Blur = None,
+    boundary: Boundary = "circular",
+    quality: Quality = 20,
+    bayer: Bayer = "RGGB",
     data_seed: Annotated[int, typer.Option(min=0, help="Seed of the noise and of the missing pixels.")] = 0,
     crop: Annotated[int | None, typer.Option(min=32, help="Side of a centre crop, to save time.")] = None,
     generator: Annotated[str | None, typer.Option(help="f_theta, if not the preset's.")] = None,
@@ -88,7 +98,7 @@ def bench(
         ),
     ] = "",
     colour: Annotated[bool, typer.Option("--colour", help="inpaint: keep colours, not grey as published.")] = False,
-    task: Annotated[str, typer.Option(help="speed, fusion: denoise, sr or inpaint.")] = "denoise",
+    task: Annotated[str, typer.Option(help=f"speed, fusion: {TASK_NAMES}.")] = "denoise",
     quick: Annotated[
         bool,
         typer.Option("--quick", help=f"speed: one picture, {QUICK_CROP} x {QUICK_CROP}."),
@@ -110,7 +120,7 @@ def bench(
     check_name("suite", suite, SUITE_NAMES)
     check_kernel(kernel)
     task = check_task(task) if suite in LED else suite
-    factor, level = check_scale(scale), check_sigma(SIGMA[task] if sigma is None else sigma) or 0.0
+    factor, level = check_scale(scale), check_sigma(DEGRADATION_SIGMA.get(task, 0.0) if sigma is None else sigma) or 0.0
     numbers = _seeds(seeds)
     set_threads(threads)
 
@@ -120,7 +130,18 @@ def bench(
     from hybridprior.device import choose_device
     from hybridprior.presets import preset as find_preset
 
-    how = Degradation(task=task, sigma=level, scale=factor, kernel=kernel, missing=missing, seed=data_seed)
+    how = Degradation(
+        task=task,
+        sigma=level,
+        scale=factor,
+        kernel=kernel,
+        missing=missing,
+        blur=blur or Degradation.blur,
+        boundary=check_name("boundary", boundary, BOUNDARIES),
+        quality=quality,
+        bayer=bayer,
+        seed=data_seed,
+    )
     found = find_pictures(data, [name for name in pictures.split(",") if name])[: 1 if quick else None]
     crop = crop or (QUICK_CROP if quick else None)
     folder = output or Path(f"bench-{suite}")

@@ -14,12 +14,20 @@ from hybridprior.errors import ConfigError, InputError, OutputError
 from .console import note, say
 from .files import pair_up, prepare
 from .options import (
+    BOUNDARIES,
     DEFAULT_KERNEL,
     DEFAULT_SCALE,
+    DEGRADATION_SIGMA,
+    TASK_NAMES,
+    Bayer,
+    Blur,
+    Boundary,
     Kernel,
+    Quality,
     Scale,
     Seed,
     check_kernel,
+    check_name,
     check_scale,
     check_sigma,
     check_task,
@@ -30,34 +38,38 @@ if TYPE_CHECKING:
 
 __all__ = ["degrade"]
 
-SIGMA = {"denoise": 25.0, "sr": 0.0, "inpaint": 0.0}
-
 
 def degrade(
     clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="A clean picture.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="NOISY", help="The result; .tiff keeps it unclipped in float32.")
     ],
-    task: Annotated[str, typer.Option(help="denoise, sr or inpaint.")] = "denoise",
+    task: Annotated[str, typer.Option(help=f"{TASK_NAMES}.")] = "denoise",
     sigma: Annotated[
-        float | None, typer.Option(help="Noise in units of 0-255; 25 for denoise, else 0 if not given.")
+        float | None,
+        typer.Option(help="Noise in units of 0-255; if not given 25 for denoise, 2.55 for deblur."),
     ] = None,
     scale: Scale = DEFAULT_SCALE,
     kernel: Kernel = DEFAULT_KERNEL,
     missing: Annotated[float, typer.Option(help="inpaint: share of the pixels that go missing.")] = 0.5,
+    blur: Blur = None,
+    boundary: Boundary = "circular",
+    quality: Quality = 20,
+    bayer: Bayer = "RGGB",
     seed: Seed = 0,
     bits: Annotated[
         int | None, typer.Option(help="8 or 16 for PNG and TIFF, 32 for TIFF; by the suffix if not given.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")] = False,
 ) -> None:
-    """Degrade a clean picture: add noise, make it smaller, or take pixels away.
+    """Degrade a clean picture: add noise, make it smaller, blur it, or take pixels away.
 
     For inpaint, the mask (white is what is missing) is written beside the result as NOISY.mask.png. For sr, a picture
     that the scale does not divide is cropped at its right and lower border first, which is said.
     """
     check_task(task)
     check_kernel(kernel)
+    check_name("boundary", boundary, BOUNDARIES)
     if clean.is_dir():
         raise InputError(f"'{clean}' is a folder; degrade takes one picture.")
     (item,) = pair_up([clean], output, recursive=False)
@@ -65,7 +77,7 @@ def degrade(
     for path in (item.target, hole) if task == "inpaint" else (item.target,):
         if path.exists() and not overwrite:
             raise OutputError(f"'{path}' exists; --overwrite replaces it.")
-    noise, factor = check_sigma(SIGMA[task] if sigma is None else sigma), check_scale(scale)
+    noise, factor = check_sigma(DEGRADATION_SIGMA.get(task, 0.0) if sigma is None else sigma), check_scale(scale)
 
     from hybridprior.degradation import Degradation
     from hybridprior.degradation import degrade as apply
@@ -81,7 +93,18 @@ def degrade(
         if (height, width) != tuple(x.shape[-2:]):
             note(f"'{clean}' is cropped to {width} x {height}, multiples of {factor}.")
         x = x[..., :height, :width]
-    how = Degradation(task=task, sigma=noise or 0.0, scale=factor, kernel=kernel, missing=missing, seed=seed)
+    how = Degradation(
+        task=task,
+        sigma=noise or 0.0,
+        scale=factor,
+        kernel=kernel,
+        missing=missing,
+        blur=blur or Degradation.blur,
+        boundary=boundary,
+        quality=quality,
+        bayer=bayer,
+        seed=seed,
+    )
     y, operator = apply(x, how)
     prepare(item.target, 4 * y.numel())
     alpha = picture.alpha if task == "denoise" else None

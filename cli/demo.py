@@ -10,7 +10,7 @@ import typer
 
 from .console import progress, say
 from .files import prepare
-from .options import Seed, Threads, check_task, set_threads
+from .options import DEGRADATION_SIGMA, TASK_NAMES, Seed, Threads, check_task, set_threads
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ QUICK_SIDE = 96
 
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the pictures.")] = Path("hprior-demo"),
-    task: Annotated[str, typer.Option(help="denoise, sr or inpaint.")] = "denoise",
+    task: Annotated[str, typer.Option(help=f"{TASK_NAMES}.")] = "denoise",
     quick: Annotated[
         bool, typer.Option("--quick", help="A small part and few steps: shows that everything works.")
     ] = False,
@@ -46,13 +46,14 @@ def demo(
     truth = read_picture(demo_picture()).pixels
     if quick:
         truth = truth[..., :QUICK_SIDE, :QUICK_SIDE].contiguous()
-    sigma = 25 / 255 if task == "denoise" else 0.0
-    y, operator = degrade(truth, Degradation(task=task, sigma=sigma, seed=seed))
+    sigma = DEGRADATION_SIGMA.get(task, 0.0) / 255
+    how = Degradation(task=task, sigma=sigma, seed=seed)
+    y, operator = degrade(truth, how)
     config = configure(preset("fast", task), seed=seed, steps=QUICK_STEPS if quick else None)
     prepare(output / "after.png", 4 * truth.numel())
     oracle = Oracle(truth, task)
     with progress("otter.png", config.solver.steps, shown=True) as callbacks:
-        result = restore(y, operator, config=config, sigma=sigma, callbacks=[*callbacks, oracle])
+        result = restore(y, operator, config=config, sigma=how.told, callbacks=[*callbacks, oracle])
     before = operator.initial(y)
     for name, pixels in (("truth", truth), ("input", y), ("before", before), ("after", result.picture)):
         write_picture(output / f"{name}.png", Picture(pixels))

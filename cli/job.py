@@ -25,7 +25,7 @@ from hybridprior.device import choose_device
 from hybridprior.diagnosis import LEAVE, Diagnosis
 from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
 from hybridprior.imageio import Picture, check_format, read_picture, write_atomically, write_picture
-from hybridprior.operators import Identity, Mask, Operator, Resample
+from hybridprior.operators import Mask, Operator, Window
 from hybridprior.operators.base import Shape
 from hybridprior.oracle import Oracle
 from hybridprior.restoration import restore
@@ -35,6 +35,7 @@ from hybridprior.solver import Callback
 from .console import note, progress, say
 from .examine import examined, write_unchanged
 from .files import Item, beside, prepare
+from .operator import operator_of
 from .request import Request
 
 __all__ = ["Job"]
@@ -65,7 +66,7 @@ class Job:
         self.request, self.diagnosis = examined(self.request, self.item, self.source)
         if self.request.task == LEAVE:
             return self._left_alone()
-        shape = self.operator.picture_shape(self._shape)
+        shape = self._shown
         if math.prod(shape[-2:]) > MOST_PIXELS:
             raise InputError(
                 f"The result would have {shape[-1]} x {shape[-2]} pixels, more than can be restored at once."
@@ -97,6 +98,7 @@ class Job:
                 self.operator,
                 config=config,
                 sigma=self.request.sigma,
+                fidelity=self.request.fidelity,
                 device=self.request.device,
                 callbacks=callbacks,
                 state=state,
@@ -116,14 +118,17 @@ class Job:
         batch, channels, height, width = self.source.pixels.shape
         return batch, channels, height, width
 
+    @property
+    def _shown(self) -> Shape:
+        """The result's shape."""
+        batch, channels, height, width = self.operator.picture_shape(self._shape)
+        shown = self.operator.frame(torch.empty(1, 1, height, width)).shape
+        return batch, channels, shown[-2], shown[-1]
+
     @cached_property
     def operator(self) -> Operator:
         """What made it."""
-        if self.request.task == "sr":
-            return Resample(self.request.factor, self.request.kernel)
-        if self.request.task == "inpaint":
-            return Mask(self._known())
-        return Identity()
+        return operator_of(self.request, self.item, self.source)
 
     @cached_property
     def truth(self) -> torch.Tensor | None:
@@ -132,27 +137,11 @@ class Job:
         if path is None:
             return None
         pixels = read_picture(path).pixels
-        expected = self.operator.picture_shape(self._shape)
+        expected = self._shown
         if pixels.shape != expected:
             (h, w), (a, b) = pixels.shape[-2:], expected[-2:]
             raise ShapeError(f"The reference '{path}' is {w} x {h} x {pixels.shape[1]}, not {b} x {a} x {expected[1]}.")
         return pixels
-
-    def _known(self) -> torch.Tensor:
-        """Return 1 where a pixel is known, `(1, 1, H, W)`."""
-        path = beside(self.request.mask, self.item, what="mask")
-        if path is None:
-            alpha = self.source.alpha
-            if alpha is None or bool((alpha > 0.5).all()):
-                raise InputError(f"'{self.item.source}' has no transparent region; name what to fill in with --mask.")
-            return alpha
-        mask = read_picture(path)
-        white = mask.pixels.mean(dim=1, keepdim=True) > 0.5
-        known = white if self.request.mask_keeps else ~white
-        if known.shape[-2:] != self.source.pixels.shape[-2:]:
-            (h, w), (a, b) = known.shape[-2:], self.source.pixels.shape[-2:]
-            raise ShapeError(f"The mask '{path}' is {w} x {h}, but '{self.item.source}' is {b} x {a}: no mask for it.")
-        return known.float()
 
     def _state(self) -> dict[str, Any]:
         try:
@@ -175,10 +164,12 @@ class Job:
             say(json.dumps({**figures, "status": status, "message": message}))
 
     def _completed(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the picture; of an inpainted one without noise what was known is as it was."""
-        if not isinstance(self.operator, Mask) or self.request.sigma:
+        """Return what is shown of the picture; of an inpainted one without noise what was known is as it was."""
+        x, y = self.operator.frame(x.cpu()), self.source.pixels
+        if self.request.sigma or not isinstance(self.operator, Mask | Window):
             return x
-        return torch.where(self.operator.known > 0, self.source.pixels, x.cpu())
+        known = self.operator.known if isinstance(self.operator, Mask) else self.operator.known(y)
+        return torch.where(known > 0, self.operator.adjoint(y), x)
 
     def _left_alone(self) -> bool:
         """Write the picture as it is, with the reason; return that nothing was interrupted."""
@@ -210,10 +201,11 @@ class Job:
                 note(f"{error} The run cannot be resumed.")
         self._write_sidecar(result, oracle)
         alpha = None if self.request.task == "inpaint" and self.request.mask is None else self.source.alpha
-        if alpha is not None and self.request.task == "sr":
-            size = result.picture.shape[-2:]
+        size = result.picture.shape[-2:]
+        if alpha is not None and alpha.shape[-2:] != size:
             alpha = F.interpolate(alpha, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
-        write_picture(self.item.target, dataclasses.replace(self.source, pixels=result.picture, alpha=alpha))
+        icc = self.source.icc if result.picture.shape[1] == self.source.pixels.shape[1] else None
+        write_picture(self.item.target, dataclasses.replace(self.source, pixels=result.picture, alpha=alpha, icc=icc))
         if result.state is None:
             self.saved.unlink(missing_ok=True)
 

@@ -12,20 +12,28 @@ from hybridprior.presets import PRESETS, TASKS
 
 __all__ = [
     "AUTO_TASK",
+    "BOUNDARIES",
     "DEFAULT_KERNEL",
     "DEFAULT_PRESET",
     "DEFAULT_SCALE",
+    "DEGRADATION_SIGMA",
     "DTYPES",
+    "Bayer",
+    "Blur",
+    "Boundary",
     "Denoiser",
     "DenoiserSigma",
     "Device",
     "Kernel",
     "Preset",
+    "PATTERNS",
+    "Quality",
     "Reg",
     "Scale",
     "Seed",
     "SolverName",
     "Threads",
+    "TASK_NAMES",
     "Tile",
     "Weight",
     "check_denoiser_sigma",
@@ -44,11 +52,26 @@ DEFAULT_PRESET = "balanced"
 DEFAULT_SCALE = 4
 DEFAULT_KERNEL = "lanczos2"
 MOST_SIGMA = 1000.0
+DEGRADATION_SIGMA = {"denoise": 25.0, "deblur": 2.55}
+"""Noise of a task's test pictures in units of 0-255, where it is not 0."""
+BOUNDARIES = ("valid", "circular", "reflect", "replicate")
+PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
+TASK_NAMES = f"{', '.join(TASKS[:-1])} or {TASKS[-1]}"
 KERNELS = ("lanczos2", "lanczos3", "bicubic", "area")
 DTYPES = {"auto": "auto", "fp32": "fp32", "float32": "fp32", "bf16": "bf16", "bfloat16": "bf16"}
 
 Scale = Annotated[float, typer.Option(help="sr: how many times larger, a whole number from 2.")]
 Kernel = Annotated[str, typer.Option(help="sr: how the picture was made small: lanczos2, lanczos3, bicubic or area.")]
+Blur = Annotated[
+    str | None,
+    typer.Option(help="deblur: the kernel, gaussian:SIGMA, motion:LENGTH:ANGLE, or a file: PNG, NPY or file.npz:NAME."),
+]
+Boundary = Annotated[
+    str,
+    typer.Option(help="deblur: what lies beyond the frame: valid (nobody knows), circular, reflect, replicate."),
+]
+Quality = Annotated[int, typer.Option(min=1, max=95, help="dejpeg: quality of the JPEG file that is made.")]
+Bayer = Annotated[str, typer.Option(help=f"demosaic: the sensor's pattern: {', '.join(PATTERNS)}.")]
 Reg = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,10 @@ from pathlib import Path
 from hybridprior.choice import check_parts, configure
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
+from hybridprior.fidelity import FIDELITIES, Fidelity, Poisson
+from hybridprior.operators.load import load_operator
 from hybridprior.presets import preset
+from hybridprior.psf import make_psf
 from hybridprior.restoration import AUTO
 from hybridprior.stopping import STOPPING_RULES
 
@@ -24,10 +27,17 @@ class Request:
 
     task: str
     sigma: float | None
+    noise: str
+    peak: float | None
     factor: int
     kernel: str
     mask: Path | None
     mask_keeps: bool
+    outpaint: int
+    blur: str | None
+    boundary: str
+    bayer: str
+    operator: str | None
     reg: str | None
     weight: float | Mapping[str, float] | None
     denoiser: str | None
@@ -46,6 +56,11 @@ class Request:
     overwrite: bool
     resume: bool
     report: bool
+
+    @property
+    def fidelity(self) -> str | Fidelity:
+        """The noise that is expected, by name where its level is `sigma` or estimated."""
+        return self.noise if self.peak is None else Poisson(self.peak)
 
     @property
     def config(self) -> RestoreConfig:
@@ -70,5 +85,12 @@ def known_parts(request: Request) -> None:
     """Raise an error for a name that is not known, or weights that do not load, before any picture is read."""
     if request.stop not in (None, AUTO):
         STOPPING_RULES.find(str(request.stop))
+    FIDELITIES.find(request.noise)
+    if request.peak is not None:
+        Poisson(request.peak)
     choose_device(request.device)
+    if request.blur is not None:
+        make_psf(request.blur)
+    if request.operator is not None:
+        load_operator(request.operator)
     check_parts(request.config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +15,16 @@ from .console import FORMATS, note
 from .files import pair_up
 from .options import (
     AUTO_TASK,
+    BOUNDARIES,
     DEFAULT_KERNEL,
     DEFAULT_PRESET,
     DEFAULT_SCALE,
     DTYPES,
+    PATTERNS,
+    TASK_NAMES,
+    Bayer,
+    Blur,
+    Boundary,
     Denoiser,
     DenoiserSigma,
     Device,
@@ -49,7 +56,7 @@ def restore(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Pictures, or folders of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The result: a file, or a folder.")],
     task: Annotated[
-        str, typer.Option(help="denoise, sr (super-resolution), inpaint, or auto: what the picture needs.")
+        str, typer.Option(help=f"{TASK_NAMES}, or auto: what the picture needs; sr is super-resolution.")
     ] = "denoise",
     sigma: Annotated[
         float | None, typer.Option(help="Noise in units of 0-255, such as 25; estimated if not given.")
@@ -64,6 +71,20 @@ def restore(
         ),
     ] = None,
     mask_white: Annotated[str, typer.Option(help="What white means in --mask: fill or keep.")] = "fill",
+    outpaint: Annotated[int, typer.Option(min=0, help="inpaint: pixels to add around the picture.")] = 0,
+    blur: Blur = None,
+    boundary: Boundary = "valid",
+    bayer: Bayer = "RGGB",
+    operator: Annotated[
+        str | None,
+        typer.Option(help="module:function, a function of a picture or one that returns an Operator."),
+    ] = None,
+    noise: Annotated[
+        str, typer.Option(help="The noise: gaussian, poisson (photons), laplace, or huber (with outliers).")
+    ] = "gaussian",
+    peak: Annotated[
+        float | None, typer.Option(help="poisson: photons at white; by --sigma, or estimated, if not given.")
+    ] = None,
     reg: Reg = None,
     weight: Weight = None,
     denoiser: Denoiser = None,
@@ -98,14 +119,23 @@ def restore(
         bool, typer.Option("--report", help="Write OUT.html as well: one page with pictures, curves and figures.")
     ] = False,
 ) -> None:
-    """Restore pictures: denoise, enlarge, or fill in.
+    """Restore pictures: denoise, enlarge, fill in, deblur ...
 
     Each result OUT has a sidecar OUT.json beside it: configuration, seed, versions, figures, trace.
     """
     check_name("format", format, FORMATS)
     check_name("--mask-white value", mask_white, MASK_WHITE)
-    if mask is not None and task != "inpaint":
-        raise ConfigError("--mask goes with --task inpaint.")
+    check_name("boundary", boundary, BOUNDARIES)
+    check_name("Bayer pattern", bayer, PATTERNS)
+    _check_belongs(
+        task, {"--mask": ("inpaint", mask), "--outpaint": ("inpaint", outpaint or None), "--blur": ("deblur", blur)}
+    )
+    if task == "deblur" and blur is None and operator is None:
+        raise ConfigError("--task deblur needs its kernel: --blur gaussian:2, motion:15:30 or a file.")
+    if mask is not None and outpaint:
+        raise ConfigError("--mask and --outpaint go one after the other: fill in first.")
+    if peak is not None and noise != "poisson":
+        raise ConfigError("--peak goes with --noise poisson.")
     factor, level, dtype = check_scale(scale), check_sigma(sigma), _dtype(dtype)
     lam, asked = check_weight(weight), check_denoiser_sigma(denoiser_sigma)
     if task != AUTO_TASK:
@@ -122,10 +152,17 @@ def restore(
     request = Request(
         task=task,
         sigma=level,
+        noise=noise,
+        peak=peak,
         factor=factor,
         kernel=kernel,
         mask=mask,
         mask_keeps=mask_white == "keep",
+        outpaint=outpaint,
+        blur=blur,
+        boundary=boundary,
+        bayer=bayer,
+        operator=operator,
         reg=reg,
         weight=lam,
         denoiser=denoiser,
@@ -156,6 +193,13 @@ def restore(
         raise typer.Exit(_code(failed, len(items), interrupted))
     set_threads(threads)
     raise typer.Exit(_run([Job(request, item) for item in items], batch))
+
+
+def _check_belongs(task: str, given: Mapping[str, tuple[str, object]]) -> None:
+    """Raise `ConfigError` for an option that belongs to another task."""
+    for option, (owner, value) in given.items():
+        if value is not None and owner != task:
+            raise ConfigError(f"{option} goes with --task {owner}.")
 
 
 def _dtype(name: str | None) -> str | None:

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Table"]
 
+FIELDS = {
+    "denoise": ("sigma",),
+    "sr": ("scale", "kernel"),
+    "inpaint": ("missing",),
+    "deblur": ("sigma", "blur", "boundary"),
+    "dejpeg": ("quality",),
+    "demosaic": ("bayer",),
+}
+"""What a table says of a degradation."""
+
 
 class Table:
     """What was measured so far, and its files."""
@@ -88,7 +98,7 @@ class Table:
 
 
 def _plain(how: Degradation) -> dict[str, Any]:
-    fields = {"denoise": ("sigma",), "sr": ("scale", "kernel"), "inpaint": ("missing",)}[how.task]
+    fields = FIELDS[how.task]
     facts = {name: getattr(how, name) for name in (*fields, "seed")}
     if "sigma" in facts:
         facts["sigma"] = f"{255 * how.sigma:g}/255"

@@ -13,17 +13,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Blur": "operators",
+    "Compose": "operators",
     "ConfigError": "errors",
+    "Demosaic": "operators",
     "Gaussian": "fidelity",
     "Diagnosis": "diagnosis",
     "Generator": "generators",
+    "Huber": "fidelity",
     "HybridPriorError": "errors",
     "Identity": "operators",
     "InputError": "errors",
+    "Laplace": "fidelity",
     "Mask": "operators",
     "Operator": "operators",
     "OutputError": "errors",
     "Part": "config",
+    "Poisson": "fidelity",
     "Problem": "problem",
     "Regulariser": "regularisers",
     "Resample": "operators",
@@ -38,9 +44,11 @@ _WHERE = {
     "StoppingRule": "stopping",
     "TotalVariation": "regularisers",
     "WeightsError": "errors",
+    "Window": "operators",
     "diagnose": "diagnosis",
     "estimate_sigma": "noise",
     "load_denoiser": "denoisers",
+    "make_psf": "psf",
     "preset": "presets",
     "read_picture": "imageio",
     "restore": "restoration",
@@ -48,17 +56,23 @@ _WHERE = {
 }
 
 __all__ = [
+    "Blur",
+    "Compose",
     "ConfigError",
+    "Demosaic",
     "Gaussian",
     "Diagnosis",
     "Generator",
+    "Huber",
     "HybridPriorError",
     "Identity",
     "InputError",
+    "Laplace",
     "Mask",
     "Operator",
     "OutputError",
     "Part",
+    "Poisson",
     "Problem",
     "Regulariser",
     "Resample",
@@ -73,9 +87,11 @@ __all__ = [
     "StoppingRule",
     "TotalVariation",
     "WeightsError",
+    "Window",
     "diagnose",
     "estimate_sigma",
     "load_denoiser",
+    "make_psf",
     "preset",
     "read_picture",
     "restore",
@@ -88,13 +104,14 @@ if TYPE_CHECKING:
     from hybridprior.denoisers import load_denoiser
     from hybridprior.diagnosis import Diagnosis, diagnose
     from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError, WeightsError
-    from hybridprior.fidelity import Gaussian
+    from hybridprior.fidelity import Gaussian, Huber, Laplace, Poisson
     from hybridprior.generators import Generator
     from hybridprior.imageio import read_picture, write_picture
     from hybridprior.noise import estimate_sigma
-    from hybridprior.operators import Identity, Mask, Operator, Resample
+    from hybridprior.operators import Blur, Compose, Demosaic, Identity, Mask, Operator, Resample, Window
     from hybridprior.presets import preset
     from hybridprior.problem import Problem
+    from hybridprior.psf import make_psf
     from hybridprior.regularisers import Regulariser, TotalVariation
     from hybridprior.restoration import restore
     from hybridprior.result import Result, Status, Step

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import torch
 
 from hybridprior.errors import ConfigError, unknown_name
-from hybridprior.operators import Identity, Mask, Operator, Resample
+from hybridprior.operators import Blur, Demosaic, Identity, Mask, Operator, Resample
+from hybridprior.presets import TASKS
+from hybridprior.psf import make_psf
 
 __all__ = ["Degradation", "degrade"]
 
@@ -21,7 +23,7 @@ class Degradation:
     """How a clean picture is degraded."""
 
     task: str = "denoise"
-    """"denoise", "sr" or "inpaint"."""
+    """"denoise", "sr", "inpaint", "deblur", "dejpeg" or "demosaic"."""
     sigma: float = 0.0
     """Standard deviation of the noise, in [0, 1]."""
     scale: int = 4
@@ -30,13 +32,26 @@ class Degradation:
     """sr: the low-pass filter."""
     missing: float = 0.5
     """inpaint: share of the pixels that go missing, at random."""
+    blur: str = "gaussian:2"
+    """deblur: the kernel, as `hybridprior.psf.make_psf` takes it."""
+    boundary: str = "circular"
+    """deblur: what lies beyond the frame, as `Blur` takes it; "circular" is the convention of published tables."""
+    quality: int = 20
+    """dejpeg: the JPEG file's, 1 to 95."""
+    bayer: str = "RGGB"
+    """demosaic: the pattern."""
     seed: int = 0
     """Of the generator of noise and of missing pixels."""
 
+    @property
+    def told(self) -> float | None:
+        """What a restoration is told of the noise: sigma, but for JPEG, whose own noise nobody knows."""
+        return None if self.task == "dejpeg" else self.sigma
+
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a task that there is not, or numbers out of their range."""
-        if self.task not in ("denoise", "sr", "inpaint"):
-            raise unknown_name("task", self.task, ("denoise", "sr", "inpaint"))
+        if self.task not in TASKS:
+            raise unknown_name("task", self.task, TASKS)
         if not (math.isfinite(self.sigma) and self.sigma >= 0):
             raise ConfigError(f"sigma is a number, 0 or more, not {self.sigma}.")
         if not 0 < self.missing < 1:
@@ -51,20 +66,31 @@ def degrade(x: torch.Tensor, how: Degradation) -> tuple[torch.Tensor, Operator]:
         how: The degradation.
 
     Raises:
-        ConfigError: A picture that the scale does not divide.
+        ConfigError: A picture that the scale does not divide, or without colours for a mosaic.
     """
     rng = torch.Generator().manual_seed(how.seed)
-    operator: Operator = Identity()
+    if how.task == "inpaint":
+        mask = Mask((torch.rand((1, 1, *x.shape[-2:]), generator=rng) >= how.missing).float())
+        return mask(_noisy(x, how.sigma, rng)), mask
+    operator = _operator(x, how)
+    return _noisy(operator(x), how.sigma, rng), operator
+
+
+def _operator(x: torch.Tensor, how: Degradation) -> Operator:
     if how.task == "sr":
-        operator = Resample(how.scale, how.kernel)
         if x.shape[-2] % how.scale or x.shape[-1] % how.scale:
             raise ConfigError(
                 f"A picture of {x.shape[-1]} x {x.shape[-2]} is no multiple of {how.scale}; crop it first."
             )
-    elif how.task == "inpaint":
-        operator = Mask((torch.rand((1, 1, *x.shape[-2:]), generator=rng) >= how.missing).float())
-    y = operator(x)
-    if how.sigma:
-        noisy = y + how.sigma * torch.randn(y.shape, generator=rng)
-        y = operator(noisy) if how.task == "inpaint" else noisy
-    return y, operator
+        return Resample(how.scale, how.kernel)
+    if how.task == "deblur":
+        return Blur(make_psf(how.blur), how.boundary)
+    if how.task == "demosaic":
+        if x.shape[1] != 3:
+            raise ConfigError("A mosaic is made of a picture in colour, and this one is grey.")
+        return Demosaic(how.bayer)
+    return Identity()
+
+
+def _noisy(y: torch.Tensor, sigma: float, rng: torch.Generator) -> torch.Tensor:
+    return y + sigma * torch.randn(y.shape, generator=rng) if sigma else y

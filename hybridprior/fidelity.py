@@ -1,16 +1,22 @@
-"""The fidelity E(A x; y): the negative log-likelihood of the measurements, in nats."""
+"""The fidelity E(A x; y): the negative log-likelihood of the measurements, in nats.
+
+A fidelity is known by the noise it expects, by name in `FIDELITIES`. Gaussian noise makes E quadratic, which
+plug-and-play on pixels and the denoiser's look at the measurements need; with the others R enters by its gradient.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 from hybridprior.errors import ConfigError
+from hybridprior.registry import Registry
 
-__all__ = ["CLEAN", "SIGMA_FLOOR", "SIGMA_MOST", "Fidelity", "Gaussian"]
+__all__ = ["CLEAN", "FIDELITIES", "SIGMA_FLOOR", "SIGMA_MOST", "Fidelity", "Gaussian", "Huber", "Laplace", "Poisson"]
 
 SIGMA_FLOOR = 0.5 / 255
 """The least sigma: no eight-bit picture is known better than to half a grey level."""
@@ -20,6 +26,9 @@ CLEAN = 1.5 / 255
 
 SIGMA_MOST = 4.0
 """The greatest sigma that can be meant in units of intensity."""
+
+DARK = 1 / 255
+"""Intensity below which Poisson's means fall off exponentially: none is 0, and every pixel keeps a gradient."""
 
 
 class Fidelity(Protocol):
@@ -35,6 +44,13 @@ class Fidelity(Protocol):
         ...
 
 
+FIDELITIES: Registry[Callable[[float, float], Fidelity]] = Registry("noise model")
+"""Name -> function of sigma and of the mean intensity of y, both in [0, 1]."""
+
+ROBUST = ("laplace", "huber")
+"""Fidelities whose sigma is that of the bulk of the noise, without its outliers."""
+
+
 @dataclass(frozen=True)
 class Gaussian:
     """White Gaussian noise: E = |A x - y|^2 / (2 sigma^2)."""
@@ -44,13 +60,7 @@ class Gaussian:
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a sigma that is no finite number, or negative."""
-        if not math.isfinite(self.sigma) or self.sigma < 0:
-            raise ConfigError(f"sigma is a number, 0 or more, not {self.sigma}.")
-        if self.sigma > SIGMA_MOST:
-            raise ConfigError(
-                f"sigma is in units of intensity, [0, 1], not {self.sigma:g}; is it {self.sigma:g} / 255?"
-            )
-        object.__setattr__(self, "sigma", max(float(self.sigma), SIGMA_FLOOR))
+        object.__setattr__(self, "sigma", _checked(self.sigma))
 
     def __call__(self, prediction: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return E in nats, a scalar.
@@ -60,6 +70,97 @@ class Gaussian:
             y: The measurements.
             weights: How much each measurement counts, in y's shape; None counts each once.
         """
-        squared = (prediction - y).square()
-        total = squared.sum() if weights is None else (squared * weights).sum()
-        return total / (2 * self.sigma**2)
+        return _sum((prediction - y).square(), weights) / (2 * self.sigma**2)
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """Photon noise: peak y has the Poisson distribution of mean peak A x.
+
+    E = peak sum (A x - y log A x), less its least value, so that noise alone has about half a nat a measurement.
+    """
+
+    peak: float
+    """Photons (or counts) at intensity 1."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for a peak that is not positive."""
+        if not (math.isfinite(self.peak) and self.peak > 0):
+            raise ConfigError(f"peak is the count at intensity 1, a positive number, not {self.peak}.")
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise at intensity 1/2."""
+        return max(math.sqrt(0.5 / self.peak), SIGMA_FLOOR)
+
+    def __call__(self, prediction: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Return E in nats, a scalar; see `Gaussian`. Intensity below 0 in y counts as 0."""
+        y = y.clamp_min(0)
+        short = (prediction - DARK).clamp_max(0) / DARK
+        mean, log = prediction.clamp_min(DARK) * short.exp(), prediction.clamp_min(DARK).log() + short
+        return self.peak * _sum(mean - y - y * log + torch.special.xlogy(y, y), weights)
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """Noise with heavy tails: E = |A x - y|_1 / scale."""
+
+    scale: float
+    """Mean absolute value of the noise, in units of intensity; raised to `SIGMA_FLOOR` where it is less."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for a scale that is no finite number, or negative."""
+        object.__setattr__(self, "scale", _checked(self.scale, "scale"))
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise."""
+        return math.sqrt(2) * self.scale
+
+    def __call__(self, prediction: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Return E in nats, a scalar; see `Gaussian`."""
+        return _sum((prediction - y).abs(), weights) / self.scale
+
+
+@dataclass(frozen=True)
+class Huber:
+    """Gaussian noise with outliers, such as salt and pepper: quadratic up to a threshold, linear beyond.
+
+    Huber, "Robust Estimation of a Location Parameter", 1964.
+    """
+
+    sigma: float
+    """Standard deviation of the bulk of the noise in units of intensity; raised to `SIGMA_FLOOR` where it is less."""
+    threshold: float = 1.345
+    """Where an outlier begins, in units of sigma; 1.345 keeps 95 % of the efficiency where there is none."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        object.__setattr__(self, "sigma", _checked(self.sigma))
+        if not self.threshold > 0:
+            raise ConfigError(f"threshold is positive, in units of sigma, not {self.threshold}.")
+
+    def __call__(self, prediction: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Return E in nats, a scalar; see `Gaussian`."""
+        far = (prediction - y).abs() / self.sigma
+        near = far.clamp_max(self.threshold)
+        return _sum(near * (far - near / 2), weights)
+
+
+FIDELITIES.register("gaussian")(lambda sigma, mean: Gaussian(sigma))
+FIDELITIES.register("poisson")(lambda sigma, mean: Poisson(max(mean, DARK) / max(sigma, SIGMA_FLOOR) ** 2))
+FIDELITIES.register("laplace")(lambda sigma, mean: Laplace(sigma / math.sqrt(2)))
+FIDELITIES.register("huber")(lambda sigma, mean: Huber(sigma))
+
+
+def _checked(sigma: float, name: str = "sigma") -> float:
+    """Return sigma, `SIGMA_FLOOR` at the least."""
+    if not math.isfinite(sigma) or sigma < 0:
+        raise ConfigError(f"{name} is a number, 0 or more, not {sigma}.")
+    if sigma > SIGMA_MOST:
+        raise ConfigError(f"{name} is in units of intensity, [0, 1], not {sigma:g}; is it {sigma:g} / 255?")
+    return max(float(sigma), SIGMA_FLOOR)
+
+
+def _sum(values: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    return values.sum() if weights is None else (values * weights).sum()

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from hybridprior.fidelity import SIGMA_FLOOR
 
-__all__ = ["Grain", "channel_sigmas", "estimate_sigma", "grain", "noise_correlation"]
+__all__ = ["Grain", "channel_sigmas", "estimate_sigma", "grain", "noise_correlation", "robust_sigma"]
 
 PATCH = 8
 """The side of a patch, at most."""
@@ -34,6 +34,9 @@ PERCENT = 100
 
 CLIPPED = 0.05
 """Share of black or white pixels up to which a patch still shows its noise."""
+
+NORMAL = 0.6745
+"""Median of the absolute value of a standard normal variable."""
 
 MANY = 50_000
 """Patches, about, at most."""
@@ -76,6 +79,24 @@ def channel_sigmas(y: torch.Tensor, known: torch.Tensor | None = None) -> tuple[
     marks = None if known is None else known.expand_as(y)
     channels = range(y.shape[1])
     return tuple(estimate_sigma(y[:, c : c + 1], None if marks is None else marks[:, c : c + 1]) for c in channels)
+
+
+def robust_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
+    """Return the standard deviation of the bulk of the noise, which a fair share of outliers does not move.
+
+    The median of the finest diagonal wavelet's coefficients: Donoho and Johnstone, "Ideal Spatial Adaptation by Wavelet
+    Shrinkage", Biometrika 1994. Texture counts as noise.
+
+    Args:
+        y: `(1, C, H, W)`, intensity in [0, 1].
+        known: 1 where a pixel was measured, in a shape that expands to y's; squares with a hole are left out.
+    """
+    if y.ndim != 4 or min(y.shape[-2:]) < 4:
+        return SIGMA_FLOOR
+    diagonal = (y[..., 1:, 1:] - y[..., 1:, :-1] - y[..., :-1, 1:] + y[..., :-1, :-1]) / 2
+    if known is not None:
+        diagonal = diagonal[-F.max_pool2d(-known.expand_as(y).float(), 2, 1) > 0.5]
+    return max(float(diagonal.abs().median()) / NORMAL, SIGMA_FLOOR) if diagonal.numel() else SIGMA_FLOOR
 
 
 def noise_correlation(y: torch.Tensor, sigma: float, known: torch.Tensor | None = None) -> float:

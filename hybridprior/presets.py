@@ -16,7 +16,7 @@ from hybridprior.errors import unknown_name
 
 __all__ = ["PRESETS", "TASKS", "preset"]
 
-TASKS = ("denoise", "sr", "inpaint")
+TASKS = ("denoise", "sr", "inpaint", "deblur", "dejpeg", "demosaic")
 
 
 def _paper(generator: Mapping[str, Any] | None = None, **solver: Any) -> RestoreConfig:
@@ -56,16 +56,23 @@ PRESETS: dict[str, dict[str, RestoreConfig]] = {
         "denoise": _ours(_TAPERED, "heldout", steps=2000, beta2=0.95),
         "sr": _ours(_TAPERED, "auto", steps=1000, jitter=0.03, optimiser="muon"),
         "inpaint": _ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon"),
+        "deblur": _ours(_TAPERED, "auto", steps=2000, jitter=0.015, optimiser="muon"),
+        "dejpeg": _ours(_TAPERED, "heldout", steps=2000, beta2=0.95),
+        "demosaic": _ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon"),
     },
     "fast": {
         "denoise": _ours(_SLIM, "heldout", steps=1000, jitter=0.015, beta2=0.95),
         "sr": _ours(_SLIM, "auto", steps=400, jitter=0.03, optimiser="muon"),
         "inpaint": _ours(_SLIM, "auto", steps=600, jitter=0.02, optimiser="muon"),
+        "deblur": _ours(_SLIM, "auto", steps=800, jitter=0.015, optimiser="muon"),
+        "dejpeg": _ours(_SLIM, "heldout", steps=1000, jitter=0.015, beta2=0.95),
+        "demosaic": _ours(_SLIM, "auto", steps=600, jitter=0.02, optimiser="muon"),
     },
     "paper": {
         "denoise": _paper(steps=1800, jitter=1 / 30, averaging=0.99),
         "sr": _paper(steps=2000, jitter=0.03, averaging=0.0),
         "inpaint": _paper(steps=11000, jitter=0.03, averaging=0.0, learning_rate=0.001),
+        "dejpeg": _paper(_SNAIL, steps=2400, jitter=1 / 30, averaging=0.99),
     },
     "paper-sr8": {"sr": _paper(steps=4000, jitter=0.05, averaging=0.0)},
     "paper-snail": {"denoise": _paper(_SNAIL, steps=2400, jitter=1 / 30, averaging=0.99)},
@@ -87,7 +94,7 @@ def preset(name: str, task: str) -> RestoreConfig:
 
     Args:
         name: "paper", "balanced", "fast", or one of the `paper-*`.
-        task: "denoise", "sr" or "inpaint".
+        task: One of `TASKS`.
 
     Raises:
         ConfigError: No such preset, or none for this task.

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from hybridprior.errors import InputError, ShapeError
-from hybridprior.fidelity import SIGMA_MOST, Fidelity, Gaussian
-from hybridprior.noise import estimate_sigma
+from hybridprior.fidelity import CLEAN, FIDELITIES, ROBUST, SIGMA_MOST, Fidelity, Gaussian
+from hybridprior.noise import robust_sigma
 from hybridprior.operators.base import Box, Operator, Shape
 from hybridprior.seeds import stream
 
@@ -38,17 +38,27 @@ class Problem:
     """How much each measurement counts in E, in y's shape; None counts each once."""
 
     @classmethod
-    def make(cls, y: torch.Tensor, operator: Operator, fidelity: Fidelity | None = None) -> Problem:
+    def make(
+        cls,
+        y: torch.Tensor,
+        operator: Operator,
+        fidelity: str | Fidelity | None = None,
+        *,
+        sigma: float | None = None,
+    ) -> Problem:
         """Return the problem of restoring the picture behind y.
 
         Args:
             y: The measurements.
             operator: What made them.
-            fidelity: The noise; if not given what the operator knows, else Gaussian of a level estimated from y.
+            fidelity: The noise, as an object or by a name in `FIDELITIES`; if not given what the operator knows, else
+                Gaussian.
+            sigma: Its level; estimated from y if not given.
 
         Raises:
             ShapeError: y is not one picture, or not this operator's measurements.
             InputError: y holds a NaN or an infinite number where it counts.
+            ConfigError: An unknown name, or a sigma out of its range.
         """
         operator.check(y)
         shape = operator.picture_shape(tuple(y.shape))  # type: ignore[arg-type]
@@ -65,8 +75,16 @@ class Problem:
             raise ShapeError(f"The operator makes {theirs} of a picture {shape}, but y is {ours}; name shape=.")
         if weights is not None:
             y = torch.where(weights > 0, y, torch.zeros_like(y))
-        e = fidelity or operator.noise() or Gaussian(estimate_sigma(y, weights))
-        return cls(y, operator, e, shape, weights)
+        if fidelity is None and sigma is None:
+            fidelity = operator.noise()
+        if fidelity is None or isinstance(fidelity, str):
+            fidelity = _expected(fidelity or "gaussian", y, operator, sigma)
+        return cls(y, operator, fidelity, shape, weights)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether there is noise that a network would come to fit."""
+        return self.fidelity.sigma > CLEAN or not isinstance(self.fidelity, Gaussian)
 
     @cached_property
     def count(self) -> float:
@@ -94,6 +112,14 @@ class Problem:
         """Return the mean squared residual of x over the measurements that count."""
         squared: torch.Tensor = (self.operator(x) - self.y).square()
         return (squared if self.weights is None else squared * self.weights).sum() / self.count
+
+    def misfit(self, x: torch.Tensor) -> float:
+        """Return how badly x explains the measurements, each on average: its `error`, or E where noise is not Gaussian.
+
+        Outliers would have the last word in squares.
+        """
+        with torch.no_grad():
+            return float(self.error(x) if isinstance(self.fidelity, Gaussian) else self.energy(x) / self.count)
 
     def hold_out(self, fraction: float, seed: int) -> tuple[Problem, Problem]:
         """Return the problem without, and with only, a part of its measurements.
@@ -165,3 +191,12 @@ class Problem:
         height, width = self.shape[-2:]
         top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
         return x[..., top : top + height, left : left + width]
+
+
+def _expected(name: str, y: torch.Tensor, operator: Operator, sigma: float | None) -> Fidelity:
+    """Return the fidelity of that name, at sigma or what y shows of it."""
+    build, weights = FIDELITIES.find(name), operator.measured(y)
+    if sigma is None:
+        sigma = robust_sigma(y, weights) if name in ROBUST else operator.noise_level(y)
+    counted = y if weights is None else y[weights > 0]
+    return build(sigma, float(counted.mean()))

@@ -15,7 +15,7 @@ from hybridprior.choice import FUSED, configure
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.device import choose_device, choose_precision
 from hybridprior.errors import ConfigError
-from hybridprior.fidelity import CLEAN, Fidelity, Gaussian
+from hybridprior.fidelity import Fidelity
 from hybridprior.fusion import FusionConfig, restore_fused
 from hybridprior.generators import Generator, build_generator
 from hybridprior.operators import Identity, Operator, as_operator
@@ -47,7 +47,7 @@ def restore(
     preset: str = "balanced",
     config: RestoreConfig | None = None,
     sigma: float | None = None,
-    fidelity: Fidelity | None = None,
+    fidelity: str | Fidelity | None = None,
     generator: str | Generator | None = None,
     regulariser: str | Regulariser | None = None,
     weight: float | Mapping[str, float] | None = None,
@@ -76,7 +76,8 @@ def restore(
         preset: Where the configuration comes from: "balanced", "fast", "paper" ...
         config: The whole configuration, in place of a preset.
         sigma: Standard deviation of the noise in [0, 1]; the physics' own, or estimated from y, if not given.
-        fidelity: E, in place of Gaussian noise of `sigma`.
+        fidelity: E, by the noise it expects: "gaussian" (the default), "poisson", "laplace", "huber" (Gaussian noise
+            with outliers), each of level `sigma`; or as an object, such as `Poisson(peak=30)`.
         generator: f_theta, by name ("skip", "decoder", "pixels") or as a module, which is copied and not changed.
         regulariser: R, by name ("none", "tv", "denoiser", "score", "feature", or several: "denoiser+tv") or as an
             object, which is copied: `0.5 * TotalVariation()`. "auto" lets evidence say how much R is believed, where.
@@ -125,8 +126,7 @@ def restore(
     )
     where = choose_device(device)
     precision = choose_precision(where, config.precision)
-    e = fidelity if fidelity is not None or sigma is None else Gaussian(sigma)
-    problem = Problem.make(measurement.to(where), _placed(a, where), e)
+    problem = Problem.make(measurement.to(where), _placed(a, where), fidelity, sigma=sigma)
     settled = _settled(config, problem)
 
     def f_theta() -> Generator:
@@ -170,7 +170,7 @@ def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
     """Return the configuration with the stopping rule "auto" settled by the noise, and no more steps than help."""
     exact = config.method == "splitting" and config.generator.name == "pixels"
     if config.stopping.name == AUTO:
-        rule = "heldout" if problem.fidelity.sigma > CLEAN and not exact else "fixed"
+        rule = "heldout" if problem.noisy and not exact else "fixed"
         config = dataclasses.replace(config, stopping=Part(rule, config.stopping.options))
     if exact and isinstance(problem.operator, Identity) and config.stopping.name == "fixed":
         config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=1))

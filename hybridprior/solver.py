@@ -186,7 +186,7 @@ class Solver:
             iterate=iterate,
             energy=energy,
             prior=prior,
-            held_error=None if self.held is None else float(self.held.error(self.average)),
+            held_error=None if self.held is None else self.held.misfit(self.average),
             chosen=self.chosen,
             seconds=self.setup + self.seconds,
         )

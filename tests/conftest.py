@@ -1,10 +1,14 @@
-"""What the tests share: a small part of the photograph that ships with the package."""
+"""What the tests share: parts of the photograph that ships with the package, and `hprior` in this process."""
+
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from hybridprior.cli import main
 
 from hybridprior.data import demo_picture
-from hybridprior.imageio import read_picture
+from hybridprior.imageio import Picture, read_picture, write_picture
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +21,32 @@ def photograph() -> torch.Tensor:
 def crop(photograph: torch.Tensor) -> torch.Tensor:
     """The otter's head, (1, 3, 64, 64)."""
     return photograph[..., 8:72, 8:72].contiguous()
+
+
+class Outcome:
+    """Exit code and what was said."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def hprior(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["hprior", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A real picture of 24 x 20."""
+    picture = read_picture(demo_picture())
+    write_picture(tmp_path / "small.png", Picture(picture.pixels[..., 30:50, 30:54].contiguous()))
+    return tmp_path / "small.png"

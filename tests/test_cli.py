@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from hybridprior.cli import main
 from PIL import Image
 
 from hybridprior.data import demo_picture
@@ -21,36 +20,7 @@ from hybridprior.imageio import Picture, read_picture, write_picture
 FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed"]
 
 
-class Outcome:
-    """Exit code and what was said."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def hprior(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["hprior", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), out, err)
-
-    return run
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    """A real picture of 24 x 20."""
-    picture = read_picture(demo_picture())
-    write_picture(tmp_path / "small.png", Picture(picture.pixels[..., 30:50, 30:54].contiguous()))
-    return tmp_path / "small.png"
-
-
-def _refused(outcome: Outcome, *words: str) -> None:
+def _refused(outcome, *words: str) -> None:
     assert outcome.code == 2
     assert outcome.out == ""
     lines = outcome.err.strip().splitlines()

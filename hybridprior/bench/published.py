@@ -36,7 +36,6 @@ PICTURES: dict[str, dict[str, float]] = {
         "man": 32.20,
         "montage": 34.54,
     },
-    "sr": {},
 }
 """Deep Image Prior at sigma 25, at 50 % missing pixels; suite -> picture -> PSNR."""
 
@@ -73,7 +72,7 @@ MEANS: dict[str, dict[str, float]] = {
 
 def of_picture(name: str, how: Degradation) -> float | None:
     """Return Deep Image Prior's figure for a picture, if it was published for this degradation."""
-    return PICTURES[how.task].get(name) if condition(how) in ("sigma 25", "50 % missing") else None
+    return PICTURES.get(how.task, {}).get(name) if condition(how) in ("sigma 25", "50 % missing") else None
 
 
 def means(how: Degradation) -> dict[str, dict[str, float]]:
@@ -85,4 +84,6 @@ def condition(how: Degradation) -> str:
     """Return the degradation in the words of `MEANS`."""
     if how.task == "denoise":
         return f"sigma {255 * how.sigma:g}"
-    return f"x{how.scale}" if how.task == "sr" else f"{100 * how.missing:g} % missing"
+    if how.task == "inpaint":
+        return f"{100 * how.missing:g} % missing"
+    return {"sr": f"x{how.scale}", "deblur": how.blur, "dejpeg": f"quality {how.quality}"}.get(how.task, how.task)

@@ -34,14 +34,21 @@ class Suite:
     """A task with its conventions."""
 
     task: str
-    """"denoise", "sr" or "inpaint"."""
+    """One of the presets' tasks."""
     multiple: int = 1
     """The ground truth is cropped to multiples of this."""
     grey: bool = False
     """Whether colour pictures are judged in grey."""
 
 
-SUITES = {"denoise": Suite("denoise"), "sr": Suite("sr", multiple=32), "inpaint": Suite("inpaint", grey=True)}
+SUITES = {
+    "denoise": Suite("denoise"),
+    "sr": Suite("sr", multiple=32),
+    "inpaint": Suite("inpaint", grey=True),
+    "deblur": Suite("deblur"),
+    "dejpeg": Suite("dejpeg"),
+    "demosaic": Suite("demosaic"),
+}
 
 
 @dataclass(frozen=True)
@@ -124,33 +131,33 @@ def run_suite(
         truth = _truth(path, suite, crop)
         y, operator = degrade(truth, how)
         for seed in seeds:
-            oracle = Oracle(truth, how.task)
+            oracle = Oracle(operator.frame(truth), how.task, operator.frame)
             result = restore(
                 y,
                 operator,
                 config=replace(config, seed=seed),
-                sigma=told * how.sigma,
+                sigma=None if how.told is None else told * how.told,
                 device=device,
                 callbacks=[oracle, *callbacks],
             )
             if result.status is Status.INTERRUPTED:
                 raise KeyboardInterrupt
-            baseline = metrics.psnr_for_task(operator.initial(y), truth, how.task)
+            baseline = metrics.psnr_for_task(operator.frame(operator.initial(y)), oracle.truth, how.task)
             published = of_picture(short, how) if crop is None and suite == SUITES[name] else None
-            yield _row(name, short, seed, truth, result, oracle, baseline, published)
+            shown = replace(result, picture=operator.frame(result.picture))
+            yield _row(name, short, seed, shown, oracle, baseline, published)
 
 
 def _row(
     suite: str,
     picture: str,
     seed: int,
-    truth: torch.Tensor,
     result: Result,
     oracle: Oracle,
     baseline: float,
     published: float | None,
 ) -> Row:
-    judged = metrics.psnr_for_task(result.picture, truth, oracle.task)
+    truth, judged = oracle.truth, metrics.psnr_for_task(result.picture, oracle.truth, oracle.task)
     followed = oracle.step > 0 and result.fusion is None  # it sees neither tiles nor a fusion
     return Row(
         suite=suite,

@@ -13,6 +13,7 @@ from torch import nn
 
 from hybridprior.errors import ShapeError
 from hybridprior.fidelity import Fidelity
+from hybridprior.noise import estimate_sigma
 from hybridprior.registry import Registry
 
 __all__ = ["OPERATORS", "Box", "CallableOperator", "Operator", "as_operator"]
@@ -41,7 +42,7 @@ class Operator(nn.Module):
     """
 
     task: str = "denoise"
-    """Whose presets suit it: "denoise", "sr" or "inpaint"."""
+    """Whose presets suit it: "denoise", "sr", "inpaint", "deblur", "dejpeg" or "demosaic"."""
 
     grid: int | None = None
     """`crop` takes boxes of whole multiples of this number of pixels; None is an operator that has no `crop`."""
@@ -71,6 +72,14 @@ class Operator(nn.Module):
     def initial(self, y: torch.Tensor) -> torch.Tensor:
         """Return a cheap estimate of the picture from measurements y, to look at and as a baseline."""
         return y
+
+    def frame(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the part of the picture x that is shown: all of it, unless A needs to know what lies beyond."""
+        return x
+
+    def noise_level(self, y: torch.Tensor) -> float:
+        """Return the standard deviation of the noise in y, estimated from y, in units of intensity."""
+        return estimate_sigma(y, self.measured(y))
 
     def measured(self, y: torch.Tensor) -> torch.Tensor | None:
         """Return which entries of y were measured at all: 1 or 0 in y's shape, or None where all were."""

@@ -3,13 +3,30 @@
 import pytest
 import torch
 
-from hybridprior.operators import OPERATORS, Identity, Mask, Operator, Resample, as_operator
+from hybridprior.operators import (
+    OPERATORS,
+    Blur,
+    Compose,
+    Demosaic,
+    Identity,
+    Mask,
+    Operator,
+    Resample,
+    Window,
+    as_operator,
+)
+from hybridprior.psf import gaussian
 
 
 def _mask(height: int, width: int) -> Mask:
     known = (torch.rand(height, width, generator=torch.Generator().manual_seed(1)) > 0.4).float()
     known[0, 0] = 1
     return Mask(known)
+
+
+def _crooked(height: int, width: int) -> torch.Tensor:
+    """A kernel without any symmetry."""
+    return torch.rand(height, width, generator=torch.Generator().manual_seed(2)) + 0.1
 
 
 # name -> [(operator, shape of the picture)]
@@ -22,6 +39,19 @@ CASES: dict[str, list[tuple[Operator, tuple[int, int, int, int]]]] = {
         for kernel in ("lanczos2", "lanczos3", "bicubic", "area")
     ]
     + [(Resample(4), (1, 2, 4, 4)), (Resample(3, "bicubic"), (1, 1, 3, 12))],
+    "blur": [
+        (Blur(_crooked(*size), boundary), (1, 3, 11, 14))
+        for size in ((3, 5), (4, 2), (1, 1), (7, 1))
+        for boundary in ("valid", "circular", "reflect", "replicate")
+    ],
+    "demosaic": [(Demosaic(pattern), (1, 3, 7, 10)) for pattern in ("RGGB", "BGGR", "GRBG", "GBRG")]
+    + [(Demosaic(), (1, 3, 1, 1)), (Demosaic(), (1, 3, 5, 1))],
+    "window": [(Window(3), (1, 3, 9, 12)), (Window(0), (1, 1, 2, 2)), (Window(4), (1, 1, 9, 9))],
+    "compose": [
+        (Compose(Identity()), (1, 3, 4, 5)),
+        (Compose(Blur(_crooked(3, 5)), Resample(2), _mask(4, 6)), (1, 3, 10, 16)),
+        (Compose(Blur(gaussian(1.0), "reflect"), Demosaic("GRBG")), (1, 3, 13, 10)),
+    ],
 }
 ALL = [(name, operator, shape) for name, cases in CASES.items() for operator, shape in cases]
 

@@ -1,0 +1,110 @@
+"""Blur: the picture convolved with a known kernel. The task is (non-blind) deblurring.
+
+What lies beyond the frame is blurred into it, and nobody has seen it. With "valid" measurements the picture is larger
+than y by the kernel's reach, so that all of y is explained and the restored frame has no ringing border (Almeida and
+Figueiredo, "Deconvolving Images with Unknown Boundaries Using the Alternating Direction Method of Multipliers", IEEE
+TIP 2013); `frame` cuts y's frame out. "circular" is the convention of published tables, where y was made that way.
+
+The convolution is a product of Fourier transforms, whatever the size of the kernel.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from hybridprior.errors import ShapeError, unknown_name
+from hybridprior.operators.base import OPERATORS, Box, Operator, Shape
+from hybridprior.psf import normalised
+
+__all__ = ["BOUNDARIES", "Blur"]
+
+BOUNDARIES = ("valid", "circular", "reflect", "replicate")
+"""What is known of the picture beyond the frame: nothing, or how it goes on."""
+
+
+@OPERATORS.register("blur")
+class Blur(Operator):
+    """A x = k * x."""
+
+    task = "deblur"
+    kernel: torch.Tensor
+
+    def __init__(self, kernel: torch.Tensor, boundary: str = "valid") -> None:
+        """Take the kernel.
+
+        Args:
+            kernel: `(h, w)`, not negative; its sum is made 1. Its middle, `(h // 2, w // 2)`, stays where it is.
+            boundary: "valid": y has `h - 1` rows and `w - 1` columns fewer than the picture; "circular", "reflect" or
+                "replicate": y is as large as the picture, which goes on beyond its frame in that way.
+
+        Raises:
+            InputError: It is no kernel.
+            ConfigError: An unknown boundary.
+        """
+        super().__init__()
+        if boundary not in BOUNDARIES:
+            raise unknown_name("boundary", boundary, BOUNDARIES)
+        self.register_buffer("kernel", normalised(torch.as_tensor(kernel)))
+        self.boundary = boundary
+        self.grid = 1 if boundary == "valid" else None
+
+    @property
+    def margins(self) -> tuple[int, int, int, int]:
+        """How far the kernel reaches beyond the frame: left, right, top, bottom."""
+        height, width = self.kernel.shape
+        return ((width - 1) // 2, width // 2, (height - 1) // 2, height // 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the blurred picture, `(B, C, H, W)`, or smaller by the kernel where it is "valid"."""
+        if self.boundary != "valid":
+            x = F.pad(x, self.margins, mode=self.boundary)
+        height, width = self.kernel.shape
+        blurred: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(x) * self._response(x), s=x.shape[-2:])
+        return blurred[..., height - 1 :, width - 1 :]
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """Return A^T y: y correlated with the kernel."""
+        if self.boundary != "valid":
+            return super().adjoint(y)
+        height, width = self.kernel.shape
+        wide = F.pad(y, (width - 1, 0, height - 1, 0))
+        back: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(wide) * self._response(wide).conj(), s=wide.shape[-2:])
+        return back
+
+    def picture_shape(self, shape: Shape) -> Shape:
+        """Return y's shape, enlarged by what lies beyond its frame where it is "valid"."""
+        if self.boundary != "valid" or len(shape) != 4:
+            return shape
+        return (shape[0], shape[1], shape[2] + self.kernel.shape[0] - 1, shape[3] + self.kernel.shape[1] - 1)
+
+    def initial(self, y: torch.Tensor) -> torch.Tensor:
+        """Return y itself, its border pixels repeated beyond the frame."""
+        return F.pad(y, self.margins, mode="replicate") if self.boundary == "valid" else y
+
+    def frame(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the part of the picture that lies in y's frame."""
+        if self.boundary != "valid":
+            return x
+        left, right, top, bottom = self.margins
+        return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
+
+    def crop(self, box: Box) -> tuple[Operator, Box]:
+        """Return the same operator, and the part of y that is made of nothing but the box."""
+        height, width = self.kernel.shape
+        if box.height < height or box.width < width:
+            raise ShapeError(f"The kernel is {width} x {height}, larger than a tile of {box.width} x {box.height}.")
+        return self, Box(box.top, box.left, box.height - height + 1, box.width - width + 1)
+
+    def check(self, y: torch.Tensor) -> None:
+        """Raise `ShapeError` if y is no picture, or smaller than the kernel where the border is a rule."""
+        if y.ndim != 4:
+            raise ShapeError(f"A blurred picture has the shape (B, C, H, W), not {tuple(y.shape)}.")
+        (h, w), (a, b) = self.kernel.shape, y.shape[-2:]
+        if self.boundary != "valid" and (h > a or w > b):
+            raise ShapeError(f"The kernel is {w} x {h}, larger than the picture of {b} x {a}; use boundary 'valid'.")
+
+    def _response(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the kernel's Fourier transform at x's size."""
+        response: torch.Tensor = torch.fft.rfft2(self.kernel.to(x.dtype), s=x.shape[-2:])
+        return response

@@ -1,0 +1,77 @@
+"""The composition: one thing happened to the picture after another, A = A_n ... A_1."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from hybridprior.errors import ConfigError
+from hybridprior.fidelity import Fidelity
+from hybridprior.operators.base import OPERATORS, Operator, Shape
+
+__all__ = ["Compose"]
+
+
+@OPERATORS.register("compose")
+class Compose(Operator):
+    """A x = A_n ( ... A_1 x): `Compose(blur, resample, mask)` blurs first and masks last."""
+
+    def __init__(self, *operators: Operator) -> None:
+        """Take the operators in the order in which they happened.
+
+        Args:
+            operators: One or more. The task, and so the presets, are those of the last that is not for denoising.
+
+        Raises:
+            ConfigError: None at all.
+        """
+        super().__init__()
+        if not operators:
+            raise ConfigError("Compose takes one operator at least.")
+        self.operators = nn.ModuleList(operators)
+        self.pictures = operators[-1].pictures
+        self.task = next((a.task for a in reversed(operators) if a.task != "denoise"), "denoise")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the measurements of the last operator."""
+        for operator in self.operators:
+            x = operator(x)
+        return x
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """Return A_1^T ... A_n^T y."""
+        for operator in reversed(self.operators):
+            y = operator.adjoint(y)  # type: ignore[operator]
+        return y
+
+    def picture_shape(self, shape: Shape) -> Shape:
+        """Return the shape of the picture that the first operator took."""
+        for operator in reversed(self.operators):
+            shape = operator.picture_shape(shape)  # type: ignore[operator]
+        return shape
+
+    def initial(self, y: torch.Tensor) -> torch.Tensor:
+        """Return the estimate of the first operator from that of the second, and so on."""
+        for operator in reversed(self.operators):
+            y = operator.initial(y)  # type: ignore[operator]
+        return y
+
+    def frame(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the part of the picture that the first operator shows."""
+        return self.operators[0].frame(x)  # type: ignore[operator, no-any-return]
+
+    def noise(self) -> Fidelity | None:
+        """Return E for the noise that the last operator knows of."""
+        return self.operators[-1].noise()  # type: ignore[operator, no-any-return]
+
+    def noise_level(self, y: torch.Tensor) -> float:
+        """Return the last operator's."""
+        return self.operators[-1].noise_level(y)  # type: ignore[operator, no-any-return]
+
+    def measured(self, y: torch.Tensor) -> torch.Tensor | None:
+        """Return what the last operator measured."""
+        return self.operators[-1].measured(y)  # type: ignore[operator, no-any-return]
+
+    def check(self, y: torch.Tensor) -> None:
+        """Raise `ShapeError` if y cannot be the last operator's measurements."""
+        self.operators[-1].check(y)  # type: ignore[operator]

@@ -1,0 +1,55 @@
+"""The window: the middle of the picture was seen, and a margin around it is to be made up. The task is outpainting."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from hybridprior.errors import ConfigError
+from hybridprior.operators.base import OPERATORS, Operator, Shape
+from hybridprior.operators.mask import Mask
+
+__all__ = ["Window"]
+
+
+@OPERATORS.register("window")
+class Window(Operator):
+    """A x = the middle of x."""
+
+    task = "inpaint"
+
+    def __init__(self, margin: int) -> None:
+        """Say how much is missing.
+
+        Args:
+            margin: Pixels on each side.
+
+        Raises:
+            ConfigError: A margin below 0 or not whole.
+        """
+        super().__init__()
+        if margin != int(margin) or margin < 0:
+            raise ConfigError(f"The margin is a whole number of pixels, 0 or more, not {margin}.")
+        self.margin = int(margin)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x without its margin."""
+        return x[..., self.margin : x.shape[-2] - self.margin, self.margin : x.shape[-1] - self.margin]
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        """Return y with a margin of zeros."""
+        return F.pad(y, (self.margin,) * 4)
+
+    def picture_shape(self, shape: Shape) -> Shape:
+        """Return y's shape with the margin around it."""
+        if len(shape) != 4:
+            return shape
+        return (*shape[:2], shape[2] + 2 * self.margin, shape[3] + 2 * self.margin)
+
+    def initial(self, y: torch.Tensor) -> torch.Tensor:
+        """Return y with its margin filled by averages of what is near."""
+        return Mask(self.known(y)).initial(self.adjoint(y))
+
+    def known(self, y: torch.Tensor) -> torch.Tensor:
+        """Return 1 in the middle and 0 in the margin, `(1, 1, H, W)` of the picture."""
+        return self.adjoint(torch.ones_like(y[:1, :1]))

@@ -1,0 +1,118 @@
+"""What `hprior` makes of each task's files: kernels, mosaics, margins, noise, operators of somebody's own."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from hybridprior.data import demo_picture
+from hybridprior.imageio import Picture, read_picture, write_picture
+
+FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed", "--format", "json"]
+
+
+def _sidecar(name: str) -> dict:
+    return json.loads(Path(f"{name}.json").read_text())
+
+
+def test_a_blurred_picture_comes_back_sharper_and_of_its_size(hprior, tmp_path: Path) -> None:
+    picture = read_picture(demo_picture()).pixels[..., 8:56, 8:64].contiguous()
+    write_picture(tmp_path / "clean.png", Picture(picture))
+    made = hprior("degrade", "clean.png", "-o", "blurred.png", "--task", "deblur", "--blur", "motion:7:20")
+    assert json.loads(made.out)["sigma"] == 2.55
+    plugged = ["--generator", "pixels", "--reg", "denoiser", "--steps", 8, "--sigma", 2.55, "--boundary", "circular"]
+    asked = ["--task", "deblur", "--blur", "motion:7:20", "--reference", "clean.png", "--format", "json"]
+    outcome = hprior("restore", "blurred.png", "-o", "out.png", *asked, *plugged)
+    assert outcome.code == 0, outcome.err
+    before = torch.nn.functional.mse_loss(read_picture("blurred.png").pixels, picture)
+    assert json.loads(outcome.out)["psnr"] > -10 * torch.log10(before) + 3
+    valid = hprior("restore", "blurred.png", "-o", "valid.png", *asked, *FAST)
+    assert valid.code == 0, valid.err
+    assert read_picture("valid.png").pixels.shape == picture.shape
+    assert _sidecar("valid.png")["request"]["boundary"] == "valid"
+
+
+def test_a_mosaic_becomes_a_picture(hprior, small: Path) -> None:
+    assert hprior("degrade", small, "-o", "raw.png", "--task", "demosaic", "--bayer", "GRBG").code == 0
+    (raw,), truth = read_picture("raw.png").pixels[0], read_picture(small).pixels[0]
+    assert (raw[0, 0], raw[0, 1], raw[1, 0]) == (truth[1, 0, 0], truth[0, 0, 1], truth[2, 1, 0])
+    options = ["--task", "demosaic", "--bayer", "GRBG", "--reference", small, *FAST]
+    outcome = hprior("restore", "raw.png", "-o", "out.png", *options)
+    assert outcome.code == 0, outcome.err
+    assert read_picture("out.png").pixels.shape == (1, 3, 20, 24)
+    refused = hprior("restore", small, "-o", "no.png", *options)
+    assert (refused.code, "is in colour" in refused.err) == (2, True)
+
+
+def test_a_margin_is_made_up_around_what_stays_as_it_was(hprior, small: Path) -> None:
+    assert hprior("restore", small, "-o", "out.png", "--task", "inpaint", "--outpaint", 6, *FAST).code == 0
+    out, inner = read_picture("out.png").pixels, read_picture(small).pixels
+    assert out.shape == (1, 3, 32, 36)
+    assert torch.equal(out[..., 6:-6, 6:-6], inner)
+
+
+@pytest.mark.parametrize(
+    ("noise", "sigma"),
+    [(["poisson", "--peak", 50], 25.5), (["laplace", "--sigma", 20], 20), (["huber", "--sigma", 9], 9)],
+)
+def test_noise_by_name(hprior, small: Path, noise: list, sigma: float) -> None:
+    assert hprior("restore", small, "-o", "out.png", "--noise", *noise, *FAST).code == 0
+    assert _sidecar("out.png")["sigma"] == pytest.approx(sigma)
+
+
+OWN = """
+import torch
+from hybridprior.operators import Operator, Resample
+
+def mirror(x):
+    return x.flip(-1)
+
+def halved():
+    return Resample(2, "area")
+
+class Negative(Operator):
+    def forward(self, x):
+        return 1 - x
+
+number = 3
+
+def broken():
+    raise RuntimeError("no such camera")
+"""
+
+
+def test_an_operator_of_ones_own(hprior, small: Path, tmp_path: Path) -> None:
+    (tmp_path / "cameras_of_mine.py").write_text(OWN)
+    for name, size in (("mirror", (20, 24)), ("halved", (40, 48)), ("Negative", (20, 24))):
+        outcome = hprior("restore", small, "-o", f"{name}.png", "--operator", f"cameras_of_mine:{name}", *FAST)
+        assert outcome.code == 0, outcome.err
+        assert read_picture(f"{name}.png").pixels.shape[-2:] == size
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--operator", "no_such_module:f"], "No module named"),
+        (["--operator", "os"], "module:function"),
+        (["--operator", "cameras_of_mine:number"], "not int"),
+        (["--operator", "cameras_of_mine:broken"], "no such camera"),
+        (["--operator", "cameras_of_mine:missing"], "missing"),
+        (["--task", "deblur"], "needs its kernel"),
+        (["--task", "deblur", "--blur", "gaussian:-1"], "sigma lies between"),
+        (["--task", "deblur", "--blur", "k.png"], "no kernel file"),
+        (["--task", "deblur", "--blur", "gaussian:1", "--boundary", "wrap"], "no boundary named 'wrap'"),
+        (["--blur", "gaussian:1"], "--blur goes with --task deblur"),
+        (["--outpaint", "3"], "--outpaint goes with --task inpaint"),
+        (["--task", "demosaic", "--bayer", "RGBG"], "no Bayer pattern"),
+        (["--noise", "poison"], "Did you mean 'poisson'"),
+        (["--peak", "30"], "--peak goes with --noise poisson"),
+        (["--noise", "poisson", "--peak", "0"], "positive"),
+    ],
+)
+def test_what_does_not_go_together_is_said(hprior, small: Path, tmp_path: Path, options: list, words: str) -> None:
+    (tmp_path / "cameras_of_mine.py").write_text(OWN)
+    outcome = hprior("restore", small, "-o", "out.png", *options)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert words in outcome.err
+    assert not Path("out.png").exists()
