@@ -82,7 +82,7 @@ def channel_sigmas(y: torch.Tensor, known: torch.Tensor | None = None) -> tuple[
 
 
 def robust_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
-    """Return the standard deviation of the bulk of the noise, which a fair share of outliers does not move.
+    """Return the standard deviation of the bulk of the noise, which a few outliers in a hundred hardly move.
 
     The median of the finest diagonal wavelet's coefficients: Donoho and Johnstone, "Ideal Spatial Adaptation by Wavelet
     Shrinkage", Biometrika 1994. Texture counts as noise.
