@@ -167,7 +167,7 @@ def bench(
     if weights and suite != "speed":
         if reg is None or weight is not None:
             raise ConfigError("--weights goes with --reg, and takes the place of --weight.")
-        runs = {"local": plain(base, generator=generator), "global": _alone(base, plain, asked)}
+        runs = {"local": plain(base, generator=generator, regulariser="none"), "global": _alone(base, plain, asked)}
         runs |= {f"both, {w:g}": both(base, weight=w) for w in _numbers(weights, "--weights")}
     if suite == "fusion":
         runs["fused"] = configure(base, regulariser="auto", denoiser=denoiser, steps=steps)

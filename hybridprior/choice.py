@@ -40,7 +40,9 @@ def configure(
 ) -> RestoreConfig:
     """Return a configuration with some choices replaced; what is None stays.
 
-    A part of another name than the configuration's starts from that part's own defaults. Pixels with a regulariser
+    A part of another name than the configuration's starts from that part's own defaults. Where a preset weighs both
+    priors by evidence and something is asked for that this leaves no room for (pixels, a stopping rule, a solver, noise
+    levels of the denoiser), it runs without R instead. Pixels with a regulariser
     that splits are plug-and-play: unless asked otherwise, they are solved by splitting, to its last iteration.
 
     Args:
@@ -75,6 +77,8 @@ def configure(
     if "regulariser" in changes and "weights" not in changes:
         changes["weights"] = {}
     made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+    alone = made.generator.name == "pixels" or any(choice is not None for choice in (stop, solver, denoiser_sigma))
+    made = _without_fusion(made) if alone and regulariser is None else made
     made = _asked(made, denoiser, denoiser_sigma)
     if made.regulariser.name == FUSED and (made.generator.name == "pixels" or made.method == "splitting"):
         raise ConfigError("The regulariser 'auto' weighs a network against R; leave out generator 'pixels' and solver.")
@@ -88,6 +92,11 @@ def configure(
     if steps is not None:
         made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, steps=steps))
     return made
+
+
+def _without_fusion(config: RestoreConfig) -> RestoreConfig:
+    """Return the configuration without R where the preset would weigh both priors."""
+    return dataclasses.replace(config, regulariser=Part("none")) if config.regulariser.name == FUSED else config
 
 
 def _asked(config: RestoreConfig, denoiser: str | None, sigma: tuple[float, float] | None) -> RestoreConfig:

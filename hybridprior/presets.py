@@ -51,14 +51,19 @@ def _ours(generator: Mapping[str, Any], stopping: str, **solver: Any) -> Restore
     return RestoreConfig(generator=Part("skip", generator), stopping=Part(stopping), solver=SolverConfig(**solver))
 
 
+def _both(config: RestoreConfig) -> RestoreConfig:
+    """Return the configuration with both priors, as far as evidence believes them."""
+    return dataclasses.replace(config, regulariser=Part("auto"))
+
+
 PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
-        "denoise": _ours(_TAPERED, "heldout", steps=2000, beta2=0.95),
-        "sr": _ours(_TAPERED, "auto", steps=1000, jitter=0.03, optimiser="muon"),
-        "inpaint": _ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon"),
-        "deblur": _ours(_TAPERED, "auto", steps=2000, jitter=0.015, optimiser="muon"),
+        "denoise": _both(_ours(_TAPERED, "heldout", steps=2000, beta2=0.95)),
+        "sr": _both(_ours(_TAPERED, "auto", steps=1000, jitter=0.03, optimiser="muon")),
+        "inpaint": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon")),
+        "deblur": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.015, optimiser="muon")),
         "dejpeg": _ours(_TAPERED, "heldout", steps=2000, beta2=0.95),
-        "demosaic": _ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon"),
+        "demosaic": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon")),
     },
     "fast": {
         "denoise": _ours(_SLIM, "heldout", steps=1000, jitter=0.015, beta2=0.95),

@@ -7,7 +7,8 @@ Let r_k be candidate k's residual on the held-out measurements. Stacking (Wolper
 
 The noise of the held-out measurements is the same in every r_k, so that it moves the least value but not its place. A
 map of weights does the same cell by cell, each cell with its neighbours and drawn to the whole picture's answer. Half
-of the evidence judges what the other half proposes: one candidate, one combination, or a map.
+of the evidence judges what the other half proposes: the best candidates, one combination, or a map. Best are all that
+the evidence cannot tell from the first; their mean is hardly worse than any of them, and which is first is chance.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ PER_CELL = 150
 PULL = 150.0
 """How many measurements' worth the whole picture's answer has in a cell."""
 
-KINDS = ("one", "combination", "map")
+KINDS = ("best", "combination", "map")
 """What is proposed, the simplest first; a map only where the measurements lie like the picture."""
+
+APART = 2.0
+"""Standard errors of the difference of two candidates' errors from which they are told apart."""
 
 RIDGE = 1e-6
 """Added to the diagonal, relative to its mean, so that equal candidates share their weight."""
@@ -54,9 +58,9 @@ class Evidence:
     map: torch.Tensor
     """`(K, H, W)`: the weights where they stand; they add up to 1."""
     kind: str
-    """"one" candidate, one "combination", a "map", or "none" where there is no evidence."""
+    """The mean of the "best" candidates, one "combination", a "map", or "none" where there is no evidence."""
     gain: float
-    """What the fused picture's mean squared residual is less than that of the best candidate, cross-validated."""
+    """What the fused picture's mean squared residual is less than that of the best candidates, cross-validated."""
     gain_spread: float
     """Standard error of the gain."""
 
@@ -118,7 +122,7 @@ def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0)
     final = _propose(kind, residuals, share)
     single = residuals.square() * share
     errors = [_mean(row, share) for row in single]
-    gain, spread = _mean(squares["one"] - squares[kind], share)
+    gain, spread = _mean(squares["best"] - squares[kind], share)
     weights = F.interpolate(final[None], held.shape[-2:], mode="bilinear", align_corners=False)[0].float()
     return Evidence(
         names=names,
@@ -177,10 +181,8 @@ def _propose(kind: str, residuals: torch.Tensor, share: torch.Tensor) -> torch.T
     """Return weights `(K, rows, columns)` fitted to part of the evidence."""
     products = torch.einsum("kbchw,lbchw->klhw", residuals * share, residuals)
     whole = products.sum((-2, -1))
-    if kind == "one":
-        best = torch.zeros(len(whole), dtype=whole.dtype)
-        best[whole.diagonal().argmin()] = 1
-        return best[:, None, None]
+    if kind == "best":
+        return _best(residuals, share)[:, None, None]
     overall = simplex(whole)
     if kind == "combination":
         return overall[:, None, None]
@@ -191,6 +193,15 @@ def _propose(kind: str, residuals: torch.Tensor, share: torch.Tensor) -> torch.T
     drawn = local + PULL * (whole / counts.sum())[..., None, None]
     cells = [simplex(drawn[:, :, i, j]) for i in range(rows) for j in range(columns)]
     return torch.stack(cells, -1).reshape(-1, rows, columns)
+
+
+def _best(residuals: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Return the same weight for each candidate that is not told apart from the one of least error."""
+    squares = residuals.square() * share
+    first = squares.flatten(1).sum(1).argmin()
+    apart = [_mean(row - squares[first], share) for row in squares]
+    taken = torch.tensor([loss <= APART * spread or k == int(first) for k, (loss, spread) in enumerate(apart)])
+    return taken.to(residuals.dtype) / taken.sum()
 
 
 def _simplest(squares: Mapping[str, torch.Tensor], share: torch.Tensor) -> str:
