@@ -60,7 +60,7 @@ class Evidence:
     kind: str
     """The mean of the "best" candidates, one "combination", a "map", or "none" where there is no evidence."""
     gain: float
-    """What the fused picture's mean squared residual is less than that of the best candidates, cross-validated."""
+    """What the fused picture's mean squared residual is less than that of the best single candidate, cross-validated."""
     gain_spread: float
     """Standard error of the gain."""
 
@@ -122,7 +122,8 @@ def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0)
     final = _propose(kind, residuals, share)
     single = residuals.square() * share
     errors = [_mean(row, share) for row in single]
-    gain, spread = _mean(squares["best"] - squares[kind], share)
+    first = min(single, key=lambda row: float(row.sum()))
+    gain, spread = _mean(first - squares[kind], share)
     weights = F.interpolate(final[None], held.shape[-2:], mode="bilinear", align_corners=False)[0].float()
     return Evidence(
         names=names,
