@@ -60,7 +60,7 @@ class Evidence:
     kind: str
     """The mean of the "best" candidates, one "combination", a "map", or "none" where there is no evidence."""
     gain: float
-    """What the fused picture's mean squared residual is less than that of the best single candidate, cross-validated."""
+    """What the fused picture's mean squared residual is less than that of the best candidate, cross-validated."""
     gain_spread: float
     """Standard error of the gain."""
 
