@@ -184,6 +184,8 @@ class Job:
         }
         record = {**figures, "diagnosis": self.diagnosis.to_dict(), **self._asked()}
         write_atomically(self.sidecar, (json.dumps(_finite(record), indent=1) + "\n").encode())
+        if self.request.report:
+            self._write_page()
         if self.request.format == "json":
             say(json.dumps(figures))
         elif self.request.format == "human":

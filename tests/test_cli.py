@@ -562,7 +562,8 @@ def test_auto_leaves_a_clean_picture_alone_bit_for_bit(hprior, photograph: torch
     assert "bit for bit" in outcome.out
     record = json.loads(Path("out.png.json").read_text())
     assert (record["status"], record["diagnosis"]["task"]) == ("unchanged", "leave")
-    assert hprior("restore", "clean.png", "-o", "out.tif", "--task", "auto", "--format", "json").code == 0
+    assert hprior("restore", "clean.png", "-o", "out.tif", "--task", "auto", "--format", "json", "--report").code == 0
+    assert "left as it is" in Path("out.tif.html").read_text()
     assert torch.equal(read_picture("out.tif").pixels, read_picture("clean.png").pixels)
 
 

@@ -65,7 +65,7 @@ class Share:
     """How much one candidate of the fusion was believed."""
 
     name: str
-    """The candidate: "local", "global", "hybrid", "handed"."""
+    """The candidate: "local", "global", "hybrid", "handed" ..."""
     weight: float | None
     """Its mean weight in the picture, in [0, 1]."""
     error: float | None = None

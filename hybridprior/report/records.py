@@ -25,7 +25,12 @@ SCORES = {
 }
 """What a stopping rule's statistic is called, or the fusion's, and its unit."""
 
-TASKS = {"denoise": "denoising", "sr": "super-resolution", "inpaint": "inpainting"}
+TASKS = {
+    "denoise": "denoising",
+    "sr": "super-resolution",
+    "inpaint": "inpainting",
+    "leave": "left as it is",
+}
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -25,8 +25,8 @@ __all__ = ["Sidecar", "find_sidecars", "from_result", "from_sidecar", "from_side
 
 DEGRADED, TRUTH = "degraded", "truth"
 
-SAME_SIZE = ("denoise", "inpaint")
-"""Tasks that leave a picture as large as it is."""
+ENLARGING = "sr"
+"""The task whose result is larger than what it was made of."""
 
 COLUMNS = (
     Column("result"),
@@ -59,9 +59,9 @@ class Sidecar:
 
     @property
     def parts(self) -> str:
-        """f_theta and R in words."""
+        """f_theta and R in words; a clean picture is left as it is."""
         config = inner(self.record, "config")
-        return recipe(*_names(config), config.get("weight"))
+        return recipe(*_names(config), config.get("weight")) if config else "left as it is"
 
     def beside(self, text: object, results: Sequence[Path]) -> Path:
         """Return where a file named in the record lies: as it is named, or by its name near the result.
@@ -99,7 +99,7 @@ def find_sidecars(folder: Path) -> list[Sidecar]:
 
 def _sidecar(path: Path) -> Sidecar | None:
     record = read_record(path) or {}
-    known = word(record.get("output")) and inner(record, "config")
+    known = word(record.get("output")) and (inner(record, "config") or inner(record, "request"))
     return Sidecar(path.with_suffix(""), record) if known else None
 
 
@@ -221,7 +221,7 @@ def _scene(name: str, sidecars: Sequence[Sidecar], album: Album, results: Sequen
     if after and sizes and after.size not in sizes:
         album.missing.append(f"'{clean}' is of another size than what was restored, and not the truth of it.")
         after = None
-    if before and sizes and first.task in SAME_SIZE and before.size not in sizes:
+    if before and sizes and first.task != ENLARGING and before.size not in sizes:
         album.missing.append(f"'{source}' is of another size than what was restored, and not the picture it was.")
         before = None
     known = [number(each.record.get("psnr")) or 0.0 for each, (shown, _) in zip(sidecars, found, strict=True) if shown]
@@ -235,7 +235,8 @@ def _restored(each: Sidecar, album: Album, folder: Path) -> tuple[Shown | None, 
     shown = album.take(each.result, name, note=_note(each.record, each.parts))
     who = word(inner(each.record, "fusion").get("map"))
     map = album.take(each.result.with_name(who), "who helped") if who else None
-    kind = role(*_names(inner(each.record, "config")))
+    config = inner(each.record, "config")
+    kind = role(*_names(config)) if config else "nothing"
     return shown, run_of(each.record, name=name, recipe=name, role=kind, map=map)
 
 
