@@ -56,12 +56,14 @@ def test_an_ablation_is_shown_whole(tmp_path: Path, x: torch.Tensor) -> None:
     assert [share.name for share in believed.shares] == ["local", "global", "hybrid"]
     assert believed.map is not None
     assert believed.shares[0].measured == "0.01120 ± 0.00020"
-    means, brought, cells = page.tables
+    means, brought, each, cells = page.tables
+    assert (means.last, brought.last, each.last, cells.last) == (False, False, True, True)
     assert len(means.rows) == 10
     assert "n" in [column.name for column in means.columns]
     assert len(cells.rows) == 40
-    assert brought.title == "What each prior brought: PSNR, step chosen without ground truth"
-    assert "| mean | denoising, sigma 25 | skip, denoiser 0.3 | 20.00 | 26.00 |" in brought.markdown()
+    assert brought.title == "What each prior brought: PSNR in dB, step chosen without ground truth"
+    assert "| denoising, sigma 25 | skip, denoiser 0.3 | 20.00 | 26.00 |" in brought.markdown()
+    assert "| otter | denoising, sigma 25 | skip, denoiser 0.3 | 20.00 | 26.00 |" in each.markdown()
     assert "+2.75 … +3.75" in brought.markdown()
     assert [plot.name for plot in page.plots] == ["noise impedance"]
     assert page.command.startswith("hprior ablate")

@@ -21,12 +21,16 @@ PARTS = {"shapley_local": "from local", "shapley_global": "from global", "intera
 
 NOTE = (
     "Shapley values: each prior’s gain over neither, averaged over both orders; they add up to what both reach. Below "
-    "zero, the interaction says that the priors know the same. Bounds are 95 % over pictures."
+    "zero, the interaction says that the priors know the same. ± seeds is the standard deviation over seeds."
 )
+
+NOTE_MEANS = "Means over pictures; bounds are 95 % over pictures, by drawing them anew."
 
 
 def attribution_tables(folder: Path, missing: list[str]) -> Iterator[Table]:
-    """Yield a table for each judge and metric: the means over pictures, then each picture.
+    """Yield the means over pictures and the figures of each picture, a table for each judge and metric.
+
+    The first one, PSNR at the chosen step as a rule, comes before the pictures, the others after them.
 
     Args:
         folder: The ablation's.
@@ -35,45 +39,49 @@ def attribution_tables(folder: Path, missing: list[str]) -> Iterator[Table]:
     if not (folder / FILE).is_file():
         return
     record = read_record(folder / FILE) or {}
-    lists = [record[key] for key in ("means", "rows") if isinstance(record.get(key), list)]
-    rows = [row for some in lists for row in some if isinstance(row, dict)]
-    if not rows:
-        missing.append(f"{FILE} is empty or cannot be read.")
-    for kind in dict.fromkeys(map(_kind, rows)):
-        yield _table(kind, [row for row in rows if _kind(row) == kind])
+    lists = {key: record[key] for key in ("means", "rows") if isinstance(record.get(key), list)}
+    if not lists:
+        missing.append(f"{FILE} cannot be read.")
+    last = False
+    for key, some in lists.items():
+        rows = [row for row in some if isinstance(row, dict)]
+        for kind in dict.fromkeys(map(_kind, rows)):
+            yield _table(kind, [row for row in rows if _kind(row) == kind], means=key == "means", last=last)
+            last = True
 
 
 def _kind(row: Mapping[str, Any]) -> tuple[str, str]:
     return word(row.get("judge")), word(row.get("metric"))
 
 
-def _table(kind: tuple[str, str], rows: list[dict[str, Any]]) -> Table:
+def _table(kind: tuple[str, str], rows: list[dict[str, Any]], *, means: bool, last: bool) -> Table:
     """Return the table of one judge and metric."""
     judge, metric = kind
     step = "at the oracle’s step" if judge == "oracle" else "step chosen without ground truth"
-    digits, unit = (4, "") if metric == "ssim" else (2, "dB")
-    columns = [Column("picture"), Column("degradation"), Column("parts")]
-    columns += [Column(name, digits, unit) for name in VALUES.values()]
-    columns += [Column(name, digits, unit, signed=True) for name in PARTS.values()]
-    columns.append(Column("spread over seeds", digits, unit))
-    columns += [Column(f"bounds, {name}") for name in PARTS.values()]
+    digits, name = (3, "SSIM") if metric == "ssim" else (2, "PSNR in dB")
+    columns = [*([] if means else [Column("picture")]), Column("degradation"), Column("parts")]
+    columns += [Column(value, digits) for value in VALUES.values()]
+    columns += [Column(part, digits, signed=True) for part in PARTS.values()]
+    columns.append(Column("± seeds", digits))
+    columns += [Column(f"bounds {part}") for part in PARTS.values()] if means else []
     return Table(
-        title=f"What each prior brought: {metric.upper()}, {step}",
+        title=f"What each prior brought{'' if means else ' to each picture'}: {name}, {step}",
         columns=tuple(columns),
-        rows=tuple(tuple(_cells(row, digits)) for row in rows),
-        note=NOTE,
+        rows=tuple(tuple(_cells(row, digits, means)) for row in rows),
+        note=f"{NOTE} {NOTE_MEANS}" if means else NOTE,
+        last=last,
     )
 
 
-def _cells(row: Mapping[str, Any], digits: int) -> list[Cell]:
-    low, high = inner(row, "low"), inner(row, "high")
-    cells: list[Cell] = [word(row.get("picture")) or "mean", group_of(row.get("task"), row.get("condition"))]
+def _cells(row: Mapping[str, Any], digits: int, means: bool) -> list[Cell]:
+    cells: list[Cell] = [] if means else [word(row.get("picture"))]
+    cells.append(group_of(row.get("task"), row.get("condition")))
     cells.append(", ".join(part for key in ("generator", "both") if (part := word(row.get(key)))))
-    cells += [number(row.get(key)) for key in VALUES]
-    cells += [number(row.get(key)) for key in PARTS]
-    cells.append(number(row.get("seed_spread")))
-    for key in PARTS:
-        least, most = number(low.get(key)), number(high.get(key))
-        words = "" if least is None or most is None else f"{least:+.{digits}f} … {most:+.{digits}f}"
-        cells.append(words.replace("-", "−"))
-    return cells
+    cells += [number(row.get(key)) for key in (*VALUES, *PARTS, "seed_spread")]
+    return [*cells, *(_bounds(row, key, digits) for key in PARTS)] if means else cells
+
+
+def _bounds(row: Mapping[str, Any], key: str, digits: int) -> str:
+    least, most = (number(inner(row, side).get(key)) for side in ("low", "high"))
+    words = "" if least is None or most is None else f"{least:+.{digits}f} … {most:+.{digits}f}"
+    return words.replace("-", "−")
