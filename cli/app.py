@@ -14,7 +14,7 @@ import typer
 from hybridprior import __version__
 from hybridprior.errors import HybridPriorError
 
-from . import bench, degrade, demo, info, report, restore, train, weights
+from . import ablate, bench, degrade, demo, info, report, restore, train, weights
 from .console import note
 
 __all__ = ["app", "run"]
@@ -34,6 +34,7 @@ app.command()(degrade.degrade)
 app.command()(info.info)
 app.command()(bench.bench)
 app.command()(report.report)
+app.add_typer(ablate.app, name="ablate")
 app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")
 

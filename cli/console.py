@@ -4,6 +4,7 @@ stdout.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import sys
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from hybridprior.result import Step
     from hybridprior.solver import Callback
 
-__all__ = ["FORMATS", "note", "pictures", "progress", "say"]
+__all__ = ["FORMATS", "bar", "note", "pictures", "progress", "say"]
 
 FORETOLD = 10
 """The step of a tile at which it is foretold how long they all take."""
@@ -92,16 +93,30 @@ def pictures(count: int, shown: bool) -> Iterator[Callable[[], None]]:
         count: How many there are.
         shown: Whether to show anything.
     """
+    done = itertools.count(1)
+    with bar("pictures", count, shown=shown) as move:
+        yield lambda: move(next(done), count)
+
+
+@contextmanager
+def bar(name: str, count: int, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar over several items; yield what moves it, told how many are done and of how many.
+
+    Args:
+        name: What the items are.
+        count: How many there are, as far as is known.
+        shown: Whether to show anything.
+    """
     if not shown:
-        yield lambda: None
+        yield lambda done, count: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns: list[Any] = [TextColumn("pictures"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("pictures", total=count)
-        yield lambda: bar.advance(task)
+    columns: list[Any] = [TextColumn(name), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True)) as shown_bar:
+        task = shown_bar.add_task(name, total=count)
+        yield lambda done, count: shown_bar.update(task, completed=done, total=count)
 
 
 def _duration(seconds: float) -> str:

@@ -28,6 +28,7 @@ from hybridprior.imageio import Picture, check_format, read_picture, write_atomi
 from hybridprior.operators import Mask, Operator, Window
 from hybridprior.operators.base import Shape
 from hybridprior.oracle import Oracle
+from hybridprior.records import finite, write_json
 from hybridprior.restoration import restore
 from hybridprior.result import Result, Status
 from hybridprior.solver import Callback
@@ -183,7 +184,7 @@ class Job:
             "message": f"{self.diagnosis.reason} {said}",
         }
         record = {**figures, "diagnosis": self.diagnosis.to_dict(), **self._asked()}
-        write_atomically(self.sidecar, (json.dumps(_finite(record), indent=1) + "\n").encode())
+        write_json(self.sidecar, record)
         if self.request.report:
             self._write_page()
         if self.request.format == "json":
@@ -229,7 +230,7 @@ class Job:
             who = self.item.target.with_name(f"{self.item.target.name}.who.png")
             record["fusion"] = {**result.fusion.to_dict(), "map": who.name}
             write_picture(who, Picture(result.fusion.picture()))
-        write_atomically(self.sidecar, (json.dumps(_finite(record), indent=1) + "\n").encode())
+        write_json(self.sidecar, record)
 
     def _write_page(self) -> None:
         """Write the page about this picture, from its sidecar."""
@@ -240,7 +241,7 @@ class Job:
     def _report(self, result: Result, oracle: Oracle | None) -> None:
         figures = self._figures(result, oracle)
         if self.request.format == "json":
-            say(json.dumps(_finite(figures)))
+            say(json.dumps(finite(figures)))
         elif self.request.format == "human":
             say(_sentence(figures))
 
@@ -306,12 +307,3 @@ def _sentence(figures: Mapping[str, Any]) -> str:
         oracle = f" (oracle {figures['oracle_psnr']:.2f} at step {figures['oracle_step']})"
         line += f"{oracle if 'oracle_step' in figures else ''}."
     return line
-
-
-def _finite(value: Any) -> Any:
-    """Return the value with NaN and infinity, which JSON has no word for, as None."""
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

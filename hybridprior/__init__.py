@@ -45,6 +45,7 @@ _WHERE = {
     "TotalVariation": "regularisers",
     "WeightsError": "errors",
     "Window": "operators",
+    "ablate": "ablation",
     "diagnose": "diagnosis",
     "estimate_sigma": "noise",
     "load_denoiser": "denoisers",
@@ -88,6 +89,7 @@ __all__ = [
     "TotalVariation",
     "WeightsError",
     "Window",
+    "ablate",
     "diagnose",
     "estimate_sigma",
     "load_denoiser",
@@ -100,6 +102,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from hybridprior.ablation import ablate
     from hybridprior.config import Part, RestoreConfig, SolverConfig, SplittingConfig
     from hybridprior.denoisers import load_denoiser
     from hybridprior.diagnosis import Diagnosis, diagnose

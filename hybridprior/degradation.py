@@ -57,6 +57,20 @@ class Degradation:
         if not 0 < self.missing < 1:
             raise ConfigError(f"missing is a share between 0 and 1, not {self.missing}.")
 
+    @property
+    def label(self) -> str:
+        """The condition in words: "sigma 25", "x4", "50 % missing", and what departs from the usual."""
+        noise = f"sigma {255 * self.sigma:.4g}"
+        words = {
+            "denoise": [noise],
+            "sr": [f"x{self.scale}", *([] if self.kernel == Degradation.kernel else [self.kernel])],
+            "inpaint": [f"{100 * self.missing:.4g} % missing"],
+            "deblur": [self.blur, *([] if self.boundary == Degradation.boundary else [self.boundary])],
+            "dejpeg": [f"quality {self.quality}"],
+            "demosaic": [self.bayer],
+        }[self.task]
+        return ", ".join([*words, noise] if self.sigma and self.task != "denoise" else words)
+
 
 def degrade(x: torch.Tensor, how: Degradation) -> tuple[torch.Tensor, Operator]:
     """Return the measurements of a clean picture and the operator that made them.

@@ -17,7 +17,13 @@ class Oracle:
     """A callback that knows the ground truth: the best PSNR of all steps, and the curve."""
 
     def __init__(
-        self, truth: torch.Tensor, task: str, complete: Callable[[torch.Tensor], torch.Tensor] | None = None
+        self,
+        truth: torch.Tensor,
+        task: str,
+        complete: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        *,
+        every: int = 20,
+        keep: bool = False,
     ) -> None:
         """Take what pictures are compared with.
 
@@ -25,8 +31,11 @@ class Oracle:
             truth: The ground truth, `(1, C, H, W)`.
             task: It says how pictures are compared.
             complete: What is done to a step's picture before it is shown, if anything.
+            every: Steps between two points of the curve.
+            keep: Whether the best step's picture is kept as `best`.
         """
-        self.truth, self.task, self.complete = truth, task, complete
+        self.truth, self.task, self.complete, self.every, self.keep = truth, task, complete, every, keep
+        self.best: torch.Tensor | None = None
         self.psnr, self.step = float("-inf"), 0
         self.curve: list[list[float]] = []
 
@@ -38,7 +47,8 @@ class Oracle:
         value = metrics.psnr_for_task(picture, self.truth, self.task)
         if value > self.psnr:
             self.psnr, self.step = value, step.number
-        if step.number % 20 == 0:
+            self.best = picture.clone() if self.keep else None
+        if step.number % self.every == 0:
             self.curve.append([step.number, round(step.seconds, 2), round(value, 3)])
 
     def state_dict(self) -> dict[str, Any]:

@@ -48,6 +48,14 @@ def test_the_examples_of_the_global_prior_run() -> None:
     assert space["alone"].config.method == "splitting"
 
 
+def test_the_example_of_ablation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = (block for block in _blocks("ablation.md") if "import ablate" in block)
+    space: dict = {}
+    exec(block, space)
+    assert len(space["table"]) == 4
+
+
 @pytest.mark.parametrize("name", ["README.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
 def test_links_lead_somewhere(name: str) -> None:
     page = DOCS.parent / name

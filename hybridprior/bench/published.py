@@ -72,18 +72,9 @@ MEANS: dict[str, dict[str, float]] = {
 
 def of_picture(name: str, how: Degradation) -> float | None:
     """Return Deep Image Prior's figure for a picture, if it was published for this degradation."""
-    return PICTURES.get(how.task, {}).get(name) if condition(how) in ("sigma 25", "50 % missing") else None
+    return PICTURES.get(how.task, {}).get(name) if how.label in ("sigma 25", "50 % missing") else None
 
 
 def means(how: Degradation) -> dict[str, dict[str, float]]:
     """Return the published means for this degradation, whatever the set."""
-    return {name: figures for name, figures in MEANS.items() if name.startswith(how.task) and condition(how) in name}
-
-
-def condition(how: Degradation) -> str:
-    """Return the degradation in the words of `MEANS`."""
-    if how.task == "denoise":
-        return f"sigma {255 * how.sigma:g}"
-    if how.task == "inpaint":
-        return f"{100 * how.missing:g} % missing"
-    return {"sr": f"x{how.scale}", "deblur": how.blur, "dejpeg": f"quality {how.quality}"}.get(how.task, how.task)
+    return {name: figures for name, figures in MEANS.items() if name.startswith(how.task) and how.label in name}

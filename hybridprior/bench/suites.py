@@ -24,7 +24,7 @@ from hybridprior.restoration import restore
 from hybridprior.result import Result, Status
 from hybridprior.solver import Callback
 
-__all__ = ["SUITES", "Row", "Suite", "find_pictures", "run_suite"]
+__all__ = ["SUITES", "Row", "Suite", "Trial", "find_pictures", "measure", "read_truth", "run_suite", "short_name"]
 
 SUFFIXES = {".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg"}
 
@@ -78,6 +78,18 @@ class Row:
     """[step, seconds, PSNR], every twentieth step."""
 
 
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One restoration, judged."""
+
+    row: Row
+    """Its figures."""
+    result: Result
+    """What the restoration gave back, as far as it is shown."""
+    oracle: Oracle
+    """What followed it, and knows the truth in the same frame."""
+
+
 def find_pictures(data: Path, names: Sequence[str] = ()) -> list[tuple[str, Path]]:
     """Return the pictures of a folder by short names, sorted.
 
@@ -90,7 +102,7 @@ def find_pictures(data: Path, names: Sequence[str] = ()) -> list[tuple[str, Path
     """
     if not data.is_dir():
         raise InputError(f"There is no folder '{data}'.")
-    found = {_short(path): path for path in sorted(data.iterdir()) if path.suffix.lower() in SUFFIXES}
+    found = {short_name(path): path for path in sorted(data.iterdir()) if path.suffix.lower() in SUFFIXES}
     if not found:
         raise InputError(f"There is no picture in '{data}'.")
     for name in names:
@@ -128,48 +140,67 @@ def run_suite(
     """
     for short, path in pictures:
         suite = replace(SUITES[name], grey=SUITES[name].grey and not colour)
-        truth = _truth(path, suite, crop)
-        y, operator = degrade(truth, how)
+        truth = read_truth(path, multiple=suite.multiple, grey=suite.grey, crop=crop)
+        published = of_picture(short, how) if crop is None and suite == SUITES[name] else None
         for seed in seeds:
-            oracle = Oracle(operator.frame(truth), how.task, operator.frame)
-            result = restore(
-                y,
-                operator,
-                config=replace(config, seed=seed),
-                sigma=None if how.told is None else told * how.told,
-                device=device,
-                callbacks=[oracle, *callbacks],
-            )
-            if result.status is Status.INTERRUPTED:
-                raise KeyboardInterrupt
-            baseline = metrics.psnr_for_task(operator.frame(operator.initial(y)), oracle.truth, how.task)
-            published = of_picture(short, how) if crop is None and suite == SUITES[name] else None
-            shown = replace(result, picture=operator.frame(result.picture))
-            yield _row(name, short, seed, shown, oracle, baseline, published)
+            seeded = replace(config, seed=seed)
+            trial = measure(short, truth, how, seeded, told=told, device=device, callbacks=callbacks)
+            yield replace(trial.row, suite=name, published=published)
 
 
-def _row(
-    suite: str,
+def measure(
     picture: str,
-    seed: int,
-    result: Result,
-    oracle: Oracle,
-    baseline: float,
-    published: float | None,
-) -> Row:
+    truth: torch.Tensor,
+    how: Degradation,
+    config: RestoreConfig,
+    *,
+    told: float = 1.0,
+    every: int = 20,
+    keep: bool = False,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Trial:
+    """Degrade a picture, restore it once, and judge the result.
+
+    Args:
+        picture: Its name.
+        truth: The picture, `(1, C, H, W)`.
+        how: The degradation.
+        config: What restores, with its seed.
+        told: What the restoration is told of sigma, as a multiple of the truth.
+        every: Steps between two points of the curve.
+        keep: Whether the oracle keeps the best step's picture.
+        device: Where.
+        callbacks: More callbacks.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    y, operator = degrade(truth, how)
+    oracle = Oracle(operator.frame(truth), how.task, operator.frame, every=every, keep=keep)
+    sigma = None if how.told is None else told * how.told
+    result = restore(y, operator, config=config, sigma=sigma, device=device, callbacks=[oracle, *callbacks])
+    if result.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    baseline = metrics.psnr_for_task(operator.frame(operator.initial(y)), oracle.truth, how.task)
+    shown = replace(result, picture=operator.frame(result.picture))
+    return Trial(_row(picture, shown, oracle, baseline), shown, oracle)
+
+
+def _row(picture: str, result: Result, oracle: Oracle, baseline: float) -> Row:
     truth, judged = oracle.truth, metrics.psnr_for_task(result.picture, oracle.truth, oracle.task)
     followed = oracle.step > 0 and result.fusion is None  # it sees neither tiles nor a fusion
     return Row(
-        suite=suite,
+        suite=oracle.task,
         picture=picture,
         size=f"{truth.shape[-1]}x{truth.shape[-2]}",
         channels=truth.shape[1],
-        seed=seed,
+        seed=result.config.seed,
         psnr=judged,
         oracle_psnr=oracle.psnr if followed else judged,
         ssim=metrics.ssim(result.picture, truth),
         baseline_psnr=baseline,
-        published=published,
+        published=None,
         chosen_step=result.chosen_step,
         oracle_step=oracle.step if followed else result.chosen_step,
         steps=len(result.trace),
@@ -179,18 +210,29 @@ def _row(
     )
 
 
-def _truth(path: Path, suite: Suite, crop: int | None) -> torch.Tensor:
+def read_truth(path: Path, *, multiple: int = 1, grey: bool = False, crop: int | None = None) -> torch.Tensor:
+    """Return the middle of a picture as ground truth, `(1, C, H, W)`, intensity in [0, 1].
+
+    Args:
+        path: The file.
+        multiple: Its sides are cropped to multiples of this.
+        grey: Whether colours become their mean.
+        crop: The most pixels a side.
+
+    Raises:
+        InputError: Not a picture, or a smaller one than `multiple`.
+    """
     x = read_picture(path).pixels
-    if suite.grey and x.shape[1] == 3:
+    if grey and x.shape[1] == 3:
         x = x.mean(dim=1, keepdim=True)
-    height, width = (min(side, crop or side) // suite.multiple * suite.multiple for side in x.shape[-2:])
+    height, width = (min(side, crop or side) // multiple * multiple for side in x.shape[-2:])
     if min(height, width) < 1:
-        raise InputError(f"'{path}' is smaller than {suite.multiple} pixels.")
+        raise InputError(f"'{path}' is smaller than {multiple} pixels.")
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width].contiguous()
 
 
-def _short(path: Path) -> str:
+def short_name(path: Path) -> str:
     """Return the name that the literature gives a picture: `image_House256rgb.png` is "house"."""
     name = re.sub(r"^image_|_GT$|_?(256|512)(rgb)?$", "", path.stem)
     return name if name == "F16" else name.lower()

@@ -1,0 +1,258 @@
+"""The grid, its cells and its table: what is run, what is not run twice, and what comes out."""
+
+import dataclasses
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from hybridprior.ablation import Combination, Grid, Row, Table, ablate, conditions, gather
+from hybridprior.errors import ConfigError, HybridPriorError, InputError
+from hybridprior.generators import GENERATORS, Pixels
+from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.metrics import psnr
+from hybridprior.presets import TASKS
+
+SMALL = Grid(generators=("decoder", "pixels"), preset="fast", steps=3)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, torch.Tensor]:
+    """Two real pictures of 20 x 24."""
+    from hybridprior.data import demo_picture
+
+    pixels = read_picture(demo_picture()).pixels
+    return {"eye": pixels[..., 30:50, 30:54].contiguous(), "reeds": pixels[..., 130:150, 90:114].contiguous()}
+
+
+@pytest.fixture(scope="module")
+def done(pictures: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Table]:
+    """A grid of two pictures and two noise levels, run."""
+    folder = tmp_path_factory.mktemp("ablation")
+    grid = dataclasses.replace(SMALL, conditions=conditions(["denoise"], sigmas=[15 / 255, 50 / 255]))
+    return folder, ablate(pictures, grid, output=folder)
+
+
+def test_combinations_without_sense_are_left_out() -> None:
+    grid = Grid(regularisers=("none", "tv", "auto"), weights=(0.3, 3.0))
+    assert grid.combinations() == [
+        Combination("skip", "none", None),
+        Combination("skip", "tv", 0.3),
+        Combination("skip", "tv", 3.0),
+        Combination("skip", "auto", None),
+        Combination("pixels", "none", None),
+        Combination("pixels", "tv", 0.3),
+        Combination("pixels", "tv", 3.0),
+    ]
+    with pytest.raises(ConfigError, match="auto"):
+        Grid(generators=("pixels",), regularisers=("auto",))
+
+
+def test_conditions_are_those_of_the_bench() -> None:
+    every = conditions(TASKS, scales=[2, 4], missing=[0.8])
+    assert [(how.task, how.label) for how in every] == [
+        ("denoise", "sigma 25"),
+        ("sr", "x2"),
+        ("sr", "x4"),
+        ("inpaint", "80 % missing"),
+        ("deblur", "gaussian:2"),
+        ("dejpeg", "quality 20"),
+        ("demosaic", "RGGB"),
+    ]
+    assert Grid(conditions=every).multiple == 32
+    assert Grid(conditions=conditions(["sr"], scales=[3])).multiple == 3
+    noisy = conditions(["inpaint"], sigmas=[10 / 255], missing=[0.5])
+    assert noisy[0].label == "50 % missing, sigma 10"
+
+
+def test_pixels_are_solved_to_the_end_and_plug_and_play_where_r_splits() -> None:
+    how = SMALL.conditions[0]
+    nothing = SMALL.configure(how, Combination("pixels", "none", None))
+    alone = SMALL.configure(how, Combination("pixels", "denoiser", 1.0))
+    assert (nothing.stopping.name, nothing.solver.steps) == ("fixed", 1000)
+    assert (alone.method, alone.solver.steps) == ("splitting", alone.splitting.iterations)
+    assert SMALL.configure(how, Combination("decoder", "none", None)).solver.steps == 3
+
+
+def test_a_grid_says_what_is_wrong_with_it() -> None:
+    for changes in (
+        {"generators": ()},
+        {"generators": ("skp",)},
+        {"regularisers": ("denoyser",)},
+        {"seeds": (0, 0)},
+        {"preset": "slow"},
+        {"conditions": conditions(["denoise"], seed=1) + conditions(["denoise"], seed=2)},
+    ):
+        with pytest.raises(ConfigError):
+            Grid(**changes)
+    with pytest.raises(HybridPriorError):
+        dataclasses.replace(SMALL, denoiser="file:nowhere.safetensors").check()
+
+
+def test_every_cell_has_its_files(done: tuple[Path, Table], pictures: dict[str, torch.Tensor]) -> None:
+    folder, table = done
+    index = json.loads((folder / "ablation.json").read_text())
+    assert index["version"] == 1
+    assert index["cells"] == [row.id for row in table]
+    assert len(set(index["cells"])) == 2 * 2 * 4
+    assert index["pictures"]["eye"] == {"truth": "pictures/eye.png"}
+    assert torch.equal(read_picture(folder / "pictures/eye.png").pixels, pictures["eye"])
+    for row in table:
+        record = json.loads((folder / f"cells/{row.id}.json").read_text())
+        assert {"config", "trace", "fusion", "result", "degraded", "baseline_psnr"} <= record.keys()
+        assert len({len(values) for values in record["trace"].values()}) == 1
+        assert record["trace"]["step"][-1] == row.steps
+        written = read_picture(folder / record["result"]).pixels
+        assert psnr(written, pictures[row.picture]) == pytest.approx(row.psnr, abs=0.05)
+        assert (folder / record["degraded"]).is_file()
+    assert not list(folder.rglob("*.part"))
+
+
+def test_a_pixel_without_any_prior_is_the_noisy_one(done: tuple[Path, Table]) -> None:
+    _, table = done
+    nothing = [row for row in table if row.parts == Combination("pixels", "none", None)]
+    assert [row.psnr for row in nothing] == pytest.approx([row.baseline_psnr for row in nothing], abs=0.02)
+    assert all(row.oracle_psnr > row.psnr for row in nothing)
+
+
+def test_no_cell_is_computed_twice(
+    done: tuple[Path, Table], pictures: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same grid with one seed more computes the new seed's cells, and what lost its picture."""
+    from hybridprior.ablation import cell
+
+    folder, table = shutil.copytree(done[0], tmp_path / "copy"), done[1]
+    computed: list[str] = []
+    before = cell.measure
+    monkeypatch.setattr(
+        cell, "measure", lambda name, *rest, **more: computed.append(name) or before(name, *rest, **more)
+    )
+    grid = dataclasses.replace(SMALL, regularisers=("none",), conditions=conditions(["denoise"], sigmas=[15 / 255]))
+    again = ablate({"eye": pictures["eye"]}, grid, output=folder)
+    assert computed == []
+    assert again.rows == tuple(row for row in table if row in again)
+    (folder / f"cells/{again[0].id}.png").unlink()
+    ablate({"eye": pictures["eye"]}, dataclasses.replace(grid, seeds=(0, 1)), output=folder)
+    assert len(computed) == 3
+
+
+def test_one_cell_that_fails_does_not_stop_the_others_and_is_tried_again(
+    pictures: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    class Broken(Pixels):
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("a part of\nsomebody's own")
+
+    GENERATORS["broken"] = Broken
+    try:
+        grid = Grid(generators=("broken", "pixels"), regularisers=("none",), preset="fast")
+        seen: list[tuple] = []
+        table = ablate({"eye": pictures["eye"]}, grid, output=tmp_path, callback=lambda *told: seen.append(told))
+        assert seen == [(None, 0, 2), (table[0], 1, 2), (table[1], 2, 2)]
+        assert [row.status for row in table] == ["failed", "done"]
+        assert [row.error for row in table.failed] == ["a part of somebody's own"]
+        assert json.loads((tmp_path / f"cells/{table[0].id}.json").read_text())["status"] == "failed"
+        assert "failed" in table.to_markdown()
+        Broken.forward = Pixels.forward  # type: ignore[method-assign]
+        assert not ablate({"eye": pictures["eye"]}, grid, output=tmp_path).failed
+    finally:
+        GENERATORS.pop("broken", None)
+
+
+def test_jobs_travel(done: tuple[Path, Table]) -> None:
+    from hybridprior.ablation import Cell, Job
+
+    parts = Combination("decoder", "none", None)
+    cell = Cell("eye", "0", SMALL.conditions[0], parts, "fast", SMALL.configure(SMALL.conditions[0], parts, 3))
+    job = pickle.loads(pickle.dumps(Job(cell, done[0])))
+    assert job.cell.id == cell.id
+    other = dataclasses.replace(cell, config=dataclasses.replace(cell.config, weight=2.0))
+    assert other.id != cell.id
+
+
+def test_the_table_is_tidy(done: tuple[Path, Table]) -> None:
+    folder, table = done
+    frame = table.to_pandas()
+    assert len(frame) == len(table) == 16
+    assert set(frame["sigma"].round(4)) == {round(15 / 255, 4), round(50 / 255, 4)}
+    mean = frame[(frame.condition == "sigma 15") & (frame.generator == "decoder") & (frame.regulariser == "none")].psnr
+    line = next(line for line in table.to_markdown().splitlines() if line.startswith("| mean"))
+    assert f"| {mean.mean():.2f} (" in line
+    assert table.to_csv().splitlines()[0].startswith("id,picture,task,condition,generator")
+    assert (folder / "table.csv").read_text() == table.to_csv()
+    latex = table.to_latex()
+    assert latex.count(r"\begin{tabular}{lrrrrr}") == latex.count(r"\bottomrule") == 2
+    assert isinstance(table[2:4], Table)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        table[0].psnr = 1.0  # type: ignore[misc]
+
+
+def test_a_folder_gives_its_table_back(done: tuple[Path, Table], tmp_path: Path) -> None:
+    grid = Grid(regularisers=("none",), generators=("pixels",), preset="fast")
+    table = ablate({"one": torch.rand(1, 1, 9, 7, generator=torch.Generator().manual_seed(0))}, grid, output=tmp_path)
+    assert gather(tmp_path).rows == table.rows
+    assert isinstance(gather(tmp_path)[0], Row)
+    with pytest.raises(InputError):
+        gather(tmp_path / "cells")
+
+
+def _cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    from hybridprior.cli import main
+
+    monkeypatch.setattr("sys.argv", ["hprior", "ablate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_the_command_line_reads_a_file_and_what_is_said_comes_before_it(
+    pictures: dict[str, torch.Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    write_picture(tmp_path / "in/Eye_GT.png", Picture(pictures["eye"]))
+    (tmp_path / "grid.toml").write_text(
+        'images = ["in"]\ntask = ["denoise", "inpaint"]\ngenerator = ["decoder", "pixels"]\nreg = ["none", "tv"]\n'
+        'weight = 0.5\npreset = "fast"\nsteps = 50\nseeds = [3]\n[denoise]\nsigma = [10, 20]\n[inpaint]\nmissing = [0.8]\n'
+    )
+    assert _cli(monkeypatch, "--config", "grid.toml", "--steps", 2, "--reg", "none", "-o", "out") == 0
+    out, err = capsys.readouterr()
+    assert "cells" in err and "No picture has all four" in out
+    table = gather("out")
+    assert {(row.picture, row.condition, row.seed) for row in table} == {
+        ("eye", condition, 3) for condition in ("sigma 10", "sigma 20", "80 % missing")
+    }
+    configs = [json.loads(Path(f"out/cells/{row.id}.json").read_text())["config"] for row in table]
+    assert {c["solver"]["steps"] for c in configs if c["generator"]["name"] == "decoder"} == {2}
+    assert json.loads((tmp_path / "out/ablation.json").read_text())["command"].startswith("hprior ablate --config")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--sigma", "25,x"],
+        ["--seeds", "0.5"],
+        ["--reg", "denoyser"],
+        ["--generator", "pixels", "--reg", "auto"],
+        ["--executor", "slurm"],
+        ["--task", "denoise,blurr"],
+        ["--config", "nothing.toml"],
+        ["--scale", "1", "--task", "sr"],
+        ["--preset", "paper-vase"],
+    ],
+)
+def test_bad_usage_is_one_sentence(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_picture(tmp_path / "a.png", Picture(torch.rand(1, 3, 8, 8)))
+    assert _cli(monkeypatch, "a.png", *arguments) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert [line for line in said if line.startswith("hprior: ")] == said[-1:]
+    assert "Traceback" not in "".join(said)
