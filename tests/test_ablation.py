@@ -58,7 +58,7 @@ def test_conditions_are_those_of_the_bench() -> None:
         ("sr", "x2"),
         ("sr", "x4"),
         ("inpaint", "80 % missing"),
-        ("deblur", "gaussian:2"),
+        ("deblur", "gaussian:2, sigma 2.55"),
         ("dejpeg", "quality 20"),
         ("demosaic", "RGGB"),
     ]
