@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from hybridprior.diagnosis import LEAVE, Diagnosis, diagnose
+from hybridprior.diagnosis import Diagnosis, diagnose
 from hybridprior.imageio import SUFFIXES, Picture, write_atomically, write_picture
-from hybridprior.presets import TASKS
 
 from .console import note
 from .files import Item
@@ -29,20 +28,23 @@ def examined(request: Request, item: Item, source: Picture) -> tuple[Request, Di
         item: The picture's files.
         source: The picture.
     """
-    if request.sigma is not None or request.task not in EXAMINED:
+    if request.sigma is not None or request.task not in EXAMINED or not _white(request):
         return request, None
     found = diagnose(source.pixels, file=item.source)
     settled, reason = request.task, ""
     if request.task == AUTO_TASK:
         settled, reason = found.task, found.reason
-    if settled not in (*TASKS, LEAVE):
-        settled, reason = "denoise", f"{reason} There is no task for that yet, and it is denoised."
     if request.format != "quiet":
         for sentence in (reason, *found.warnings):
             if sentence:
                 note(f"{item.source}: {sentence}")
-    sigma = max(found.sigma, found.jpeg_error) if request.task == AUTO_TASK or settled == "dejpeg" else found.sigma
+    sigma = max(found.sigma, found.jpeg_error) if settled == "dejpeg" else found.sigma
     return dataclasses.replace(request, task=settled, sigma=sigma), found
+
+
+def _white(request: Request) -> bool:
+    """Return whether the request is about a picture itself, with noise that sigma describes."""
+    return request.noise == "gaussian" and request.operator is None
 
 
 def write_unchanged(item: Item, source: Picture) -> str:

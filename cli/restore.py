@@ -140,8 +140,8 @@ def restore(
     lam, asked = check_weight(weight), check_denoiser_sigma(denoiser_sigma)
     if task != AUTO_TASK:
         check_task(task)
-    elif sigma is not None:
-        raise ConfigError("--task auto finds the noise itself; leave --sigma out, or name the task.")
+    elif sigma is not None or operator is not None or noise != "gaussian":
+        raise ConfigError("--task auto asks the picture alone; leave out --sigma, --noise, --operator, or name a task.")
     check_kernel(kernel)
     spared = [path for path in (mask, reference) if path is not None and path.is_file()]
     items = pair_up(inputs, output, recursive=recursive, spared=spared)

@@ -62,7 +62,7 @@ class Diagnosis:
     jpeg_quality: int | None
     """1 to 100: what the file's tables say, or the pixels' own trace; None where there is none."""
     jpeg_error: float
-    """Standard deviation of what JPEG rounded away, in [0, 1], as far as its steps tell; 0 where there is no JPEG."""
+    """Standard deviation of what JPEG rounded away of the luminance, in [0, 1], as far as its steps tell; 0 without."""
     blockiness: float
     """By how much neighbours differ more across the edges of blocks than elsewhere."""
     task: str
@@ -104,7 +104,7 @@ def diagnose(
     quality = None if steps is None else quality_of(steps)
     sigma, correlation, error = _errors(y, steps)
     sigmas, edges = channel_sigmas(y), blockiness(y)
-    task, reason = _decide(sigma, error, quality)
+    task, reason = _decide(sigma, sigma * _share(y) > error, error, quality)
     warnings = _warnings(task, sigmas, correlation, edges, quality)
     return Diagnosis(sigma, sigmas, correlation, quality, error, edges, task, reason, warnings)
 
@@ -117,16 +117,18 @@ def _errors(y: torch.Tensor, steps: torch.Tensor | None) -> tuple[float, float, 
     error = 0.0
     if steps is not None:
         before, error = losses(y, steps)
-        share = LUMINANCE if y.shape[1] == len(("red", "green", "blue")) else 1.0
-        error /= share
-        sigma = max(sigma, before / share if even else 0.0)
+        sigma = max(sigma, before / _share(y) if even else 0.0)
     return sigma, left.correlation if even and sigma > NOISY else 0.0, error
 
 
-def _decide(sigma: float, error: float, quality: int | None) -> tuple[str, str]:
-    """Return the task and the reason."""
+def _share(y: torch.Tensor) -> float:
+    return LUMINANCE if y.shape[1] == 3 else 1.0
+
+
+def _decide(sigma: float, larger: bool, error: float, quality: int | None) -> tuple[str, str]:
+    """Return the task and the reason; `larger` says whether noise is more than what JPEG rounded away."""
     noise = f"noise of sigma {255 * sigma:.1f} (of 255)"
-    if sigma > NOISY and sigma > error:
+    if sigma > NOISY and larger:
         jpeg = "" if quality is None else f", more than its JPEG of quality {quality} lost"
         return "denoise", f"The picture has {noise}{jpeg}."
     if quality is not None and quality < GOOD_QUALITY:

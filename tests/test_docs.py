@@ -56,7 +56,17 @@ def test_the_example_of_ablation_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(space["table"]) == 4
 
 
-@pytest.mark.parametrize("name", ["README.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
+def test_every_page_is_in_the_navigation() -> None:
+    nav = (DOCS.parent / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    pages = re.findall(r"^\s+- .*?([\w-]+\.md)$", nav, flags=re.MULTILINE)
+    assert len(pages) == len(set(pages))
+    assert set(pages) == {path.name for path in DOCS.glob("*.md")}
+
+
+PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name: str) -> None:
     page = DOCS.parent / name
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
