@@ -636,3 +636,16 @@ def test_reports_that_cannot_be_written(hprior, small: Path) -> None:
     assert partly.code == 0
     assert "out/a.png" in partly.err
     assert Path("new/page.htm").is_file()
+
+
+def test_a_poisoned_reference_changes_nothing_but_figures(hprior, small: Path) -> None:
+    """Evidence never reads the ground truth."""
+    truth = read_picture(small)
+    write_picture(Path("poison.png"), Picture(1 - truth.pixels.flip(-1)))
+    options = ["--sigma", 25, "--preset", "fast", "--steps", 40, "--reg", "auto", "--format", "quiet"]
+    for name in ("small.png", "poison.png"):
+        assert hprior("restore", small, "-o", f"by-{name}", "--reference", name, *options).code == 0
+    assert Path("by-small.png").read_bytes() == Path("by-poison.png").read_bytes()
+    good, bad = (json.loads(Path(f"by-{name}.json").read_text()) for name in ("small.png", "poison.png"))
+    assert good["fusion"] == {**bad["fusion"], "map": good["fusion"]["map"]}
+    assert good["psnr"] > bad["psnr"] + 3
