@@ -9,6 +9,7 @@ from hybridprior.imageio import SUFFIXES, Picture, write_atomically, write_pictu
 
 from .console import note
 from .files import Item
+from .operator import compressed
 from .options import AUTO_TASK
 from .request import Request
 
@@ -38,6 +39,8 @@ def examined(request: Request, item: Item, source: Picture) -> tuple[Request, Di
         for sentence in (reason, *found.warnings):
             if sentence:
                 note(f"{item.source}: {sentence}")
+    if settled == "dejpeg" and found.jpeg_error >= found.sigma and compressed(item.source):
+        return dataclasses.replace(request, task=settled), found  # the operator knows its own noise
     sigma = max(found.sigma, found.jpeg_error) if settled == "dejpeg" else found.sigma
     return dataclasses.replace(request, task=settled, sigma=sigma), found
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridprior.compression import file_steps
 from hybridprior.errors import InputError, ShapeError
 from hybridprior.imageio import Picture, read_picture
-from hybridprior.operators import Blur, Demosaic, Identity, Mask, Operator, Resample, Window
+from hybridprior.operators import Blur, Demosaic, Identity, Jpeg, Mask, Operator, Resample, Window
 from hybridprior.operators.load import load_operator
+from hybridprior.picture import ORIENTATION
 from hybridprior.psf import make_psf
 
 from .files import Item, beside
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from .request import Request
 
-__all__ = ["operator_of"]
+__all__ = ["compressed", "operator_of"]
 
 
 def operator_of(request: Request, item: Item, source: Picture) -> Operator:
@@ -45,7 +48,19 @@ def operator_of(request: Request, item: Item, source: Picture) -> Operator:
         return Window(request.outpaint)
     if request.task == "inpaint":
         return Mask(_known(request, item, source))
+    if request.task == "dejpeg" and compressed(item.source):
+        return Jpeg.of_file(item.source, source.pixels)
     return Identity()
+
+
+def compressed(path: Path) -> bool:
+    """Return whether a file is a JPEG whose blocks lie as they do in its upright picture."""
+    from PIL import Image
+
+    if file_steps(path) is None:
+        return False
+    with Image.open(path) as image:
+        return image.mode in ("L", "RGB") and image.getexif().get(ORIENTATION, 1) == 1
 
 
 def _mosaic(request: Request, item: Item, source: Picture) -> Operator:

@@ -24,6 +24,7 @@ _WHERE = {
     "HybridPriorError": "errors",
     "Identity": "operators",
     "InputError": "errors",
+    "Jpeg": "operators",
     "Laplace": "fidelity",
     "Mask": "operators",
     "Operator": "operators",
@@ -68,6 +69,7 @@ __all__ = [
     "HybridPriorError",
     "Identity",
     "InputError",
+    "Jpeg",
     "Laplace",
     "Mask",
     "Operator",
@@ -111,7 +113,7 @@ if TYPE_CHECKING:
     from hybridprior.generators import Generator
     from hybridprior.imageio import read_picture, write_picture
     from hybridprior.noise import estimate_sigma
-    from hybridprior.operators import Blur, Compose, Demosaic, Identity, Mask, Operator, Resample, Window
+    from hybridprior.operators import Blur, Compose, Demosaic, Identity, Jpeg, Mask, Operator, Resample, Window
     from hybridprior.presets import preset
     from hybridprior.problem import Problem
     from hybridprior.psf import make_psf

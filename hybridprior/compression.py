@@ -15,7 +15,7 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 
-__all__ = ["blockiness", "file_steps", "losses", "pixel_quality", "quality_of", "steps_of"]
+__all__ = ["blockiness", "file_steps", "losses", "pixel_quality", "quality_of", "steps_of", "zeroed"]
 
 BLOCK = 8
 """Side of a block."""
@@ -148,11 +148,21 @@ def losses(y: torch.Tensor, steps: torch.Tensor) -> tuple[float, float]:
     levels = torch.arange(0.5, 80, 0.5, dtype=torch.float64)
     exceed = torch.special.erfc(q / 2 / levels[:, None] / math.sqrt(2)).clamp(1e-4, 1 - 1e-4)
     likelihood = (share * exceed.log() + (1 - share) * (1 - exceed).log()).sum(1)
-    p = kept.mean(1).clamp(1e-4, 1 - 1e-4)
-    half, spread = q / 2, -q / 2 / p.log()
-    within = (2 * spread**2 - p * (half**2 + 2 * half * spread + 2 * spread**2)) / (1 - p)
-    error = (p * q**2 / 12 + (1 - p) * within).mean()
+    p = kept.mean(1)
+    error = (p * q**2 / 12 + (1 - p) * zeroed(p, q)).mean()
     return float(levels[likelihood.argmax()]) / 255, math.sqrt(float(error)) / 255
+
+
+def zeroed(kept: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """Return the mean square of coefficients that were rounded to 0: a Laplacian's within half a step.
+
+    Args:
+        kept: Share of the coefficients that were not, which says how wide the Laplacian is.
+        steps: The quantisation steps, in the same shape.
+    """
+    p = kept.clamp(1e-4, 1 - 1e-4)
+    half, spread = steps / 2, -steps / 2 / p.log()
+    return (2 * spread**2 - p * (half**2 + 2 * half * spread + 2 * spread**2)) / (1 - p)
 
 
 def _on_grid(y: torch.Tensor) -> torch.Tensor:

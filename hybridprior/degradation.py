@@ -5,13 +5,15 @@ Noise is white, Gaussian, not clipped, and drawn from a CPU generator with the s
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 
 import torch
 
 from hybridprior.errors import ConfigError, unknown_name
-from hybridprior.operators import Blur, Demosaic, Identity, Mask, Operator, Resample
+from hybridprior.operators import Blur, Demosaic, Identity, Jpeg, Mask, Operator, Resample
+from hybridprior.picture import from_pillow, to_pil
 from hybridprior.presets import TASKS
 from hybridprior.psf import make_psf
 
@@ -86,6 +88,8 @@ def degrade(x: torch.Tensor, how: Degradation) -> tuple[torch.Tensor, Operator]:
     if how.task == "inpaint":
         mask = Mask((torch.rand((1, 1, *x.shape[-2:]), generator=rng) >= how.missing).float())
         return mask(_noisy(x, how.sigma, rng)), mask
+    if how.task == "dejpeg":
+        return _compressed(_noisy(x, how.sigma, rng), how.quality)
     operator = _operator(x, how)
     return _noisy(operator(x), how.sigma, rng), operator
 
@@ -104,6 +108,16 @@ def _operator(x: torch.Tensor, how: Degradation) -> Operator:
             raise ConfigError("A mosaic is made of a picture in colour, and this one is grey.")
         return Demosaic(how.bayer)
     return Identity()
+
+
+def _compressed(x: torch.Tensor, quality: int) -> tuple[torch.Tensor, Operator]:
+    """Return a picture after JPEG, and the operator that knows its tables."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    to_pil(x).save(file, "JPEG", quality=quality)
+    y = from_pillow(Image.open(file)).pixels
+    return y, Jpeg.of_file(file, y)
 
 
 def _noisy(y: torch.Tensor, sigma: float, rng: torch.Generator) -> torch.Tensor:

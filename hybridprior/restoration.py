@@ -162,8 +162,10 @@ def restore(
 
     boxes = lay_out(problem.shape, settled.tiles, problem.operator.grid or 1)
     if len(boxes) == 1:
-        return solve(problem, callbacks, state)
-    return restore_tiles(problem, settled, boxes, solve, callbacks=callbacks, state=state)
+        result = solve(problem, callbacks, state)
+    else:
+        result = restore_tiles(problem, settled, boxes, solve, callbacks=callbacks, state=state)
+    return dataclasses.replace(result, picture=a.reconcile(result.picture))
 
 
 def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:

@@ -5,6 +5,7 @@ from hybridprior.operators.blur import BOUNDARIES, Blur
 from hybridprior.operators.compose import Compose
 from hybridprior.operators.demosaic import PATTERNS, Demosaic
 from hybridprior.operators.identity import Identity
+from hybridprior.operators.jpeg import Jpeg
 from hybridprior.operators.mask import Mask
 from hybridprior.operators.physics import PhysicsOperator
 from hybridprior.operators.resample import KERNELS, Resample
@@ -20,6 +21,7 @@ __all__ = [
     "Compose",
     "Demosaic",
     "Identity",
+    "Jpeg",
     "Mask",
     "Operator",
     "PhysicsOperator",

@@ -77,6 +77,10 @@ class Operator(nn.Module):
         """Return the part of the picture x that is shown: all of it, unless A needs to know what lies beyond."""
         return x
 
+    def reconcile(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the picture nearest to a restored one, x, that the measurements allow; x where E says it all."""
+        return x
+
     def noise_level(self, y: torch.Tensor) -> float:
         """Return the standard deviation of the noise in y, estimated from y, in units of intensity."""
         return estimate_sigma(y, self.measured(y))

@@ -9,6 +9,7 @@ from hybridprior.operators import (
     Compose,
     Demosaic,
     Identity,
+    Jpeg,
     Mask,
     Operator,
     Resample,
@@ -46,6 +47,10 @@ CASES: dict[str, list[tuple[Operator, tuple[int, int, int, int]]]] = {
     ],
     "demosaic": [(Demosaic(pattern), (1, 3, 7, 10)) for pattern in ("RGGB", "BGGR", "GRBG", "GBRG")]
     + [(Demosaic(), (1, 3, 1, 1)), (Demosaic(), (1, 3, 5, 1))],
+    "jpeg": [
+        (Jpeg(torch.full((1, 3, 11, 18), 0.25), torch.full((2, 8, 8), 9.0), (2, 2)), (1, 3, 11, 18)),
+        (Jpeg(torch.full((1, 1, 3, 8), 0.25), torch.full((1, 8, 8), 9.0)), (1, 1, 3, 8)),
+    ],
     "window": [(Window(3), (1, 3, 9, 12)), (Window(0), (1, 1, 2, 2)), (Window(4), (1, 1, 9, 9))],
     "compose": [
         (Compose(Identity()), (1, 3, 4, 5)),
