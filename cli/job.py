@@ -32,6 +32,7 @@ from hybridprior.records import finite, write_json
 from hybridprior.restoration import restore
 from hybridprior.result import Result, Status
 from hybridprior.solver import Callback
+from hybridprior.uncertainty import Uncertainty, restore_with_uncertainty
 
 from .console import note, progress, say
 from .examine import examined, write_unchanged
@@ -93,8 +94,9 @@ class Job:
         return result.status is Status.INTERRUPTED
 
     def _restore(self, config: RestoreConfig, callbacks: list[Callback], state: dict[str, Any] | None) -> Result:
+        route = restore_with_uncertainty if self.request.uncertainty else restore
         try:
-            return restore(
+            return route(
                 self.source.pixels,
                 self.operator,
                 config=config,
@@ -230,6 +232,8 @@ class Job:
             who = self.item.target.with_name(f"{self.item.target.name}.who.png")
             record["fusion"] = {**result.fusion.to_dict(), "map": who.name}
             write_picture(who, Picture(result.fusion.picture()))
+        if result.uncertainty is not None:
+            record["uncertainty"] = self._write_std(result.uncertainty)
         write_json(self.sidecar, record)
 
     def _write_page(self) -> None:
@@ -237,6 +241,17 @@ class Job:
         from hybridprior.report import from_sidecar, render
 
         write_atomically(self.page, render(from_sidecar(self.sidecar)).encode())
+
+    def _write_std(self, found: Uncertainty) -> dict[str, Any]:
+        """Write the standard deviations, as a picture to look at and exactly; return the sidecar's record of them."""
+        std = found.std
+        if isinstance(self.operator, Mask) and not self.request.sigma:
+            std = torch.where(self.operator.known > 0, torch.zeros_like(std), std)  # what was known is as it was
+        top = max(float(std.max()), 1e-6)
+        png, tiff = (self.item.target.with_name(f"{self.item.target.name}.std.{kind}") for kind in ("png", "tiff"))
+        write_picture(png, Picture(std / top, depth="uint16"))
+        write_picture(tiff, Picture(std, depth="float32"))
+        return {**found.to_dict(), "map": png.name, "map_white": top, "exact": tiff.name}
 
     def _report(self, result: Result, oracle: Oracle | None) -> None:
         figures = self._figures(result, oracle)

@@ -15,6 +15,7 @@ from hybridprior.presets import preset
 from hybridprior.psf import make_psf
 from hybridprior.restoration import AUTO
 from hybridprior.stopping import STOPPING_RULES
+from hybridprior.uncertainty import check_sampled
 
 from .options import AUTO_TASK
 
@@ -52,6 +53,7 @@ class Request:
     dtype: str | None
     tile: int | None
     reference: Path | None
+    uncertainty: bool
     format: str
     overwrite: bool
     resume: bool
@@ -94,3 +96,5 @@ def known_parts(request: Request) -> None:
     if request.operator is not None:
         load_operator(request.operator)
     check_parts(request.config)
+    if request.uncertainty:
+        check_sampled(request.config)

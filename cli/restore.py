@@ -109,6 +109,10 @@ def restore(
     reference: Annotated[
         Path | None, typer.Option(help="The ground truth, for figures only; a picture, or a folder of them by name.")
     ] = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option("--uncertainty", help="Also how far off each pixel is: OUT.std.png, and OUT.std.tiff exactly."),
+    ] = False,
     format: Annotated[
         str, typer.Option(help="What goes to stdout: human, json (a line a picture) or quiet.")
     ] = "human",
@@ -177,6 +181,7 @@ def restore(
         dtype=dtype,
         tile=tile,
         reference=reference,
+        uncertainty=uncertainty,
         format=format,
         overwrite=overwrite,
         resume=resume,

@@ -54,6 +54,7 @@ _WHERE = {
     "preset": "presets",
     "read_picture": "imageio",
     "restore": "restoration",
+    "restore_with_uncertainty": "uncertainty",
     "write_picture": "imageio",
 }
 
@@ -99,6 +100,7 @@ __all__ = [
     "preset",
     "read_picture",
     "restore",
+    "restore_with_uncertainty",
     "write_picture",
     "__version__",
 ]
@@ -122,6 +124,7 @@ if TYPE_CHECKING:
     from hybridprior.result import Result, Status, Step
     from hybridprior.solver import Solver
     from hybridprior.stopping import StoppingRule
+    from hybridprior.uncertainty import restore_with_uncertainty
 
 
 def __getattr__(name: str) -> Any:

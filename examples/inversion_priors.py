@@ -1,0 +1,52 @@
+"""Feature inversion: what a network still knows of a photograph in one of its stages, seen through three priors.
+
+    python examples/inversion_priors.py --network tf_efficientnet_lite0 --stage 1 -o inversion.png
+
+`--weights FILE` takes the network's weights from a file; without it timm fetches them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from hybridprior import read_picture, write_picture
+from hybridprior.data import demo_picture
+from hybridprior.metrics import psnr
+from hybridprior.picture import Picture
+from hybridprior.uses import compare_priors, features_of
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[float, float]]:
+    """Print a table, write the pictures side by side, and return E in nats a feature and the PSNR in dB of each."""
+    options = _parser().parse_args(arguments)
+    truth = read_picture(demo_picture()).pixels[..., 8 : 8 + options.size, 8 : 8 + options.size].contiguous()
+    y, phi = features_of(truth, options.network, layer=options.stage, weights=options.weights)
+    results = compare_priors(y, phi, preset=options.preset, sigma=0.1, weight=options.weight, steps=options.steps)
+    figures = {name: (each.trace[-1].energy, psnr(each.picture, truth)) for name, each in results.items()}
+    print(f"{'prior':12s}{'E':>8s}{'PSNR':>8s}")
+    for name, (energy, decibels) in figures.items():
+        print(f"{name:12s}{energy:8.3f}{decibels:8.2f}")
+    pictures = [truth, *(each.picture for each in results.values())]
+    write_picture(options.output, Picture(torch.cat(pictures, dim=-1).clamp(0, 1)))
+    return figures
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, default=Path("inversion.png"))
+    parser.add_argument("--network", default="tf_efficientnet_lite0", help="timm's name")
+    parser.add_argument("--weights", help="file of its weights")
+    parser.add_argument("--stage", type=int, default=1, help="number of the stage, the finest 0")
+    parser.add_argument("--weight", type=float, default=0.1, help="lambda of total variation")
+    parser.add_argument("--size", type=int, default=96, help="side of the crop in pixels")
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--steps", type=int, default=400)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

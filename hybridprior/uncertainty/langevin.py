@@ -1,0 +1,72 @@
+"""Langevin dynamics: a gradient step and noise of matching variance, so that theta wanders through its posterior.
+
+Welling, Teh, "Bayesian Learning via Stochastic Gradient Langevin Dynamics", ICML 2011, eq. (4); for Deep Image Prior
+Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019, section 4. With U the negative log posterior
+and G the preconditioner of Li et al., "Preconditioned SGLD for Deep Neural Networks", AAAI 2016, eq. (3)-(5):
+
+    theta <- theta - epsilon / 2 G grad U(theta) + sqrt(epsilon G) xi,    xi ~ N(0, 1)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+__all__ = ["Langevin"]
+
+BETA2 = 0.99
+"""Decay of the average of squared gradients."""
+
+FLAT = 1e-2
+"""No weight is taken for flatter than this, in units of the root mean square gradient of all: a bias before a batch
+norm, which has no gradient, would go anywhere."""
+
+
+class Langevin(torch.optim.Optimizer):
+    """Preconditioned Langevin dynamics on an objective that is U divided by the number of measurements."""
+
+    def __init__(
+        self, theta: Iterable[torch.nn.Parameter], *, learning_rate: float, count: float, rng: torch.Generator
+    ) -> None:
+        """Start with no memory.
+
+        Args:
+            theta: The parameters.
+            learning_rate: Length of the gradient's part of a step, as Adam's.
+            count: How many measurements U was divided by.
+            rng: Where xi is drawn from, on the device of theta.
+        """
+        super().__init__(list(theta), {"lr": learning_rate})
+        self.count, self.rng = count, rng
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Take a step.
+
+        Args:
+            closure: Not used.
+        """
+        for group in self.param_groups:
+            moving = [p for p in group["params"] if p.grad is not None]
+            for p in moving:
+                squared = p.grad.square()
+                self.state[p]["square"] = self.state[p].get("square", squared).lerp(squared, 1 - BETA2)
+            total = sum(self.state[p]["square"].sum() for p in moving)
+            floor = FLAT * torch.as_tensor(total / sum(p.numel() for p in moving)).sqrt()
+            for p in moving:
+                self._move(p, group["lr"], floor)
+
+    def _move(self, p: torch.nn.Parameter, rate: float, floor: torch.Tensor) -> None:
+        """Move one parameter.
+
+        U is N times the objective, and its root mean square gradient N times that of the objective. Hence with
+        G = 1 / (N rms) and epsilon = 2 rate, the gradient's part is rate g / rms. The derivative of G, which Li et al.
+        leave out too, is small where G changes slowly.
+        """
+        assert p.grad is not None
+        rms = self.state[p]["square"].sqrt() + floor
+        xi = torch.randn(p.shape, generator=self.rng, device=p.device, dtype=p.dtype)
+        p.add_(-rate * p.grad / rms + math.sqrt(2 * rate / self.count) * xi / rms.sqrt())

@@ -1,0 +1,251 @@
+"""`restore_with_uncertainty()`: the mean of samples of the posterior, and how far off each pixel is.
+
+Part of the measurements takes no part in the samples: parted noise where there is noise, held-out ones else. What the
+samples' mean misses there, less the noise, says by how much their spread is too small or too large. In the end theta
+wanders on with all the measurements.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from hybridprior.choice import FUSED, configure
+from hybridprior.config import RestoreConfig
+from hybridprior.device import choose_device, choose_precision
+from hybridprior.errors import ConfigError
+from hybridprior.fidelity import CLEAN, Fidelity, Gaussian
+from hybridprior.generators import build_generator
+from hybridprior.interruption import interruptible
+from hybridprior.operators import Operator, as_operator
+from hybridprior.operators.base import Shape
+from hybridprior.picture import as_tensor
+from hybridprior.presets import preset as find_preset
+from hybridprior.problem import Problem
+from hybridprior.regularisers import build_regulariser
+from hybridprior.result import Result, Status, Timings
+from hybridprior.seeds import derive, stream
+from hybridprior.solver import Callback, Solver
+from hybridprior.stopping import build_stopping_rule
+from hybridprior.uncertainty.base import Moments, Uncertainty, UncertaintyConfig
+from hybridprior.uncertainty.calibration import fit_variance
+from hybridprior.uncertainty.langevin import Langevin
+
+__all__ = ["check_sampled", "restore_with_uncertainty"]
+
+PROBE = 1e-2
+"""Standard deviation of the noise by which A is found to pass on the variance of pixels."""
+
+
+def restore_with_uncertainty(
+    y: torch.Tensor,
+    operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None = None,
+    *,
+    preset: str = "balanced",
+    config: RestoreConfig | None = None,
+    options: UncertaintyConfig | None = None,
+    sigma: float | None = None,
+    fidelity: str | Fidelity | None = None,
+    regulariser: str | None = None,
+    weight: float | Mapping[str, float] | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    shape: Shape | None = None,
+    callbacks: Sequence[Callback] = (),
+    state: Mapping[str, Any] | None = None,
+) -> Result:
+    """Restore one picture by the mean of samples, with a standard deviation of each pixel's error.
+
+    Args:
+        y: The measurements, as of `restore`, and so are the others.
+        operator: A.
+        preset: Where the configuration comes from.
+        config: The whole configuration, in place of a preset; its stopping rule is not used.
+        options: How samples are drawn and calibrated.
+        sigma: Standard deviation of the noise in [0, 1].
+        fidelity: E.
+        regulariser: R, by name.
+        weight: lambda.
+        steps: The most steps before the samples.
+        seed: Seed of everything that is drawn.
+        device: "auto", "cpu", "cuda" ...
+        shape: `(1, C, H, W)` of the picture, for callables.
+        callbacks: Called with each `Step` before the samples.
+        state: `Result.state` of an interrupted run.
+
+    Returns:
+        The picture with its `uncertainty`; None of it where the run was interrupted or diverged.
+
+    Raises:
+        ConfigError: A generator without a network, R by splitting, or "auto".
+        InputError: A picture that cannot be restored.
+        ShapeError: Shapes that do not fit together.
+    """
+    started = time.perf_counter()
+    a = as_operator(operator, shape=shape)
+    config = config or find_preset(preset, a.task)
+    config = configure(config, regulariser=regulariser, weight=weight, steps=steps, seed=seed)
+    check_sampled(config)
+    where = choose_device(device)
+    measurement = as_tensor(y, picture=a.pictures and shape is None).to(where)
+    problem = Problem.make(measurement, a.to(where), fidelity, sigma=sigma)
+    run = _Sampling(problem, config, options or UncertaintyConfig(), started=started)
+    return run.result(callbacks, state)
+
+
+def check_sampled(config: RestoreConfig) -> None:
+    """Raise `ConfigError` for a configuration of which no samples are drawn.
+
+    Args:
+        config: What is to run.
+    """
+    if config.generator.name == "pixels" or config.method == "splitting" or config.regulariser.name == FUSED:
+        raise ConfigError(
+            "Uncertainty comes from samples of a network's theta; leave out generator 'pixels', solver 'splitting' "
+            "and regulariser 'auto'."
+        )
+
+
+class _Sampling:
+    """The samples of one picture."""
+
+    def __init__(self, problem: Problem, config: RestoreConfig, options: UncertaintyConfig, *, started: float) -> None:
+        self.problem, self.config, self.options, self.started = problem, config, options, started
+        self.precision = choose_precision(problem.y.device, config.precision)
+        self.noisy = isinstance(problem.fidelity, Gaussian) and problem.fidelity.sigma > CLEAN
+        if self.noisy:
+            self.kept, self.held = problem.part(options.share, config.seed)
+        else:
+            share = build_stopping_rule("heldout").held_share(problem.pixels)
+            self.kept, self.held = problem.hold_out(share, config.seed)
+
+    def result(self, callbacks: Sequence[Callback], state: Mapping[str, Any] | None) -> Result:
+        """Return the picture with its uncertainty."""
+        local = self._solver(self.config.seed)
+        if state is not None:
+            local.load_state_dict(state)
+        with interruptible() as pressed:
+            found = dataclasses.replace(local.run(callbacks), config=self.config, sigma=self.problem.fidelity.sigma)
+            if found.status in (Status.INTERRUPTED, Status.DIVERGED) or local.best_theta is None:
+                return found
+            saved, begun = local.state_dict(), time.perf_counter()
+            pictures, uncertainty = self._sampled(local, found.picture)
+            if pressed.is_set():
+                status = Status.INTERRUPTED
+                return dataclasses.replace(found, status=status, message=status.value, state=saved)
+        return dataclasses.replace(
+            found,
+            picture=pictures.mean.float(),
+            message=f"{found.status.value} The picture is the mean of {pictures.count} samples.",
+            uncertainty=uncertainty,
+            timings=Timings(found.timings.setup, found.timings.steps + time.perf_counter() - begun),
+            held_out=0.0 if self.options.method == "langevin" else found.held_out,
+        )
+
+    def _solver(self, seed: int) -> Solver:
+        config = dataclasses.replace(self.config, seed=seed)
+        channels, part = self.problem.shape[1], config.generator
+        solver = Solver(
+            self.kept,
+            build_generator(part.name, channels, part.options, seed=seed),
+            build_regulariser(config.regulariser.name, config.regulariser.options, config.weights),
+            build_stopping_rule("heldout"),
+            config=config,
+            precision=self.precision,
+            started=self.started,
+            judge=self.held,
+        )
+        solver.keep_best = True
+        return solver
+
+    def _sampled(self, local: Solver, first: torch.Tensor) -> tuple[Moments, Uncertainty]:
+        """Return the samples of the picture, and the uncertainty of their mean."""
+        if self.options.method == "langevin":
+            pictures, measured = self._wandered(local, self.kept)
+            scale, floor, before, after = self._fitted(pictures, measured)
+            pictures, _ = self._wandered(local, self.problem)
+        else:
+            pictures, measured = Moments(), Moments()
+            for number in range(self.options.members):
+                seed = derive(self.config.seed, f"member {number}")
+                picture = self._solver(seed).run().picture if number else first
+                self._see(picture.to(self.problem.y), pictures, measured)
+            scale, floor, before, after = self._fitted(pictures, measured)
+        raw = pictures.variance
+        return pictures, Uncertainty(
+            std=(scale**2 * raw + floor**2).sqrt().float(),
+            raw=raw.sqrt().float(),
+            scale=scale,
+            floor=floor,
+            before=before,
+            after=after,
+            method=self.options.method,
+            samples=pictures.count,
+        )
+
+    def _wandered(self, local: Solver, problem: Problem) -> tuple[Moments, Moments]:
+        """Return the samples that theta comes by on these measurements, from its best step on."""
+        pictures, measured, seen = Moments(), Moments(), 0
+
+        def see(picture: torch.Tensor) -> None:
+            nonlocal seen
+            seen += 1
+            if seen > self.options.burn_in:
+                self._see(picture, pictures, measured)
+
+        rng = stream(self.config.seed, "langevin", problem.y.device)
+        rate = self.options.learning_rate
+        walk = Langevin(local.generator.parameters(), learning_rate=rate, count=problem.count, rng=rng)
+        assert local.best_theta is not None
+        local.generator.load_state_dict(local.best_theta["theta"])
+        regulariser, steps = local.regulariser, self.options.burn_in + self.options.samples
+        weight = self.config.weight
+        local.go_on(problem, steps, regulariser=regulariser, weight=weight, optimiser=walk, seen=see)
+        return pictures, measured
+
+    @torch.no_grad()
+    def _see(self, picture: torch.Tensor, pictures: Moments, measured: Moments) -> None:
+        pictures.add(picture)
+        measured.add(self.problem.operator(picture))
+
+    @torch.no_grad()
+    def _fitted(self, pictures: Moments, measured: Moments) -> tuple[float, float, float, float]:
+        """Return scale, floor, and the normalised error without and with them, by the measurements not seen."""
+        if pictures.count < 2:  # Ctrl-C
+            return 1.0, 0.0, math.nan, math.nan
+        squared, noise, counted = self._errors(measured.mean)
+        variance, floor = measured.variance[counted], self._passed(pictures.mean)[counted]
+        c, f = fit_variance(variance, squared, noise, floor)
+        total = float(squared.mean())
+        before, after = float(variance.mean()), float((c**2 * variance + f**2 * floor).mean())
+        return c, f, total / max(before, 1e-12), total / max(after, 1e-12)
+
+    def _errors(self, predicted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return estimates of the squared errors of A x, their noise as `fit_variance` takes it, and where they are.
+
+        With d = -m / a, what parted noise added to y, |y + d - A x|^2 - d^2 - sigma^2 is without bias and has less
+        variance than without the known d^2 (Oliveira, Lei, Tibshirani 2021, eq. 6).
+        """
+        y, sigma = self.held.y.cpu().double(), self.problem.fidelity.sigma
+        weights = torch.ones_like(y) if self.held.weights is None else self.held.weights.cpu()
+        counted = weights > 0
+        squared = (y - predicted).square()
+        if not self.noisy:
+            return squared[counted] - sigma**2, torch.full_like(y, sigma**2)[counted], counted
+        known = (y - self.problem.y.cpu()).square()
+        noise = sigma**2 * math.sqrt(1 + 2 * (1 - self.options.share) / self.options.share)
+        return (squared - known)[counted] - sigma**2, torch.full_like(y, noise)[counted], counted
+
+    def _passed(self, picture: torch.Tensor) -> torch.Tensor:
+        """Return what a unit variance of every pixel is in the measurements, on average."""
+        x = picture.to(self.problem.y)
+        noise = PROBE * torch.randn(x.shape, generator=stream(self.config.seed, "passed")).to(x)
+        off = (self.problem.operator(x + noise) - self.problem.operator(x)).double().cpu() / PROBE
+        counted = torch.ones_like(off) if self.problem.weights is None else self.problem.weights.cpu()
+        return torch.full_like(off, float((off.square() * counted).sum() / counted.sum()))

@@ -1,0 +1,47 @@
+"""`hprior restore --uncertainty` writes how far off each pixel is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from hybridprior.imageio import read_picture
+from hybridprior.uncertainty import UncertaintyConfig, restoration
+
+FAST = ["--preset", "fast", "--steps", "2", "--uncertainty"]
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restoration, "UncertaintyConfig", lambda: UncertaintyConfig(samples=3, burn_in=0))
+
+
+def test_the_map_is_written_to_look_at_and_exactly(hprior, small: Path) -> None:
+    assert hprior("restore", small, "-o", "out.png", "--sigma", 25, *FAST).code == 0
+    record = json.loads(Path("out.png.json").read_text())["uncertainty"]
+    exact = tifffile.imread(record["exact"])
+    assert exact.shape == (20, 24, 3) and exact.dtype == np.float32
+    assert record["std_max"] == pytest.approx(float(exact.max()), rel=1e-5)
+    seen = read_picture(Path(record["map"]))
+    assert seen.depth == "uint16"
+    np.testing.assert_allclose(seen.pixels[0].permute(1, 2, 0) * record["map_white"], exact, atol=1e-5)
+    assert {"scale", "floor", "normalised_before", "normalised_after", "method", "samples"} <= set(record)
+
+
+def test_what_the_mask_keeps_is_certain(hprior, small: Path) -> None:
+    mask = np.zeros((20, 24), dtype=np.uint8)
+    mask[8:12, 8:16] = 255
+    tifffile.imwrite("mask.tif", mask)
+    assert hprior("restore", small, "-o", "out.png", "--task", "inpaint", "--mask", "mask.tif", *FAST).code == 0
+    exact = tifffile.imread("out.png.std.tiff")
+    assert (exact[mask == 0] == 0).all()
+    assert (exact[mask > 0] > 0).all()
+
+
+def test_there_is_none_of_plug_and_play(hprior, small: Path) -> None:
+    refused = hprior("restore", small, "-o", "out.png", "--reg", "denoiser", "--generator", "pixels", *FAST)
+    assert refused.code == 2
+    assert "samples" in refused.err
+    assert not Path("out.png").exists()
