@@ -168,7 +168,11 @@ class Job:
 
     def _completed(self, x: torch.Tensor) -> torch.Tensor:
         """Return what is shown of the picture; of an inpainted one without noise what was known is as it was."""
-        x, y = self.operator.frame(x.cpu()), self.source.pixels
+        return self._put_back(x, self.source.pixels)
+
+    def _put_back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return what is shown of x, with y's pixels where they are known without noise."""
+        x = self.operator.frame(x.cpu())
         if self.request.sigma or not isinstance(self.operator, Mask | Window):
             return x
         known = self.operator.known if isinstance(self.operator, Mask) else self.operator.known(y)
@@ -244,9 +248,7 @@ class Job:
 
     def _write_std(self, found: Uncertainty) -> dict[str, Any]:
         """Write the standard deviations, as a picture to look at and exactly; return the sidecar's record of them."""
-        std = found.std
-        if isinstance(self.operator, Mask) and not self.request.sigma:
-            std = torch.where(self.operator.known > 0, torch.zeros_like(std), std)  # what was known is as it was
+        std = self._put_back(found.std, torch.zeros_like(self.source.pixels))  # what is known is certain
         top = max(float(std.max()), 1e-6)
         png, tiff = (self.item.target.with_name(f"{self.item.target.name}.std.{kind}") for kind in ("png", "tiff"))
         write_picture(png, Picture(std / top, depth="uint16"))

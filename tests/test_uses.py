@@ -129,9 +129,9 @@ def test_a_network_of_timm_is_inverted_and_asked(imagenet: Path, photograph: tor
     _, otter = score_of(360, name, weights=weights, shape=(1, 3, 192, 192))
     _, fish = score_of(1, name, weights=weights, shape=(1, 3, 192, 192))
     assert float(otter(photograph[..., :192])) > float(fish(photograph[..., :192])) + 3
-    y, score = score_of(360, name, weights=weights, shape=(1, 3, 32, 32))
+    y, score = score_of(360, name, weights=weights, shape=(1, 3, 64, 64))
     pixels = Pixels(3, PixelsConfig(spread=0.2))  # a flat grey picture has no gradient
     result = restore(
-        y, score, preset="fast", generator=pixels, solver="gradient", fidelity=Activation(), stop="fixed", steps=20
+        y, score, preset="fast", generator=pixels, solver="gradient", fidelity=Activation(), stop="fixed", steps=12
     )
     assert result.trace[-1].energy < result.trace[0].energy - 1

@@ -26,7 +26,7 @@ __all__ = ["Activation", "Score", "score_of"]
 class Activation:
     """E = softplus(ceiling - S): as good as -S below the ceiling, and never negative, as the solver needs it."""
 
-    ceiling: float = 100.0
+    ceiling: float = 1000.0
     """No class answers as much as this."""
     sigma: float = 1.0
     """Without a meaning here; a fidelity has one."""
