@@ -7,9 +7,12 @@ of the luminance: the noise's, or what JPEG changed of the noisy picture; JPEG f
 the confusion table as Markdown and draws the cases of the first picture.
 """
 
+from __future__ import annotations
+
 import argparse
 import io
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,14 +68,9 @@ def luminance(x: torch.Tensor) -> torch.Tensor:
     return torch.einsum("bchw,c->bhw", x, torch.tensor([0.299, 0.587, 0.114]))
 
 
-def main() -> None:
-    """Run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a folder of photographs; the one in the package if not given")
-    parser.add_argument("--names", type=Path, help="a file with the names to take, one a line")
-    parser.add_argument("--side", type=int, default=256, help="longest side of the crops")
-    parser.add_argument("-o", "--output", type=Path, default=Path("auto_decisions.png"))
-    options = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> tuple[int, int]:
+    """Print the table, draw the first picture's cases, and return how many answers are right and how many there are."""
+    options = _parser().parse_args(arguments)
     names = options.names.read_text().split() if options.names else ["*.jpg", "*.png"]
     paths = sorted(path for name in names for path in options.data.glob(name)) if options.data else [demo_picture()]
     print(f"| made ({len(paths)} pictures each) | right task | {' | '.join(TASKS)} |\n|---|---|---:|---:|---:|")
@@ -87,15 +85,25 @@ def main() -> None:
                 right, count = right + (found == task), count + 1
                 if path == paths[0]:
                     sheet.append(y)
+            made = [f"{'smooth ' if smooth else ''}noise {sigma}"] * bool(sigma)
+            made += [f"JPEG {quality}"] * (quality is not None)
             for task, told in sorted(answers.items()):
-                made = [f"{'smooth ' if smooth else ''}noise {sigma}"] * bool(sigma)
-                made += [f"JPEG {quality}"] * (quality is not None)
                 figures = " | ".join(str(told[name]) for name in TASKS)
                 print(f"| {', then '.join(made) or 'clean'} | {task} | {figures} |")
     print(f"\n{right} of {count} are right.")
     half = (len(sheet) + 1) // 2
     sheet += [torch.ones_like(sheet[0])] * (2 * half - len(sheet))
     to_pil(torch.cat([torch.cat(sheet[:half], -1), torch.cat(sheet[half:], -1)], -2)).save(options.output)
+    return right, count
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="a folder of photographs; the one in the package if not given")
+    parser.add_argument("--names", type=Path, help="a file with the names to take, one a line")
+    parser.add_argument("--side", type=int, default=256, help="longest side of the crops")
+    parser.add_argument("-o", "--output", type=Path, default=Path("auto_decisions.png"))
+    return parser
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 
 from hybridprior import Part, RestoreConfig, SolverConfig, restore
 from hybridprior.denoisers import DENOISERS
+from hybridprior.generators import GENERATORS
 from hybridprior.operators import OPERATORS
 from hybridprior.regularisers import REGULARISERS
 from hybridprior.stopping import STOPPING_RULES
@@ -30,12 +31,16 @@ def test_the_examples_of_extending_run() -> None:
         assert result.picture.shape == y.shape
         assert result.config.regulariser.name == "grey"
         assert restore(y, config=CONFIG, sigma=0.1, regulariser="denoiser", denoiser="blur").picture.shape == y.shape
+        coarse = restore(y, config=CONFIG, sigma=0.1, generator="coarse", steps=3)
+        assert coarse.config.generator.name == "coarse"
+        assert coarse.picture.shape == y.shape
     finally:
         for registry, name in (
             (OPERATORS, "flip"),
             (REGULARISERS, "grey"),
             (STOPPING_RULES, "discrepancy"),
             (DENOISERS, "blur"),
+            (GENERATORS, "coarse"),
         ):
             registry.pop(name, None)
 

@@ -57,3 +57,42 @@ def test_uncertainty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = module.main([str(demo_picture()), *size])
     assert set(found) == {("otter", task, how) for task in ("denoise", "inpaint") for how in ("langevin", "ensemble")}
     assert read_picture(tmp_path / "reliability.png").pixels.shape[1] in (3, 4)
+
+
+def test_the_table_of_automatic_decisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    right, count = example("auto_decisions").main(["-o", str(tmp_path / "cases.png"), "--side", "96"])
+    assert right > 0.75 * count > 0
+    assert f"{right} of {count} are right." in capsys.readouterr().out
+    assert read_picture(tmp_path / "cases.png").pixels.shape[1] == 3
+
+
+def test_a_photograph_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["-o", str(tmp_path / "out.png"), "--size", "48", "--steps", "20"]
+    assert len(example("photo_without_gpu").main(options)) == 3
+    said = capsys.readouterr().out.splitlines()
+    assert "noise of sigma" in said[0]
+    assert all(line.endswith("dB") for line in said[1:])
+    assert read_picture(tmp_path / "out.png").pixels.shape == (1, 3, 48, 5 * 48)
+    example("photo_without_gpu").main([str(tmp_path / "out.png"), "-o", str(tmp_path / "again.png"), *options[2:]])
+    assert "dB" not in capsys.readouterr().out
+
+
+def test_an_operator_and_a_denoiser_of_ones_own(tmp_path: Path) -> None:
+    figures = example("own_operator").main(["-o", str(tmp_path / "out.png"), "--size", "32", "--steps", "5"])
+    assert figures["non-local means alone"] > figures["input"]
+    assert len(figures) == 4
+    assert read_picture(tmp_path / "out.png").pixels.shape == (1, 3, 32, 5 * 32)
+
+
+def test_pictures_unlike_photographs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = example("out_of_distribution").main(["-o", str(tmp_path / "out.png"), "--size", "24", "--steps", "8"])
+    assert list(figures) == ["text", "stars"]
+    assert all(set(row) == {"local", "global", "auto"} for row in figures.values())
+    assert all("%" in line for line in capsys.readouterr().out.splitlines())
+    assert read_picture(tmp_path / "out.png").pixels.shape == (1, 1, 2 * 24, 5 * 24)
+
+
+def test_every_example_is_in_the_index() -> None:
+    index = (EXAMPLES.parent / "docs" / "examples.md").read_text()
+    for path in EXAMPLES.glob("*.py"):
+        assert f"`examples/{path.name}`" in index

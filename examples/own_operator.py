@@ -1,0 +1,82 @@
+"""An operator and a denoiser of one's own: a double exposure, freed from its ghost by non-local means and by f_theta.
+
+The camera moved while the shutter was open: y = (x + a shifted x) + noise. The operator is a class of a few lines, the
+denoiser a function of a picture and its noise level, here scikit-image's non-local means:
+
+    pip install scikit-image
+    python examples/own_operator.py -o own_operator.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from skimage.restoration import denoise_nl_means
+
+from hybridprior import Operator, load_denoiser, read_picture, restore, write_picture
+from hybridprior.data import demo_picture
+from hybridprior.metrics import psnr
+from hybridprior.picture import Picture
+from hybridprior.regularisers import DenoiserRegulariser
+from hybridprior.seeds import stream
+
+SIGMA = 5 / 255
+
+
+class Ghost(Operator):
+    """A x = (x + strength S x) / (1 + strength), S a shift to the right in a picture that goes around."""
+
+    def __init__(self, shift: int = 6, strength: float = 0.6) -> None:
+        """Take the shift in pixels and how strong the second exposure is beside the first."""
+        super().__init__()
+        self.shift, self.strength = shift, strength
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return both exposures in one."""
+        return (x + self.strength * x.roll(self.shift, dims=-1)) / (1 + self.strength)
+
+
+def non_local_means(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Return pictures `(B, C, H, W)` without their noise, of standard deviation sigma `(B,)`."""
+    cleaned = [
+        denoise_nl_means(one.permute(1, 2, 0).numpy(), 5, 6, h=0.8 * level, sigma=level, channel_axis=-1)
+        for one, level in zip(x.detach().cpu().float(), sigma.tolist(), strict=True)
+    ]
+    return torch.stack([torch.from_numpy(one).permute(2, 0, 1) for one in cleaned]).to(x)
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
+    """Print a table, write the pictures side by side, and return the PSNRs in dB."""
+    options = _parser().parse_args(arguments)
+    truth = read_picture(demo_picture()).pixels[..., : options.size, : options.size].contiguous()
+    ghost = Ghost()
+    y = ghost(truth) + SIGMA * torch.randn(truth.shape, generator=stream(0, "camera"))
+    mine = DenoiserRegulariser(denoiser=load_denoiser(non_local_means))
+    common = {"sigma": SIGMA, "seed": 0, "preset": options.preset}
+    pictures = {
+        "input": y,
+        "f_theta alone": restore(y, ghost, steps=options.steps, **common).picture,
+        "non-local means alone": restore(y, ghost, regulariser=mine, generator="pixels", **common).picture,
+        "both": restore(y, ghost, regulariser=mine, steps=options.steps, **common).picture,
+    }
+    figures = {name: psnr(picture, truth) for name, picture in pictures.items()}
+    for name, figure in figures.items():
+        print(f"{name:24s}{figure:6.2f} dB")
+    write_picture(options.output, Picture(torch.cat([truth, *pictures.values()], dim=-1)))
+    return figures
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, default=Path("own_operator.png"))
+    parser.add_argument("--size", type=int, default=64, help="side of the part of the photograph in pixels")
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--steps", type=int, default=300, help="the most steps of the network")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
