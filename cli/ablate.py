@@ -14,7 +14,7 @@ from hybridprior.presets import TASKS
 
 from .console import bar, note, say
 from .files import prepare
-from .options import Device, Threads, set_threads
+from .options import DEFAULT_PRESET, Device, Preset, Seed, Threads, check_sigma, set_threads
 
 if TYPE_CHECKING:
     from hybridprior.ablation import Row
@@ -44,6 +44,7 @@ app = typer.Typer(
 Pictures = Annotated[
     list[Path] | None, typer.Argument(metavar="IMAGES", help="Clean pictures, or folders of them; they are degraded.")
 ]
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the results.")]
 Names = Annotated[str | None, typer.Option("--generator", help="f_theta by name, with commas: skip,decoder,pixels.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds of the restorations, with commas; 0 if not given.")]
@@ -146,3 +147,101 @@ def grid(
     if table.failed:
         note(f"{len(table.failed)} of {len(table)} cells failed; the same command tries them again.")
     raise typer.Exit(1 if table.failed else 0)
+
+
+@app.command()
+def impedance(
+    image: Image,
+    output: Output = Path("ablation"),
+    generator: Names = None,
+    seeds: Seeds = None,
+    sigma: Annotated[float, typer.Option(help="Of the picture with noise, in units of 0-255.")] = 25.0,
+    preset: Preset = DEFAULT_PRESET,
+    crop: Crop = None,
+    steps: Steps = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Rank networks by how much faster they learn a picture than its pixels shuffled: impedance.png, .json, .md.
+
+    No ground truth is needed; a degraded picture will do.
+    """
+    level = check_sigma(sigma) or 0.0
+    set_threads(threads)
+
+    from hybridprior.ablation import draw_impedance, impedance_table
+    from hybridprior.ablation import impedance as measure
+    from hybridprior.bench import read_truth
+
+    from .grid import whole, words
+
+    prepare(output / "impedance.json", ROOM)
+    names = words(generator or "skip,decoder,pixels", "--generator")
+    with bar("fits", len(names) * 4, shown=True) as move:
+        found = measure(
+            read_truth(image, crop=crop),
+            names,
+            preset=preset,
+            steps=steps,
+            seeds=whole(seeds or "0", "--seeds"),
+            sigma=level,
+            device=device,
+            callback=move,
+        )
+    _written(
+        output,
+        "impedance",
+        {"ranking": [one.to_dict() for one in found]},
+        impedance_table(found),
+        draw_impedance(found),
+    )
+
+
+@app.command()
+def spectrum(
+    image: Image,
+    output: Output = Path("ablation"),
+    generator: Annotated[str, typer.Option(help="f_theta by name.")] = "skip",
+    reg: Annotated[str, typer.Option(help="R by name, for the network with R.")] = "denoiser",
+    weight: Annotated[float, typer.Option(help="lambda.")] = 1.0,
+    seed: Seed = 0,
+    sigma: Annotated[float, typer.Option(help="Noise in units of 0-255.")] = 25.0,
+    bands: Annotated[int, typer.Option(min=1, max=32, help="Rings of frequencies.")] = 5,
+    preset: Preset = DEFAULT_PRESET,
+    crop: Crop = None,
+    steps: Steps = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Show which frequencies are fitted when, by a network alone and with R: spectrum.png, .json, .md."""
+    level = check_sigma(sigma) or 0.0
+    set_threads(threads)
+
+    from hybridprior.ablation import draw_spectra, spectra, spectra_table
+    from hybridprior.bench import read_truth
+
+    prepare(output / "spectrum.json", ROOM)
+    found = spectra(
+        read_truth(image, crop=crop),
+        generator=generator,
+        regulariser=reg,
+        weight=weight,
+        sigma=level,
+        preset=preset,
+        steps=steps,
+        seed=seed,
+        bands=bands,
+        device=device,
+    )
+    _written(output, "spectrum", {"runs": [one.to_dict() for one in found]}, spectra_table(found), draw_spectra(found))
+
+
+def _written(folder: Path, name: str, figures: dict[str, Any], table: str, drawing: bytes) -> None:
+    """Write figures, table and drawing, and say the table."""
+    from hybridprior.imageio import write_atomically
+    from hybridprior.records import write_json
+
+    write_json(folder / f"{name}.json", {"command": shlex.join(["hprior", *sys.argv[1:]]), **figures})
+    write_atomically(folder / f"{name}.md", table.encode())
+    write_atomically(folder / f"{name}.png", drawing)
+    say(table.rstrip("\n"))

@@ -3,8 +3,10 @@
 from hybridprior.ablation.attribution import Attribution, Share, attribute, shapley
 from hybridprior.ablation.cell import Cell, Job, run_job
 from hybridprior.ablation.grid import Combination, Grid, conditions
+from hybridprior.ablation.impedance import Impedance, draw_impedance, impedance, impedance_table
 from hybridprior.ablation.regions import Region, compare, regions
 from hybridprior.ablation.run import ablate, gather
+from hybridprior.ablation.spectrum import Spectrum, correspondence, draw_spectra, spectra, spectra_table
 from hybridprior.ablation.table import Row, Table
 
 __all__ = [
@@ -12,17 +14,26 @@ __all__ = [
     "Cell",
     "Combination",
     "Grid",
+    "Impedance",
     "Job",
     "Region",
     "Row",
     "Share",
+    "Spectrum",
     "Table",
     "ablate",
     "attribute",
     "compare",
     "conditions",
+    "correspondence",
+    "draw_impedance",
+    "draw_spectra",
     "gather",
+    "impedance",
+    "impedance_table",
     "regions",
     "run_job",
     "shapley",
+    "spectra",
+    "spectra_table",
 ]

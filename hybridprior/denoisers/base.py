@@ -7,7 +7,9 @@ prior, and a diffusion network is a denoiser for many sigma.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -16,7 +18,7 @@ from hybridprior.device import choose_precision
 from hybridprior.errors import ConfigError, ShapeError
 from hybridprior.registry import Registry
 
-__all__ = ["DENOISERS", "Denoiser", "as_sigma", "extend"]
+__all__ = ["DENOISERS", "Denoiser", "as_sigma", "extend", "once"]
 
 Sigma = torch.Tensor | float
 
@@ -126,5 +128,26 @@ def extend(x: torch.Tensor, multiple: int) -> torch.Tensor:
             x = nn.functional.pad(x, pad, mode="reflect" if step else "replicate")
     return x
 
+
+def once(read: Callable[[Path], Denoiser], path: Path) -> Denoiser:
+    """Return the denoiser of a file or a folder, read once a process, and again if it has changed.
+
+    Each call returns a copy, whose weights may be tuned.
+
+    Args:
+        read: What reads it.
+        path: Where it is.
+    """
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
+    key, known = (path, read.__qualname__), READ.get((path, read.__qualname__))
+    if known is None or known[0] != stamps:
+        READ.clear()  # of large networks there is room for one
+        known = READ[key] = (stamps, read(path))
+    return copy.deepcopy(known[1])
+
+
+READ: dict[tuple[Path, str], tuple[tuple, Denoiser]] = {}
+"""What `once` has read."""
 
 DENOISERS: Registry[Callable[[], Denoiser]] = Registry("denoiser")

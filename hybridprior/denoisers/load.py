@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hybridprior.denoisers.base import DENOISERS, Denoiser
+from hybridprior.denoisers.base import DENOISERS, Denoiser, once
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.denoisers.shipped import UNetDenoiser, describe
 from hybridprior.errors import ConfigError, WeightsError, unknown_name
@@ -52,7 +52,7 @@ def _named(name: str) -> Denoiser:
             raise unknown_name("denoiser", name, (*DENOISERS, *(f"{scheme}:..." for scheme in SCHEMES)))
         return DENOISERS[name]()
     path = resolve(name)
-    return _file(path) if scheme == "file" else _folder(path)
+    return once(_file if scheme == "file" else _folder, path)
 
 
 def _folder(folder: Path) -> Denoiser:

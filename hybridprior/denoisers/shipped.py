@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from hybridprior.denoisers.base import DENOISERS, Denoiser
+from hybridprior.denoisers.base import DENOISERS, Denoiser, once
 from hybridprior.denoisers.unet import UNet, UNetConfig
 from hybridprior.errors import WeightsError
 from hybridprior.registry import build_config
@@ -142,4 +142,4 @@ def shipped() -> UNetDenoiser:
     """Return the denoiser in the package's own weights."""
     from hybridprior.weights_store import shipped_file
 
-    return UNetDenoiser.read(shipped_file("denoiser"))
+    return once(UNetDenoiser.read, shipped_file("denoiser"))

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hybridprior.denoisers import DENOISERS, Denoiser, UNetDenoiser, load_denoiser
+from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.denoisers.diffusers import DiffusersDenoiser
 from hybridprior.denoisers.shipped import pack
 from hybridprior.denoisers.spandrel import SpandrelDenoiser
@@ -326,3 +327,22 @@ def test_the_hubs_cache_is_enough_offline(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(tmp_path))
     assert isinstance(load_denoiser("hf-hub:somebody/denoiser@v1"), UNetDenoiser)
+
+
+def test_weights_are_read_once_a_process_and_again_if_they_have_changed(tmp_path: Path) -> None:
+    from hybridprior.denoisers.base import once
+
+    calls: list[Path] = []
+
+    def read(path: Path) -> CallableDenoiser:
+        calls.append(path)
+        return CallableDenoiser(torch.nn.Identity())
+
+    path = tmp_path / "weights"
+    path.write_bytes(b"1")
+    first, second = once(read, path), once(read, path)
+    assert calls == [path]
+    assert first is not second
+    path.write_bytes(b"12")
+    once(read, path)
+    assert calls == [path, path]
