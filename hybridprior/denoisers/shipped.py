@@ -138,7 +138,7 @@ def pack(network: UNet, *, sigma_range: tuple[float, float] = (0.0, 1.0), note: 
 
 
 @DENOISERS.register("shipped")
-def shipped() -> UNetDenoiser:
+def shipped() -> Denoiser:
     """Return the denoiser in the package's own weights."""
     from hybridprior.weights_store import shipped_file
 
