@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
-from hybridprior import Mask, preset, read_picture, restore_with_uncertainty
+from hybridprior import Mask, Result, preset, read_picture, restore_with_uncertainty
 from hybridprior.metrics import psnr
 from hybridprior.uncertainty import METHODS, Calibration, UncertaintyConfig, calibration, draw_reliability
+
+Maps = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 HEADER = f"{'picture':24s} {'task':8s} {'method':9s} {'PSNR':>6s} {'scale':>6s} {'floor':>6s} " + "  ".join(
     f"{name:>13s}" for name in ("coverage", "ENCE", "(e/s)^2")
@@ -29,34 +34,52 @@ def main(arguments: Sequence[str] | None = None) -> dict[tuple[str, str, str], t
     """Print a table, draw the reliability, and return the calibrations before and after."""
     options = _parser().parse_args(arguments)
     print(HEADER)
-    found, pooled = {}, {}
-    for path in options.pictures:
-        truth = _crop(read_picture(path).pixels, options.crop)
-        for task in options.tasks:
-            y, operator, sigma = _degraded(truth, task)
-            config = preset(options.preset, task)
-            if options.steps:
-                config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=options.steps))
-            for method in options.methods:
-                how = dataclasses.replace(options.how, method=method)
-                result = restore_with_uncertainty(y, operator, config=config, sigma=sigma, options=how)
-                told = result.uncertainty
-                before, after = (calibration(result.picture, std, truth) for std in (told.raw, told.std))
-                found[path.stem, task, method] = before, after
-                pooled.setdefault((task, method), []).append((result.picture, told, truth))
-                figures = f"{psnr(result.picture, truth):6.2f} {told.scale:6.2f} {255 * told.floor:6.2f}"
-                pairs = [(before.error, after.error), (before.ence, after.ence), (before.normalised, after.normalised)]
-                row = "  ".join(f"{one:5.2f} > {two:5.2f}" for one, two in pairs)
-                print(f"{path.stem:24s} {task:8s} {method:9s} {figures} {row}", flush=True)
+    cases = [(path, task, how) for path in options.pictures for task in options.tasks for how in options.methods]
+    work = functools.partial(_measured, options=options)
+    if options.jobs > 1:
+        with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+            measured = [_said(*each) for each in zip(cases, pool.map(work, cases), strict=True)]
+    else:
+        measured = [_said(case, work(case)) for case in cases]
     lines = {}
-    for (task, method), rows in pooled.items():
-        for name in ("raw", "std"):
-            parts = zip(*((p, getattr(told, name), truth) for p, told, truth in rows), strict=True)
-            lines[f"{task}, {method}, {'fitted' if name == 'std' else 'as it is'}"] = calibration(
-                *(torch.cat(part) for part in parts)
-            )
+    for task, method in dict.fromkeys(case[1:] for case in cases):
+        rows = [maps for case, maps in zip(cases, measured, strict=True) if case[1:] == (task, method)]
+        picture, raw, std, truth = (torch.cat(each) for each in zip(*rows, strict=True))
+        lines[f"{task}, {method}, as it is"] = calibration(picture, raw, truth)
+        lines[f"{task}, {method}, fitted"] = calibration(picture, std, truth)
     draw_reliability(lines, options.output)
-    return found
+    return {(path.stem, *rest): _judged(maps) for (path, *rest), maps in zip(cases, measured, strict=True)}
+
+
+def _measured(case: tuple[Path, str, str], options: argparse.Namespace) -> tuple[Result, torch.Tensor]:
+    """Return a restored picture and its ground truth."""
+    path, task, method = case
+    truth = _crop(read_picture(path).pixels, options.crop)
+    y, operator, sigma = _degraded(truth, task)
+    config = preset(options.preset, task)
+    if options.steps:
+        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=options.steps))
+    how = UncertaintyConfig(method=method, **({"samples": options.samples} if options.samples else {}))
+    return restore_with_uncertainty(y, operator, config=config, sigma=sigma, options=how), truth
+
+
+def _said(case: tuple[Path, str, str], measured: tuple[Result, torch.Tensor]) -> Maps:
+    """Print a line of the table; return picture, raw, std and truth."""
+    result, truth = measured
+    told = result.uncertainty
+    maps = result.picture, told.raw, told.std, truth
+    before, after = _judged(maps)
+    figures = f"{psnr(result.picture, truth):6.2f} {told.scale:6.2f} {255 * told.floor:6.2f}"
+    pairs = [(before.error, after.error), (before.ence, after.ence), (before.normalised, after.normalised)]
+    row = "  ".join(f"{one:5.2f} > {two:5.2f}" for one, two in pairs)
+    print(f"{case[0].stem:24s} {case[1]:8s} {case[2]:9s} {figures} {row}", flush=True)
+    return maps
+
+
+def _judged(maps: Maps) -> tuple[Calibration, Calibration]:
+    """Return the calibration without and with the fit."""
+    picture, raw, std, truth = maps
+    return calibration(picture, raw, truth), calibration(picture, std, truth)
 
 
 def _crop(pixels: torch.Tensor, side: int) -> torch.Tensor:
@@ -84,7 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="the most steps before the samples; the preset's if not given")
     parser.add_argument("--tasks", nargs="+", default=["denoise", "inpaint"])
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.set_defaults(how=UncertaintyConfig())
+    parser.add_argument("--samples", type=int, help="of one network")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     return parser
 
 

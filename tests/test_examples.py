@@ -8,7 +8,6 @@ import pytest
 
 from hybridprior import read_picture
 from hybridprior.data import demo_picture
-from hybridprior.uncertainty import UncertaintyConfig
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -50,10 +49,9 @@ def test_activation(tmp_path: Path, imagenet: Path) -> None:
     assert read_picture(tmp_path / "otter.png").pixels.shape == (1, 3, 32, 3 * 32)
 
 
-def test_uncertainty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncertainty(tmp_path: Path) -> None:
     module = example("uncertainty_local")
-    monkeypatch.setattr(module, "UncertaintyConfig", lambda: UncertaintyConfig(samples=4, burn_in=0, members=2))
-    size = ["--crop", "32", "--steps", "3", "-o", str(tmp_path / "reliability.png")]
+    size = ["--crop", "32", "--steps", "3", "--samples", "4", "-o", str(tmp_path / "reliability.png")]
     found = module.main([str(demo_picture()), *size])
     assert set(found) == {("otter", task, how) for task in ("denoise", "inpaint") for how in ("langevin", "ensemble")}
     assert read_picture(tmp_path / "reliability.png").pixels.shape[1] in (3, 4)

@@ -31,6 +31,9 @@ class UncertaintyConfig:
     share: float = 0.2
     """Share of the information that calibrates, where there is noise to part."""
 
+    refit: float = 0.15
+    """Steps on all measurements, as a share of those until the best: of "langevin" alone."""
+
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if self.method not in METHODS:
@@ -39,6 +42,8 @@ class UncertaintyConfig:
             raise ConfigError("uncertainty: samples and members are 2 or more, burn_in 0 or more.")
         if not self.learning_rate > 0 or not 0 < self.share < 1:
             raise ConfigError("uncertainty: learning_rate is positive, and share lies in (0, 1).")
+        if not self.refit >= 0:
+            raise ConfigError("uncertainty: refit is 0 or more.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,8 @@
-"""`restore_with_uncertainty()`: the mean of samples of the posterior, and how far off each pixel is.
+"""`restore_with_uncertainty()`: a picture, and how far off each of its pixels is.
 
 Part of the measurements takes no part in the samples: parted noise where there is noise, held-out ones else. What the
-samples' mean misses there, less the noise, says by how much their spread is too small or too large. In the end theta
-wanders on with all the measurements.
+picture misses there, less the noise, says by how much the samples' spread is too small or too large. In the end theta
+goes on for a few steps with all the measurements.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ from hybridprior.uncertainty.langevin import Langevin
 
 __all__ = ["check_sampled", "restore_with_uncertainty"]
 
+FEWEST = 20
+"""Steps that the network goes on for with all the measurements, at least."""
+
 PROBE = 1e-2
 """Standard deviation of the noise by which A is found to pass on the variance of pixels."""
 
@@ -60,7 +63,7 @@ def restore_with_uncertainty(
     callbacks: Sequence[Callback] = (),
     state: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Restore one picture by the mean of samples, with a standard deviation of each pixel's error.
+    """Restore one picture, with a standard deviation of each pixel's error.
 
     Args:
         y: The measurements, as of `restore`, and so are the others.
@@ -135,14 +138,14 @@ class _Sampling:
             if found.status in (Status.INTERRUPTED, Status.DIVERGED) or local.best_theta is None:
                 return found
             saved, begun = local.state_dict(), time.perf_counter()
-            pictures, uncertainty = self._sampled(local, found.picture)
+            picture, uncertainty = self._sampled(local, found.picture)
             if pressed.is_set():
                 status = Status.INTERRUPTED
                 return dataclasses.replace(found, status=status, message=status.value, state=saved)
         return dataclasses.replace(
             found,
-            picture=pictures.mean.float(),
-            message=f"{found.status.value} The picture is the mean of {pictures.count} samples.",
+            picture=picture.float().cpu(),
+            message=f"{found.status.value} Its uncertainty comes from {uncertainty.samples} samples.",
             uncertainty=uncertainty,
             timings=Timings(found.timings.setup, found.timings.steps + time.perf_counter() - begun),
             held_out=0.0 if self.options.method == "langevin" else found.held_out,
@@ -164,21 +167,26 @@ class _Sampling:
         solver.keep_best = True
         return solver
 
-    def _sampled(self, local: Solver, first: torch.Tensor) -> tuple[Moments, Uncertainty]:
-        """Return the samples of the picture, and the uncertainty of their mean."""
+    def _sampled(self, local: Solver, first: torch.Tensor) -> tuple[torch.Tensor, Uncertainty]:
+        """Return the picture and its uncertainty; `first` is what the first network made."""
+        pictures, measured = Moments(), Moments()
         if self.options.method == "langevin":
-            pictures, measured = self._wandered(local, self.kept)
-            scale, floor, before, after = self._fitted(pictures, measured)
-            pictures, _ = self._wandered(local, self.problem)
+            adam = local.optimiser
+            self._wander(local, pictures, measured)
+            local.optimiser, picture = adam, first
         else:
-            pictures, measured = Moments(), Moments()
             for number in range(self.options.members):
                 seed = derive(self.config.seed, f"member {number}")
-                picture = self._solver(seed).run().picture if number else first
-                self._see(picture.to(self.problem.y), pictures, measured)
-            scale, floor, before, after = self._fitted(pictures, measured)
+                member = self._solver(seed).run().picture if number else first
+                self._see(member.to(self.problem.y), pictures, measured)
+            picture = pictures.mean.float()
+        scale, floor, before, after = self._fitted(picture, measured)
+        if self.options.method == "langevin":
+            steps = max(FEWEST, round(self.options.refit * local.chosen))
+            prior, weight = local.regulariser, self.config.weight
+            picture, _ = local.go_on(self.problem, steps, start=local.best_theta, regulariser=prior, weight=weight)
         raw = pictures.variance
-        return pictures, Uncertainty(
+        return picture, Uncertainty(
             std=(scale**2 * raw + floor**2).sqrt().float(),
             raw=raw.sqrt().float(),
             scale=scale,
@@ -189,9 +197,9 @@ class _Sampling:
             samples=pictures.count,
         )
 
-    def _wandered(self, local: Solver, problem: Problem) -> tuple[Moments, Moments]:
-        """Return the samples that theta comes by on these measurements, from its best step on."""
-        pictures, measured, seen = Moments(), Moments(), 0
+    def _wander(self, local: Solver, pictures: Moments, measured: Moments) -> None:
+        """Let theta wander from its best step on, and see where it comes by."""
+        seen = 0
 
         def see(picture: torch.Tensor) -> None:
             nonlocal seen
@@ -199,15 +207,13 @@ class _Sampling:
             if seen > self.options.burn_in:
                 self._see(picture, pictures, measured)
 
-        rng = stream(self.config.seed, "langevin", problem.y.device)
-        rate = self.options.learning_rate
-        walk = Langevin(local.generator.parameters(), learning_rate=rate, count=problem.count, rng=rng)
+        rng = stream(self.config.seed, "langevin", self.kept.y.device)
+        rate, count = self.options.learning_rate, self.kept.count
+        walk = Langevin(local.generator.parameters(), learning_rate=rate, count=count, rng=rng)
         assert local.best_theta is not None
         local.generator.load_state_dict(local.best_theta["theta"])
-        regulariser, steps = local.regulariser, self.options.burn_in + self.options.samples
-        weight = self.config.weight
-        local.go_on(problem, steps, regulariser=regulariser, weight=weight, optimiser=walk, seen=see)
-        return pictures, measured
+        steps, prior, weight = self.options.burn_in + self.options.samples, local.regulariser, self.config.weight
+        local.go_on(self.kept, steps, regulariser=prior, weight=weight, optimiser=walk, seen=see)
 
     @torch.no_grad()
     def _see(self, picture: torch.Tensor, pictures: Moments, measured: Moments) -> None:
@@ -215,12 +221,13 @@ class _Sampling:
         measured.add(self.problem.operator(picture))
 
     @torch.no_grad()
-    def _fitted(self, pictures: Moments, measured: Moments) -> tuple[float, float, float, float]:
+    def _fitted(self, picture: torch.Tensor, measured: Moments) -> tuple[float, float, float, float]:
         """Return scale, floor, and the normalised error without and with them, by the measurements not seen."""
-        if pictures.count < 2:  # Ctrl-C
+        if measured.count < 2:  # Ctrl-C
             return 1.0, 0.0, math.nan, math.nan
-        squared, noise, counted = self._errors(measured.mean)
-        variance, floor = measured.variance[counted], self._passed(pictures.mean)[counted]
+        picture = picture.to(self.problem.y)
+        squared, noise, counted = self._errors(self.problem.operator(picture).cpu().double())
+        variance, floor = measured.variance[counted], self._passed(picture)[counted]
         c, f = fit_variance(variance, squared, noise, floor)
         total = float(squared.mean())
         before, after = float(variance.mean()), float((c**2 * variance + f**2 * floor).mean())
@@ -242,9 +249,8 @@ class _Sampling:
         noise = sigma**2 * math.sqrt(1 + 2 * (1 - self.options.share) / self.options.share)
         return (squared - known)[counted] - sigma**2, torch.full_like(y, noise)[counted], counted
 
-    def _passed(self, picture: torch.Tensor) -> torch.Tensor:
+    def _passed(self, x: torch.Tensor) -> torch.Tensor:
         """Return what a unit variance of every pixel is in the measurements, on average."""
-        x = picture.to(self.problem.y)
         noise = PROBE * torch.randn(x.shape, generator=stream(self.config.seed, "passed")).to(x)
         off = (self.problem.operator(x + noise) - self.problem.operator(x)).double().cpu() / PROBE
         counted = torch.ones_like(off) if self.problem.weights is None else self.problem.weights.cpu()
