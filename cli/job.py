@@ -321,6 +321,7 @@ def _sentence(figures: Mapping[str, Any]) -> str:
     line += f"{figures['seconds']:.1f} s, sigma {figures['sigma']:.3g}. {figures['message']}"
     if "psnr" in figures:
         line += f" PSNR {figures['psnr']:.2f} dB on {figures['psnr_on']}"
-        oracle = f" (oracle {figures['oracle_psnr']:.2f} at step {figures['oracle_step']})"
-        line += f"{oracle if 'oracle_step' in figures else ''}."
+        if "oracle_step" in figures:
+            line += f" (oracle {figures['oracle_psnr']:.2f} at step {figures['oracle_step']})"
+        line += "."
     return line

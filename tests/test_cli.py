@@ -649,3 +649,13 @@ def test_a_poisoned_reference_changes_nothing_but_figures(hprior, small: Path) -
     good, bad = (json.loads(Path(f"by-{name}.json").read_text()) for name in ("small.png", "poison.png"))
     assert good["fusion"] == {**bad["fusion"], "map": good["fusion"]["map"]}
     assert good["psnr"] > bad["psnr"] + 3
+
+
+def test_a_picture_with_a_reference_and_no_oracle_is_said_in_a_sentence() -> None:
+    from hybridprior.cli.job import _sentence
+
+    figures = {"input": "a.png", "output": "b.png", "chosen_step": 3, "steps": 9, "seconds": 1.0, "sigma": 25.0}
+    figures |= {"message": "Done.", "psnr": 30.0, "psnr_on": "all channels"}
+    assert _sentence(figures).endswith("Done. PSNR 30.00 dB on all channels.")
+    figures |= {"oracle_psnr": 31.0, "oracle_step": 2}
+    assert _sentence(figures).endswith("PSNR 30.00 dB on all channels (oracle 31.00 at step 2).")

@@ -29,6 +29,9 @@ TASKS = {
     "denoise": "denoising",
     "sr": "super-resolution",
     "inpaint": "inpainting",
+    "deblur": "deblurring",
+    "dejpeg": "JPEG traces",
+    "demosaic": "demosaicking",
     "leave": "left as it is",
 }
 

@@ -25,8 +25,8 @@ __all__ = ["Sidecar", "find_sidecars", "from_result", "from_sidecar", "from_side
 
 DEGRADED, TRUTH = "degraded", "truth"
 
-ENLARGING = "sr"
-"""The task whose result is larger than what it was made of."""
+SAME_SIZE = ("denoise", "inpaint", "dejpeg")
+"""Tasks that leave a picture as large as it is."""
 
 COLUMNS = (
     Column("result"),
@@ -221,7 +221,7 @@ def _scene(name: str, sidecars: Sequence[Sidecar], album: Album, results: Sequen
     if after and sizes and after.size not in sizes:
         album.missing.append(f"'{clean}' is of another size than what was restored, and not the truth of it.")
         after = None
-    if before and sizes and first.task != ENLARGING and before.size not in sizes:
+    if before and sizes and first.task in SAME_SIZE and before.size not in sizes:
         album.missing.append(f"'{source}' is of another size than what was restored, and not the picture it was.")
         before = None
     known = [number(each.record.get("psnr")) or 0.0 for each, (shown, _) in zip(sidecars, found, strict=True) if shown]
