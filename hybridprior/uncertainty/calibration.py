@@ -3,8 +3,8 @@
 Coverage: of the errors, the share p should lie within sqrt(2) erfinv(p) standard deviations (Kuleshov, Fenner, Ermon,
 "Accurate Uncertainties for Deep Learning Using Calibrated Regression", ICML 2018). ENCE, the expected normalised
 calibration error: mean over bins of |RMSE - RMV| / RMV (Levi et al., "Evaluating and Calibrating Uncertainty
-Prediction in Regression Tasks", Sensors 2022, eq. 8). The fit is weighted least squares of squared errors on
-variances, as their section "Calibration" scales by one number.
+Prediction in Regression Tasks", Sensors 2022), who also scale deviations by one number; the fit here is weighted least
+squares of squared errors on variances, with a floor.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Welling, Teh, "Bayesian Learning via Stochastic Gradient Langevin Dynamics", ICML 2011, eq. (4); for Deep Image Prior
 Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019, section 4. With U the negative log posterior
-and G the preconditioner of Li et al., "Preconditioned SGLD for Deep Neural Networks", AAAI 2016, eq. (3)-(5):
+and G the preconditioner of Li et al., "Preconditioned SGLD for Deep Neural Networks", AAAI 2016:
 
     theta <- theta - epsilon / 2 G grad U(theta) + sqrt(epsilon G) xi,    xi ~ N(0, 1)
 """

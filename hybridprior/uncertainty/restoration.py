@@ -7,6 +7,7 @@ goes on for a few steps with all the measurements.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import time
@@ -97,7 +98,7 @@ def restore_with_uncertainty(
     check_sampled(config)
     where = choose_device(device)
     measurement = as_tensor(y, picture=a.pictures and shape is None).to(where)
-    problem = Problem.make(measurement, a.to(where), fidelity, sigma=sigma)
+    problem = Problem.make(measurement, copy.deepcopy(a).to(where), fidelity, sigma=sigma)
     run = _Sampling(problem, config, options or UncertaintyConfig(), started=started)
     return run.result(callbacks, state)
 
@@ -237,7 +238,7 @@ class _Sampling:
         """Return estimates of the squared errors of A x, their noise as `fit_variance` takes it, and where they are.
 
         With d = -m / a, what parted noise added to y, |y + d - A x|^2 - d^2 - sigma^2 is without bias and has less
-        variance than without the known d^2 (Oliveira, Lei, Tibshirani 2021, eq. 6).
+        variance than without the known d^2 (Oliveira, Lei, Tibshirani 2021).
         """
         y, sigma = self.held.y.cpu().double(), self.problem.fidelity.sigma
         weights = torch.ones_like(y) if self.held.weights is None else self.held.weights.cpu()

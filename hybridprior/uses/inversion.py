@@ -1,7 +1,7 @@
 """Feature inversion: what a network still knows of a picture in one of its stages, seen through a prior.
 
 Mahendran, Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015; with the network's
-structure as the prior, the "natural pre-image" of Ulyanov, Vedaldi, Lempitsky, IJCV 2020, eq. (7):
+structure as the prior, the "natural pre-image" of Ulyanov, Vedaldi, Lempitsky, IJCV 2020:
 
     min over theta of |phi(f_theta(z)) - phi(x0)|^2
 
