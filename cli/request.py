@@ -60,8 +60,10 @@ class Request:
     report: bool
 
     @property
-    def fidelity(self) -> str | Fidelity:
-        """The noise that is expected, by name where its level is `sigma` or estimated."""
+    def fidelity(self) -> str | Fidelity | None:
+        """The noise that is expected, by name where its level is `sigma` or estimated; None asks the operator first."""
+        if self.noise == "gaussian":
+            return None
         return self.noise if self.peak is None else Poisson(self.peak)
 
     @property

@@ -659,3 +659,12 @@ def test_a_picture_with_a_reference_and_no_oracle_is_said_in_a_sentence() -> Non
     assert _sentence(figures).endswith("Done. PSNR 30.00 dB on all channels.")
     figures |= {"oracle_psnr": 31.0, "oracle_step": 2}
     assert _sentence(figures).endswith("PSNR 30.00 dB on all channels (oracle 31.00 at step 2).")
+
+
+def test_the_tables_of_a_jpeg_say_how_much_noise_it_has(hprior, photograph: torch.Tensor) -> None:
+    Image.fromarray((255 * photograph[0, :, :48, :64]).byte().permute(1, 2, 0).numpy()).save("low.jpg", quality=20)
+    options = ["--task", "auto", "--reg", "denoiser", "--generator", "pixels"]
+    assert hprior("restore", "low.jpg", "-o", "out.png", *options).code == 0
+    record = json.loads(Path("out.png.json").read_text())
+    assert (record["request"]["task"], record["diagnosis"]["jpeg_quality"]) == ("dejpeg", 20)
+    assert record["sigma"] > 5
