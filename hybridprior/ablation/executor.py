@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ __all__ = ["check_executor", "run_jobs", "share"]
 KINDS = ("local", "dask-local", "dask")
 
 LIVES = 3
-"""Pools of processes that may break, one after the other, until what is left has failed."""
+"""Pools of processes in a row that may break without a cell done, until what is left has failed."""
 
 PATIENCE = 10
 """Seconds that a scheduler has to answer."""
@@ -71,7 +71,7 @@ def share(spec: str, threads: int | None) -> int | None:
     return max(1, torch.get_num_threads() // int(rest))
 
 
-def run_jobs(jobs: Sequence[Job], executor: str | Executor = "local:1") -> Iterator[dict[str, Any]]:
+def run_jobs(jobs: Sequence[Job], executor: str | Executor = "local:1") -> Generator[dict[str, Any], None, None]:
     """Run jobs and yield the record of each as soon as it is there.
 
     What is finished already is not computed again. Ctrl-C ends the processes that were started here.
@@ -121,25 +121,37 @@ def _gathered(jobs: Sequence[Job], executor: Executor) -> Iterator[dict[str, Any
 
 def _processes(jobs: Sequence[Job], count: int) -> Iterator[dict[str, Any]]:
     """Yield the records of jobs computed by processes; after one has died, a new pool goes on with what is left."""
-    left = {job.cell.id: job for job in jobs}
-    for _ in range(LIVES):
-        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_quiet)
+    left, barren = {job.cell.id: job for job in jobs}, 0
+    while left and barren < LIVES:
+        before = len(left)
         try:
-            for record in _gathered(list(left.values()), pool):
-                del left[record["id"]]
-                yield record
+            with _pool(count) as pool:
+                for record in _gathered(list(left.values()), pool):
+                    del left[record["id"]]
+                    yield record
         except BrokenProcessPool:
-            continue
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-        return
+            barren = 0 if len(left) < before else barren + 1
+            for name in list(left)[:count]:  # one of these was at work; the others come first now
+                left[name] = left.pop(name)
     for job in left.values():
         yield job.finished() or _lost(job, HybridPriorError("Its process was killed; is the memory full?"))
+
+
+@contextmanager
+def _pool(count: int) -> Iterator[Executor]:
+    """Give processes, which end at once where something ends the block early."""
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_quiet)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            if child not in others:
+                child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _quiet() -> None:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +98,11 @@ def ablate(
     if callback is not None:
         callback(None, 0, len(jobs))
     try:
-        for record in run_jobs(jobs, executor):
-            found[record["id"]] = Row.of(record)
-            if callback is not None:
-                callback(found[record["id"]], len(found), len(jobs))
+        with closing(run_jobs(jobs, executor)) as records:
+            for record in records:
+                found[record["id"]] = Row.of(record)
+                if callback is not None:
+                    callback(found[record["id"]], len(found), len(jobs))
     finally:
         table = Table(found[cell.id] for cell in cells if cell.id in found)
         write_report(folder, table)
@@ -115,8 +118,6 @@ def gather(output: Given) -> Table:
     Raises:
         InputError: It holds no ablation.
     """
-    import json
-
     folder = Path(output)
     try:
         names = json.loads((folder / "ablation.json").read_text(encoding="utf-8"))["cells"]
