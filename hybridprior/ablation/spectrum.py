@@ -7,7 +7,8 @@ frequency-band correspondence of x with a reference is the mean over a ring of f
 
 with rings of equal width up to the highest frequency of rows and columns. Amplitudes say how much of a band is there,
 but not whether it is right: noise that is fitted raises the correspondence, too. Departs from the paper in that the
-error of each band, |F x - F reference|^2 over |F reference|^2, summed over the ring, stands beside it.
+error of each band, |F x - F reference|^2 over |F reference|^2, summed over the ring, stands beside it, and in that the
+mean intensity, which would outweigh the lowest band, is left out.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ def correspondence(x: torch.Tensor, reference: torch.Tensor, *, bands: int = BAN
     ours, theirs = (torch.fft.fft2(picture[0].double().mean(0)) for picture in (x, reference))
     radius = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None]) / 0.5
     ring = (radius * bands).long()
+    ring[0, 0] = -1
     ratio = (ours.abs() / theirs.abs().clamp_min(1e-8)).clamp(max=1)
     wrong, right = (ours - theirs).abs().square(), theirs.abs().square()
     masks = [(ring == band) | ((band == bands - 1) & (radius == 1)) for band in range(bands)]
