@@ -68,7 +68,7 @@ def psnr_for_task(x: torch.Tensor, reference: torch.Tensor, task: str) -> float:
     Args:
         x: `(B, C, H, W)`.
         reference: The ground truth, in the same shape.
-        task: "denoise", "sr" or "inpaint".
+        task: One of the presets' tasks.
 
     Raises:
         ShapeError: The shapes differ.
