@@ -46,6 +46,9 @@ CORRELATED = 0.3
 DOUBTED = 1.5
 """Ratio of the noise that was told and that which the picture shows, from which sigma is no ground for parting."""
 
+TEXTURE = 3.0
+"""Ratio from which what the picture shows beyond the noise that was told is a texture like noise, and sigma stands."""
+
 LEAST_SIDE = 48
 """Side of a picture below which the noise that it shows is not known well enough to doubt what was told."""
 
@@ -118,9 +121,10 @@ def _shown(problem: Problem) -> float | None:
     if not isinstance(problem.operator, Identity) or min(problem.shape[-2:]) < LEAST_SIDE:
         return None
     shown, told = estimate_sigma(problem.y, problem.weights), problem.fidelity.sigma
-    if 1 / DOUBTED < shown / told < DOUBTED or noise_correlation(problem.y, told, problem.weights) > CORRELATED:
+    ratio = shown / told
+    if 1 / DOUBTED < ratio < DOUBTED or ratio > TEXTURE:
         return None
-    return shown
+    return None if noise_correlation(problem.y, told, problem.weights) > CORRELATED else shown
 
 
 def _left_alone(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
