@@ -95,10 +95,10 @@ def test_an_operator_and_a_denoiser_of_ones_own(tmp_path: Path) -> None:
 
 def test_pictures_unlike_photographs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = example("out_of_distribution").main(["-o", str(tmp_path / "out.png"), "--size", "24", "--steps", "8"])
-    assert list(figures) == ["text", "stars"]
+    assert list(figures) == ["text", "facade"]
     assert all(set(row) == {"local", "global", "auto"} for row in figures.values())
     assert all("%" in line for line in capsys.readouterr().out.splitlines())
-    assert read_picture(tmp_path / "out.png").pixels.shape == (1, 1, 2 * 24, 5 * 24)
+    assert read_picture(tmp_path / "out.png").pixels.shape == (1, 3, 2 * 24, 5 * 24)
 
 
 def test_every_example_is_in_the_index() -> None:
