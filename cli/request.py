@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridprior.choice import check_parts, configure
+from hybridprior.choice import check_parts, configure, without_fusion
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
 from hybridprior.fidelity import FIDELITIES, Fidelity, Poisson
@@ -69,8 +69,9 @@ class Request:
     @property
     def config(self) -> RestoreConfig:
         """The preset with what was asked for put in its place; denoising's where the picture is to settle the task."""
+        chosen = preset(self.preset, "denoise" if self.task == AUTO_TASK else self.task)
         return configure(
-            preset(self.preset, "denoise" if self.task == AUTO_TASK else self.task),
+            without_fusion(chosen) if self.uncertainty and self.reg is None else chosen,
             generator=self.generator,
             regulariser=self.reg,
             weight=self.weight,

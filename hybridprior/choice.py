@@ -17,7 +17,7 @@ from hybridprior.registry import build_config
 from hybridprior.regularisers import REGULARISERS, Regulariser, build_regulariser
 from hybridprior.stopping import STOPPING_RULES, StoppingRule
 
-__all__ = ["FUSED", "check_parts", "configure"]
+__all__ = ["FUSED", "check_parts", "configure", "without_fusion"]
 
 FUSED = "auto"
 """The regulariser that is no regulariser: candidates with and without R compete, see `hybridprior.fusion`."""
@@ -78,7 +78,7 @@ def configure(
         changes["weights"] = {}
     made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
     alone = made.generator.name == "pixels" or any(choice is not None for choice in (stop, solver, denoiser_sigma))
-    made = _without_fusion(made) if alone and regulariser is None else made
+    made = without_fusion(made) if alone and regulariser is None else made
     made = _asked(made, denoiser, denoiser_sigma)
     if made.regulariser.name == FUSED and (made.generator.name == "pixels" or made.method == "splitting"):
         raise ConfigError("The regulariser 'auto' weighs a network against R; leave out generator 'pixels' and solver.")
@@ -94,8 +94,12 @@ def configure(
     return made
 
 
-def _without_fusion(config: RestoreConfig) -> RestoreConfig:
-    """Return the configuration without R where the preset would weigh both priors."""
+def without_fusion(config: RestoreConfig) -> RestoreConfig:
+    """Return the configuration without R where it would weigh both priors by evidence.
+
+    Args:
+        config: A preset's, where what is asked for leaves that no room.
+    """
     return dataclasses.replace(config, regulariser=Part("none")) if config.regulariser.name == FUSED else config
 
 

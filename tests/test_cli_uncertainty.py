@@ -40,6 +40,16 @@ def test_what_the_mask_keeps_is_certain(hprior, small: Path) -> None:
     assert (exact[mask > 0] > 0).all()
 
 
+def test_the_default_preset_draws_samples_of_the_network_alone(hprior, small: Path) -> None:
+    """`hprior restore noisy.png -o clean.png --uncertainty`, as it is documented, and the page that goes with it."""
+    options = ["--uncertainty", "--sigma", 25, "--steps", 2, "--report", "--format", "quiet"]
+    assert hprior("restore", small, "-o", "out.png", *options).code == 0
+    record = json.loads(Path("out.png.json").read_text())
+    assert record["config"]["regulariser"]["name"] == "none"
+    assert "How far off each pixel is" in Path("out.png.html").read_text()
+    assert hprior("restore", small, "-o", "b.png", *options, "--reg", "auto").code == 2
+
+
 def test_there_is_none_of_plug_and_play(hprior, small: Path) -> None:
     refused = hprior("restore", small, "-o", "out.png", "--reg", "denoiser", "--generator", "pixels", *FAST)
     assert refused.code == 2

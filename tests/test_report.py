@@ -12,13 +12,14 @@ import pytest
 import torch
 from report_folders import noisy, write_ablation, write_restored
 
-from hybridprior import InputError, ShapeError, restore
+from hybridprior import InputError, ShapeError, restore, restore_with_uncertainty
 from hybridprior.imageio import Picture, write_picture
 from hybridprior.report import Column, Page, Run, Scene, Table, from_folder, from_result, render
 from hybridprior.report.chart import Scale, panels
 from hybridprior.report.embed import LONGEST, ROOM, Album, embed
 from hybridprior.report.page import Curve
 from hybridprior.report.table import averaged, trimmed
+from hybridprior.uncertainty import UncertaintyConfig
 
 NASTY = "<script>alert(1)</script> \"ü\" & 'λ'"
 
@@ -131,6 +132,27 @@ def test_restored_pictures_are_shown_with_input_and_truth(tmp_path: Path, x: tor
     assert len(both.scenes) == 1
     assert [row[0] for row in both.tables[0].rows] == ["clean.png", "other.webp"]
     assert dict(both.facts)["input"] == "noisy.png"
+
+
+def test_the_uncertainty_of_a_result_is_shown(tmp_path: Path, x: torch.Tensor) -> None:
+    y = noisy(x[..., :24, :24], 25, 0)
+    config = UncertaintyConfig(samples=4, burn_in=1)
+    result = restore_with_uncertainty(y, sigma=25 / 255, preset="fast", steps=6, options=config)
+    deviation = from_result(result).scenes[0].runs[0].deviation
+    assert deviation is not None and deviation.map is not None
+    assert deviation.white == pytest.approx(float(result.uncertainty.std.max()))
+    assert dict(deviation.facts)["method"] == "langevin"
+    text = render(from_result(result))
+    assert "How far off each pixel is" in text and f"white {255 * deviation.white:.1f} of 255" in text
+    folder = write_restored(tmp_path / "restored", x)
+    assert "How far off" not in render(from_folder(folder))
+    record = json.loads((folder / "clean.png.json").read_text())
+    record["uncertainty"] = {**result.uncertainty.to_dict(), "map": "clean.png.std.png", "map_white": 0.1}
+    (folder / "clean.png.json").write_text(json.dumps(record))
+    assert "clean.png.std.png" in " ".join(from_folder(folder).missing)
+    write_picture(folder / "clean.png.std.png", Picture(x))
+    shown = from_folder(folder).scenes[0].runs[0].deviation
+    assert shown is not None and shown.map is not None and shown.white == 0.1
 
 
 def test_a_file_that_has_gone_or_is_another_one_is_not_shown(tmp_path: Path, x: torch.Tensor) -> None:

@@ -5,7 +5,7 @@
 
 from hybridprior.report.embed import embed
 from hybridprior.report.folder import from_folder
-from hybridprior.report.page import Believed, Curve, Page, Run, Scene, Share, Shown
+from hybridprior.report.page import Believed, Curve, Deviation, Page, Run, Scene, Share, Shown
 from hybridprior.report.render import MARK, render
 from hybridprior.report.restored import from_result, from_sidecar
 from hybridprior.report.table import Column, Table
@@ -15,6 +15,7 @@ __all__ = [
     "Believed",
     "Column",
     "Curve",
+    "Deviation",
     "Page",
     "Run",
     "Scene",

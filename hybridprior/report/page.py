@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hybridprior.report.table import Table
 
-__all__ = ["ROLES", "Believed", "Curve", "Page", "Run", "Scene", "Share", "Shown"]
+__all__ = ["ROLES", "Believed", "Curve", "Deviation", "Page", "Run", "Scene", "Share", "Shown"]
 
 ROLES = ("local", "global", "both", "nothing")
 """Which priors a run used; the page's colours: red, blue, green as in the map of who was believed, and grey."""
@@ -101,6 +101,18 @@ class Believed:
 
 
 @dataclass(frozen=True)
+class Deviation:
+    """How far off each pixel is, where that was found out."""
+
+    facts: tuple[tuple[str, str], ...] = ()
+    """Name and value: where it came from, and its fit."""
+    map: Shown | None = None
+    """Where: the standard deviation from 0, black, to `white`."""
+    white: float | None = None
+    """The standard deviation that is shown white, in [0, 1]."""
+
+
+@dataclass(frozen=True)
 class Run:
     """One restoration."""
 
@@ -120,6 +132,8 @@ class Run:
     """Its figures over the steps."""
     believed: Believed | None = None
     """Who helped."""
+    deviation: Deviation | None = None
+    """How far off each pixel is."""
     config: str = ""
     """The configuration as text, JSON as a rule."""
 

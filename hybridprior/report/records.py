@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hybridprior.report.page import Believed, Curve, Run, Share, Shown
+from hybridprior.report.page import Believed, Curve, Deviation, Run, Share, Shown
 
 __all__ = ["curves_of", "group_of", "inner", "number", "read_record", "recipe", "role", "run_of", "word"]
 
@@ -63,7 +63,14 @@ def inner(record: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def run_of(
-    record: Mapping[str, Any], *, name: str, recipe: str, role: str, group: str = "", map: Shown | None = None
+    record: Mapping[str, Any],
+    *,
+    name: str,
+    recipe: str,
+    role: str,
+    group: str = "",
+    map: Shown | None = None,
+    std: Shown | None = None,
 ) -> Run:
     """Return the run that a record describes.
 
@@ -74,6 +81,7 @@ def run_of(
         role: One of `ROLES`.
         group: The degradation that it belongs to.
         map: The picture of who was believed where.
+        std: The picture of how far off each pixel is.
     """
     config = record.get("config")
     return Run(
@@ -85,6 +93,7 @@ def run_of(
         message=word(record.get("message")) or word(record.get("error")),
         curves=tuple(curves_of(record)),
         believed=_believed(record, map),
+        deviation=_deviation(record, std),
         config=json.dumps(config, indent=2, ensure_ascii=False) if config else "",
     )
 
@@ -170,6 +179,22 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     versions = inner(record, "versions")
     if versions:
         yield "versions", ", ".join(f"{name} {word(version)}" for name, version in versions.items())
+
+
+def _deviation(record: Mapping[str, Any], std: Shown | None) -> Deviation | None:
+    about = inner(record, "uncertainty")
+    if not about:
+        return None
+    known = {
+        "samples": (number(about.get("samples")), 1, "{:.0f}"),
+        "mean deviation": (number(about.get("std_mean")), 255, "{:.2f} / 255"),
+        "scale of the samples' spread": (number(about.get("scale")), 1, "{:.2f}"),
+        "floor": (number(about.get("floor")), 255, "{:.2f} / 255"),
+        "squared error over variance, before the fit": (number(about.get("normalised_before")), 1, "{:.2f}"),
+        "after it": (number(about.get("normalised_after")), 1, "{:.2f}"),
+    }
+    facts = [(name, form.format(unit * value)) for name, (value, unit, form) in known.items() if value is not None]
+    return Deviation((("method", word(about.get("method"))), *facts), std, number(about.get("map_white")))
 
 
 def _believed(record: Mapping[str, Any], map: Shown | None) -> Believed | None:

@@ -188,7 +188,13 @@ def from_result(
     shown.append(embed(result.picture, "restored", note=_note(record, parts)))
     shown += [embed(clean, TRUTH)] if truth is not None else []
     map = None if result.fusion is None else embed(result.fusion.picture(), "who helped")
-    run = run_of(record, name="restored", recipe=parts, role=role(*_names(record["config"])), map=map)
+    std = None
+    if result.uncertainty is not None:
+        white = float(result.uncertainty.std.max())
+        std = embed(result.uncertainty.std / max(white, 1e-12), "standard deviation")
+        record["uncertainty"] = {**result.uncertainty.to_dict(), "map_white": white}
+    kind = role(*_names(record["config"]))
+    run = run_of(record, name="restored", recipe=parts, role=kind, map=map, std=std)
     right = 1 if degraded is not None else 0
     return Page(name, (Scene(name, tuple(shown), (run,), right=right),), _headline(record))
 
@@ -235,9 +241,11 @@ def _restored(each: Sidecar, album: Album, folder: Path) -> tuple[Shown | None, 
     shown = album.take(each.result, name, note=_note(each.record, each.parts))
     who = word(inner(each.record, "fusion").get("map"))
     map = album.take(each.result.with_name(who), "who helped") if who else None
+    deviation = word(inner(each.record, "uncertainty").get("map"))
+    std = album.take(each.result.with_name(deviation), "standard deviation") if deviation else None
     config = inner(each.record, "config")
     kind = role(*_names(config)) if config else "nothing"
-    return shown, run_of(each.record, name=name, recipe=name, role=kind, map=map)
+    return shown, run_of(each.record, name=name, recipe=name, role=kind, map=map, std=std)
 
 
 def _names(config: Mapping[str, Any]) -> tuple[object, object]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from hybridprior.choice import FUSED, configure
+from hybridprior.choice import FUSED, configure, without_fusion
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device, choose_precision
 from hybridprior.errors import ConfigError
@@ -93,7 +93,7 @@ def restore_with_uncertainty(
     """
     started = time.perf_counter()
     a = as_operator(operator, shape=shape)
-    config = config or find_preset(preset, a.task)
+    config = config or without_fusion(find_preset(preset, a.task))
     config = configure(config, regulariser=regulariser, weight=weight, steps=steps, seed=seed)
     check_sampled(config)
     where = choose_device(device)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from hybridprior.choice import configure
+from hybridprior.choice import configure, without_fusion
 from hybridprior.config import RestoreConfig
 from hybridprior.errors import ShapeError
 from hybridprior.generators import Skip, SkipConfig
@@ -90,7 +90,7 @@ def restore_flash(
     """
     if dim.ndim != 4 or flash.ndim != 4 or dim.shape[-2:] != flash.shape[-2:]:
         raise ShapeError(f"The photographs are {tuple(dim.shape)} and {tuple(flash.shape)}; align and crop them first.")
-    config = configure(config or find_preset(preset, "denoise"), steps=steps, seed=seed)
+    config = configure(config or without_fusion(find_preset(preset, "denoise")), steps=steps, seed=seed)
     options = config.generator.options if config.generator.name == "skip" else {}
     network = Guided(flash.float(), dim.shape[1], build_config(SkipConfig, options, part="skip"), seed=seed)
     return restore(dim, config=config, generator=network, sigma=sigma, device=device, callbacks=callbacks)
