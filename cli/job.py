@@ -76,7 +76,7 @@ class Job:
         check_format(self.item.target, shape)
         prepare(self.item.target, 4 * math.prod(shape))
         state = self._state() if resuming else {"run": None, "oracle": None}
-        oracle = None if self.truth is None else Oracle(self.truth, self.request.task, self._completed)
+        oracle = None if self.truth is None else Oracle(self.truth, self.request.task, self._seen)
         if oracle and state["oracle"]:
             oracle.load_state_dict(state["oracle"])
         config = self.request.config
@@ -169,6 +169,10 @@ class Job:
     def _completed(self, x: torch.Tensor) -> torch.Tensor:
         """Return what is shown of the picture; of an inpainted one without noise what was known is as it was."""
         return self._put_back(x, self.source.pixels)
+
+    def _seen(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what would be shown of a step's picture."""
+        return self._completed(self.operator.reconcile(x))
 
     def _put_back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return what is shown of x, with y's pixels where they are known without noise."""

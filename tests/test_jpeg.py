@@ -8,11 +8,14 @@ import torch
 from PIL import Image
 
 from hybridprior import InputError, Jpeg, ShapeError, restore
+from hybridprior.bench import measure
+from hybridprior.choice import configure
 from hybridprior.degradation import Degradation, degrade
 from hybridprior.imageio import read_picture, write_picture
 from hybridprior.metrics import psnr
 from hybridprior.operators import Identity
 from hybridprior.picture import Picture, from_pillow, to_pil
+from hybridprior.presets import preset
 
 GAIN = 0.48
 """Decibels that the denoiser gained when this was written."""
@@ -87,3 +90,11 @@ def test_dejpeg_reads_the_tables_of_the_file(hprior, tmp_path: Path, photograph:
     made = hprior("degrade", "clean.png", "-o", "made.png", "--task", "dejpeg", "--quality", 15)
     assert made.code == 0
     torch.testing.assert_close(read_picture("made.png").pixels, y)
+
+
+def test_the_oracle_sees_what_is_shown(crop: torch.Tensor) -> None:
+    """A network that is still far off is projected onto the file, at the oracle's steps as in the result."""
+    config = configure(preset("fast", "dejpeg"), steps=20, stop="fixed")
+    row = measure("otter", crop, Degradation("dejpeg", quality=20), config).row
+    assert row.chosen_step == 20
+    assert row.oracle_psnr >= row.psnr - 1e-3

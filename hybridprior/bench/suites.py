@@ -177,7 +177,11 @@ def measure(
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     y, operator = degrade(truth, how)
-    oracle = Oracle(operator.frame(truth), how.task, operator.frame, every=every, keep=keep)
+
+    def shown_of(x: torch.Tensor) -> torch.Tensor:
+        return operator.frame(operator.reconcile(x))
+
+    oracle = Oracle(operator.frame(truth), how.task, shown_of, every=every, keep=keep)
     sigma = None if how.told is None else told * how.told
     result = restore(y, operator, config=config, sigma=sigma, device=device, callbacks=[oracle, *callbacks])
     if result.status is Status.INTERRUPTED:
