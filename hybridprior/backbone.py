@@ -21,12 +21,25 @@ class _Timm(nn.Module):
     mean: torch.Tensor
     spread: torch.Tensor
 
-    def __init__(self, name: str, weights: str | None, **options: Any) -> None:
+    staged = False
+    """Whether it gives its stages, and not its classes."""
+
+    def __init__(self, name: str, weights: str | None = None) -> None:
+        """Load a network.
+
+        Args:
+            name: timm's name.
+            weights: File of its weights; timm's own, from its hub or cache, if not given.
+
+        Raises:
+            WeightsError: An unknown name, or weights that cannot be used.
+        """
         super().__init__()
         import timm
         from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
 
         overlay = {"file": weights} if weights else None
+        options: dict[str, Any] = {"features_only": True} if self.staged else {}
         try:
             network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
         except Exception as error:  # timm's errors have no common class
@@ -46,17 +59,7 @@ class _Timm(nn.Module):
 class TimmStages(_Timm):
     """The feature maps of a network's stages, the finest first."""
 
-    def __init__(self, name: str, weights: str | None = None) -> None:
-        """Load a network.
-
-        Args:
-            name: timm's name.
-            weights: File of its weights; timm's own, from its hub or cache, if not given.
-
-        Raises:
-            WeightsError: An unknown name, or weights that cannot be used.
-        """
-        super().__init__(name, weights, features_only=True)
+    staged = True
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Return the maps `(B, K, h, w)` of grey or colour pictures x, intensity in [0, 1]."""
@@ -66,18 +69,6 @@ class TimmStages(_Timm):
 
 class TimmClasses(_Timm):
     """What a network makes of a picture: a number for each class, before the softmax."""
-
-    def __init__(self, name: str, weights: str | None = None) -> None:
-        """Load a network.
-
-        Args:
-            name: timm's name.
-            weights: File of its weights; timm's own, from its hub or cache, if not given.
-
-        Raises:
-            WeightsError: An unknown name, or weights that cannot be used.
-        """
-        super().__init__(name, weights)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits `(B, K)` of grey or colour pictures x, intensity in [0, 1]."""

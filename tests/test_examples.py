@@ -5,9 +5,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from hybridprior import read_picture
 from hybridprior.data import demo_picture
+from hybridprior.picture import as_tensor
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -99,6 +101,19 @@ def test_pictures_unlike_photographs(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert all(set(row) == {"local", "global", "auto"} for row in figures.values())
     assert all("%" in line for line in capsys.readouterr().out.splitlines())
     assert read_picture(tmp_path / "out.png").pixels.shape == (1, 3, 2 * 24, 5 * 24)
+
+
+def test_pictures_unlike_photographs_are_the_same_every_time(tmp_path: Path) -> None:
+    module = example("unlike_photographs")
+    files = module.main(["-o", str(tmp_path / "a")])
+    assert len(files) == 14
+    assert all(read_picture(file).pixels.shape == (1, 3, 128, 128) for file in files)
+    again = module.pictures()
+    drawn = read_picture(tmp_path / "a" / "drawing.png").pixels
+    assert torch.equal(drawn, as_tensor(again["drawing"]))
+    assert 0.02 < float((drawn < 0.5).float().mean()) < 0.5
+    windows = as_tensor(again["facade"])
+    assert torch.equal(windows[..., :16, :16], windows[..., 64:80, 112:])
 
 
 def test_every_example_is_in_the_index() -> None:
