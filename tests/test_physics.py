@@ -170,7 +170,7 @@ def test_several_measurements_of_a_picture_are_refused(picture: torch.Tensor) ->
 def test_our_restoration_is_a_model_of_deepinv(picture: torch.Tensor) -> None:
     from deepinv.models import Reconstructor
 
-    from hybridprior.physics import reconstructor
+    from hybridprior.reconstructor import reconstructor
 
     made = tomography()
     y = made(torch.cat([picture, picture.flip(-1)]))
