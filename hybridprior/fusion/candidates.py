@@ -2,8 +2,9 @@
 
 `local` is f_theta alone. `hybrid` goes on from where that was best, with R. `global` is the denoiser alone:
 D(y; sigma), or plug-and-play where A is not 1. `handed` is the denoiser on what the local prior found: on its mean
-with y, whose noise is less than y's, or by plug-and-play that starts there. `tuned` is the denoiser after its weights
-went on on this picture. `blind` is the denoiser at the noise level that the picture shows, where another was told.
+with y, whose noise is less than y's, or by plug-and-play that starts there. `tuned` is `global` after the denoiser's
+weights went on on this picture. `blind` is the denoiser at the noise level that the picture shows, where another was
+told.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class FusionConfig:
 
     denoiser: str = "shipped"
     """The global prior, as `load_denoiser` takes it."""
-    hybrid: float = 0.3
+    hybrid: float = 0.15
     """Steps of the hybrid, as a share of the local prior's until its best."""
     refit: float = 0.15
     """Steps on all measurements, likewise."""
@@ -53,7 +54,7 @@ class FusionConfig:
     mixed: float = 0.5
     """Share of y in what the denoiser gets where A = 1; the rest is the local picture."""
     tuned: int = 60
-    """The most steps of the denoiser's own weights, where A = 1."""
+    """The most steps of the denoiser's own weights, where A = 1 or makes the picture smaller."""
     tuned_rate: float = 1e-4
     """Their size."""
 
@@ -100,7 +101,12 @@ class Candidates:
             self.denoiser.precision = config.precision
         self.noisy, self.best, self.steps, self.shown = noisy, local.best_theta, local.chosen, shown
         self.tuned = Tuned(
-            self.denoiser, steps=options.tuned, rate=options.tuned_rate, seed=config.seed, look_up=self._look_up
+            self.denoiser,
+            steps=options.tuned,
+            rate=options.tuned_rate,
+            seed=config.seed,
+            restored=self._restored,
+            look_up=self._look_up,
         )
         self.rest = 0.0
         """Standard deviation of the local picture's error, as far as it is known."""
@@ -119,7 +125,7 @@ class Candidates:
             pictures |= {"global": self.alone(problem), "handed": self.handed(problem, local)}
         if self.shown is not None:
             pictures["blind"] = self.alone(self._as_shown(problem))
-        elif self._direct(problem) and self.tuned.possible:
+        elif self.tuned.possible(problem):
             tuned = self.tuned.judged(problem, judge)
             pictures |= {} if tuned is None else {"tuned": tuned}
         return {name: x for name, x in pictures.items() if name == "local" or bool(torch.isfinite(x).all())}
@@ -153,17 +159,21 @@ class Candidates:
 
     def alone(self, problem: Problem) -> torch.Tensor:
         """Return what the denoiser makes of the measurements without a generator."""
-        if self._direct(problem):
-            return self._denoised(problem.filled(), problem.fidelity.sigma)
-        return self._plugged(problem, self._regulariser())
+        return self._restored(self.denoiser, problem)
 
     def handed(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
         """Return what the denoiser makes of the local picture and the measurements together."""
         if self._direct(problem):
             share = self.options.mixed
             level = math.hypot(share * problem.fidelity.sigma, (1 - share) * self.rest)
-            return self._denoised(share * problem.filled() + (1 - share) * local, level)
+            return self._denoised(self.denoiser, share * problem.filled() + (1 - share) * local, level)
         return self._plugged(problem, self._regulariser(self.options.handed), start=local)
+
+    def _restored(self, denoiser: Denoiser, problem: Problem) -> torch.Tensor:
+        """Return what a denoiser makes of the measurements by itself."""
+        if self._direct(problem):
+            return self._denoised(denoiser, problem.filled(), problem.fidelity.sigma)
+        return self._plugged(problem, DenoiserRegulariser(DenoiserConfig(), denoiser=denoiser))
 
     def _as_shown(self, problem: Problem) -> Problem:
         """Return the problem with the noise level that the picture shows."""
@@ -176,9 +186,8 @@ class Candidates:
     def _share(self, share: float) -> int:
         return max(FEWEST, round(share * self.steps))
 
-    def _regulariser(self, sigma: float | None = None) -> Regulariser:
-        config = DenoiserConfig() if sigma is None else DenoiserConfig(sigma_start=sigma)
-        return DenoiserRegulariser(config, denoiser=self.denoiser)
+    def _regulariser(self, sigma: float) -> Regulariser:
+        return DenoiserRegulariser(DenoiserConfig(sigma_start=sigma), denoiser=self.denoiser)
 
     def _gone_on(
         self, problem: Problem, steps: int, start: dict[str, Any] | None, prior: Regulariser | None = None
@@ -188,10 +197,10 @@ class Candidates:
         self._look_up()
         return found
 
-    def _denoised(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
+    def _denoised(self, denoiser: Denoiser, x: torch.Tensor, sigma: float) -> torch.Tensor:
         self._look_up()
         with torch.no_grad():
-            return self.denoiser.denoise(x, sigma)
+            return denoiser.denoise(x, sigma)
 
     def _plugged(self, problem: Problem, prior: Regulariser, start: torch.Tensor | None = None) -> torch.Tensor:
         """Return the picture of plug-and-play."""

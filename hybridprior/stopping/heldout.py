@@ -29,13 +29,17 @@ class HeldoutConfig:
     """Pixels that are held out, at least, as long as they are not more than the share `most`."""
     most: float = 0.1
     """Share of the measured pixels that is held out, at most."""
-    patience: int = 300
-    """Steps without a new least error after which the run stops."""
+    patience: int = 100
+    """Steps without a new least error after which the run stops, at least."""
+    longer: float = 0.25
+    """The same as a share of the steps up to the least error, where that is more."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if not 0 < self.fraction < 1 or not 0 < self.most < 1 or self.least < 1 or self.patience < 1:
             raise ConfigError("heldout: fraction and most lie in (0, 1); least and patience are 1 or more.")
+        if not self.longer >= 0:
+            raise ConfigError("heldout: longer is 0 or more.")
 
 
 @STOPPING_RULES.register("heldout")
@@ -69,7 +73,8 @@ class Heldout(StoppingRule):
         best = step.held_error < self.least
         if best:
             self.least, self.least_at = step.held_error, step.number
-        return Verdict(best, step.number - self.least_at >= self.config.patience, step.held_error)
+        patience = max(self.config.patience, self.config.longer * self.least_at)
+        return Verdict(best, step.number - self.least_at >= patience, step.held_error)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the least error so far and its step."""
