@@ -7,9 +7,11 @@ from types import ModuleType
 import pytest
 import torch
 
-from hybridprior import read_picture
+from hybridprior import read_picture, write_picture
+from hybridprior.ablation import Grid, ablate
 from hybridprior.data import demo_picture
-from hybridprior.picture import as_tensor
+from hybridprior.degradation import Degradation
+from hybridprior.picture import Picture, as_tensor
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -120,3 +122,16 @@ def test_every_example_is_in_the_index() -> None:
     index = (EXAMPLES.parent / "docs" / "examples.md").read_text()
     for path in EXAMPLES.glob("*.py"):
         assert f"`examples/{path.name}`" in index
+
+
+def test_priors_side_by_side(tmp_path: Path, crop: torch.Tensor) -> None:
+    photograph = tmp_path / "crop.png"
+    write_picture(photograph, Picture(crop[..., :24, :24]))
+    grid = Grid((Degradation(sigma=0.1),), ("skip", "pixels"), ("none", "denoiser", "auto"), preset="fast", steps=5)
+    ablate([photograph], grid, output=tmp_path / "ablation")
+    output = tmp_path / "side_by_side.png"
+    figures = example("priors_side_by_side").main([str(tmp_path / "ablation"), "-o", str(output)])
+    assert list(figures["crop, sigma 25.5"]) == ["neither", "local", "global", "both"]
+    assert read_picture(output).pixels.shape == (1, 3, 24, 5 * 24)
+    with pytest.raises(SystemExit, match="no picture"):
+        example("priors_side_by_side").main([str(tmp_path / "ablation"), "--seed", "1"])
