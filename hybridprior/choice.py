@@ -17,7 +17,7 @@ from hybridprior.registry import build_config
 from hybridprior.regularisers import REGULARISERS, Regulariser, build_regulariser
 from hybridprior.stopping import STOPPING_RULES, StoppingRule
 
-__all__ = ["FUSED", "check_parts", "configure", "without_fusion"]
+__all__ = ["FUSED", "check_parts", "configure", "without_fusion", "without_judges"]
 
 FUSED = "auto"
 """The regulariser that is no regulariser: candidates with and without R compete, see `hybridprior.fusion`."""
@@ -42,8 +42,9 @@ def configure(
 
     A part of another name than the configuration's starts from that part's own defaults. Where a preset weighs both
     priors by evidence and something is asked for that this leaves no room for (pixels, a stopping rule, a solver, noise
-    levels of the denoiser), it runs without R instead. Pixels with a regulariser
-    that splits are plug-and-play: unless asked otherwise, they are solved by splitting, to its last iteration.
+    levels of the denoiser), it runs without R instead; likewise where a preset believes the denoiser alone and another
+    generator is asked for. Pixels with a regulariser that splits are plug-and-play: unless asked otherwise, they are
+    solved by splitting, to its last iteration.
 
     Args:
         config: Where to start from.
@@ -68,7 +69,7 @@ def configure(
     for field, part in (("generator", generator), ("regulariser", regulariser), ("stopping", stop)):
         if part is not None:
             chosen = Part(part) if isinstance(part, str) else _described(part)
-            if chosen.name != getattr(config, field).name or chosen.options:
+            if chosen.name != getattr(config, field).name or chosen.options or _unjudged(chosen, config):
                 changes[field] = chosen
     if isinstance(weight, Mapping):
         changes["weights"] = dict(weight)
@@ -78,6 +79,7 @@ def configure(
         changes["weights"] = {}
     made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
     alone = made.generator.name == "pixels" or any(choice is not None for choice in (stop, solver, denoiser_sigma))
+    alone = alone or (generator is not None and _unjudged(made.regulariser, made))
     made = without_fusion(made) if alone and regulariser is None else made
     made = _asked(made, denoiser, denoiser_sigma)
     if made.regulariser.name == FUSED and (made.generator.name == "pixels" or made.method == "splitting"):
@@ -101,6 +103,23 @@ def without_fusion(config: RestoreConfig) -> RestoreConfig:
         config: A preset's, where what is asked for leaves that no room.
     """
     return dataclasses.replace(config, regulariser=Part("none")) if config.regulariser.name == FUSED else config
+
+
+def without_judges(config: RestoreConfig) -> RestoreConfig:
+    """Return the configuration with the denoiser alone where no evidence is to weigh the priors.
+
+    Args:
+        config: One whose regulariser may be "auto".
+    """
+    if not _unjudged(config.regulariser, config):
+        return config
+    asked = config.regulariser.options.get("denoiser")
+    return configure(config, generator="pixels", regulariser="denoiser", denoiser=asked)
+
+
+def _unjudged(chosen: Part, config: RestoreConfig) -> bool:
+    """Return whether the part is "auto", and the configuration's own has no evidence."""
+    return chosen.name == FUSED == config.regulariser.name and not config.regulariser.options.get("judged", True)
 
 
 def _asked(config: RestoreConfig, denoiser: str | None, sigma: tuple[float, float] | None) -> RestoreConfig:

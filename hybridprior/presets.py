@@ -56,13 +56,18 @@ def _both(config: RestoreConfig) -> RestoreConfig:
     return dataclasses.replace(config, regulariser=Part("auto"))
 
 
+def _alone(config: RestoreConfig) -> RestoreConfig:
+    """Return the configuration with the denoiser alone: what JPEG does is no noise, and there is no evidence."""
+    return dataclasses.replace(config, regulariser=Part("auto", {"judged": False}))
+
+
 PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
         "denoise": _both(_ours(_TAPERED, "heldout", steps=2000, beta2=0.95)),
         "sr": _both(_ours(_TAPERED, "auto", steps=1000, jitter=0.03, optimiser="muon")),
         "inpaint": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon")),
         "deblur": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.015, optimiser="muon")),
-        "dejpeg": _ours(_TAPERED, "heldout", steps=2000, beta2=0.95),
+        "dejpeg": _alone(_ours(_TAPERED, "heldout", steps=2000, beta2=0.95)),
         "demosaic": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon")),
     },
     "fast": {
@@ -70,7 +75,7 @@ PRESETS: dict[str, dict[str, RestoreConfig]] = {
         "sr": _ours(_SLIM, "auto", steps=400, jitter=0.03, optimiser="muon"),
         "inpaint": _ours(_SLIM, "auto", steps=600, jitter=0.02, optimiser="muon"),
         "deblur": _ours(_SLIM, "auto", steps=800, jitter=0.015, optimiser="muon"),
-        "dejpeg": _ours(_SLIM, "heldout", steps=1000, jitter=0.015, beta2=0.95),
+        "dejpeg": _alone(_ours(_SLIM, "heldout", steps=1000, jitter=0.015, beta2=0.95)),
         "demosaic": _ours(_SLIM, "auto", steps=600, jitter=0.02, optimiser="muon"),
     },
     "paper": {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hybridprior.choice import FUSED, configure
+from hybridprior.choice import FUSED, configure, without_judges
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.device import choose_device, choose_precision
 from hybridprior.errors import ConfigError
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["AUTO", "restore"]
 
 AUTO = "auto"
+UNJUDGED = "The denoiser alone is believed: there is no noise that evidence could judge by."
 """The stopping rule that is settled by the noise."""
 
 
@@ -127,7 +128,8 @@ def restore(
     where = choose_device(device)
     precision = choose_precision(where, config.precision)
     problem = Problem.make(measurement.to(where), _placed(a, where), fidelity, sigma=sigma)
-    settled = _settled(config, problem)
+    settled = _settled(without_judges(config), problem)
+    unjudged = config.regulariser.name == FUSED and settled.method == "splitting"
 
     def f_theta() -> Generator:
         return _generator(generator, settled, problem.shape[1])
@@ -165,7 +167,8 @@ def restore(
         result = solve(problem, callbacks, state)
     else:
         result = restore_tiles(problem, settled, boxes, solve, callbacks=callbacks, state=state)
-    return dataclasses.replace(result, picture=a.reconcile(result.picture))
+    message = f"{result.message} {UNJUDGED}" if unjudged else result.message
+    return dataclasses.replace(result, picture=a.reconcile(result.picture), message=message)
 
 
 def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:

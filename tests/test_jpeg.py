@@ -98,3 +98,20 @@ def test_the_oracle_sees_what_is_shown(crop: torch.Tensor) -> None:
     row = measure("otter", crop, Degradation("dejpeg", quality=20), config).row
     assert row.chosen_step == 20
     assert row.oracle_psnr >= row.psnr - 1e-3
+
+
+def test_a_jpeg_gets_the_denoiser_alone_unless_something_else_is_asked_for(crop: torch.Tensor) -> None:
+    y, jpeg = degrade(crop, Degradation("dejpeg", quality=15))
+    ours = restore(y, jpeg)
+    assert (ours.config.generator.name, ours.config.regulariser.name) == ("pixels", "denoiser")
+    assert "denoiser alone is believed" in ours.message
+    assert psnr(ours.picture, crop) > psnr(y, crop) + 0.5
+    alone = restore(y, jpeg, preset="fast", generator="pixels", regulariser="denoiser")
+    assert torch.equal(ours.picture, alone.picture)
+    network = restore(y, jpeg, preset="fast", regulariser="none", steps=2).config
+    assert (network.generator.name, network.regulariser.name) == ("skip", "none")
+    assert configure(preset("balanced", "dejpeg"), generator="decoder").regulariser.name == "none"
+    weighed = restore(y, jpeg, preset="fast", regulariser="auto", steps=3)
+    assert weighed.fusion is not None
+    mine = restore(y, jpeg, denoiser="shipped").config.regulariser
+    assert mine.options["denoiser"] == "shipped"

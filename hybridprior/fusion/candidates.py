@@ -45,6 +45,9 @@ class FusionConfig:
 
     denoiser: str = "shipped"
     """The global prior, as `load_denoiser` takes it."""
+    judged: bool = True
+    """Whether evidence weighs the candidates. Where the errors are known to be no noise that could, the denoiser is
+    believed alone, and nothing else is computed."""
     hybrid: float = 0.15
     """Steps of the hybrid, as a share of the local prior's until its best."""
     refit: float = 0.15

@@ -43,8 +43,8 @@ LEVELS = (1 / 255, 50 / 255)
 BATCH = 4
 """Noise levels in a step there."""
 
-EVERY = {Identity: 10, Resample: 20}
-"""Steps between two looks of the judge, by A: for the second, each takes all of plug-and-play."""
+EVERY, SELDOM = 10, 20
+"""Steps between two looks of the judge where A = 1, and where each takes all of plug-and-play."""
 
 PATIENCE = 2
 """Looks without a better picture after which it ends."""
@@ -94,7 +94,7 @@ class Tuned:
             judge: Others, whose noise is independent.
         """
         network, optimiser, rng = self._begun()
-        every, best = EVERY[type(problem.operator)], math.inf
+        every, best = EVERY if isinstance(problem.operator, Identity) else SELDOM, math.inf
         found: torch.Tensor | None = None
         since = self.steps = 0
         for step in range(self.most + 1):
