@@ -8,7 +8,11 @@ Let r_k be candidate k's residual on the held-out measurements. Stacking (Wolper
 The noise of the held-out measurements is the same in every r_k, so that it moves the least value but not its place. A
 map of weights does the same cell by cell, each cell with its neighbours and drawn to the whole picture's answer. Half
 of the evidence judges what the other half proposes: the best candidates, one combination, or a map. Best are all that
-the evidence cannot tell from the first; their mean is hardly worse than any of them, and which is first is chance.
+the evidence cannot tell from the first, each as likely to be as good,
+
+    w_k ~ exp(-z_k^2 / 2),  z_k = how much its mean |r|^2 is above the first's, in standard errors of the difference;
+
+their mean is hardly worse than any of them, and which is first is chance.
 """
 
 from __future__ import annotations
@@ -36,8 +40,8 @@ PULL = 150.0
 KINDS = ("best", "combination", "map")
 """What is proposed, the simplest first; a map only where the measurements lie like the picture."""
 
-APART = 2.0
-"""Standard errors of the difference of two candidates' errors from which they are told apart."""
+UNLIKELY = 0.01
+"""Likelihood, relative to that of the first, below which a candidate is told apart from it."""
 
 RIDGE = 1e-6
 """Added to the diagonal, relative to its mean, so that equal candidates share their weight."""
@@ -197,12 +201,14 @@ def _propose(kind: str, residuals: torch.Tensor, share: torch.Tensor) -> torch.T
 
 
 def _best(residuals: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """Return the same weight for each candidate that is not told apart from the one of least error."""
+    """Return the weights of the candidates by how likely it is that they are as good as the one of least error."""
     squares = residuals.square() * share
-    first = squares.flatten(1).sum(1).argmin()
-    apart = [_mean(row - squares[first], share) for row in squares]
-    taken = torch.tensor([loss <= APART * spread or k == int(first) for k, (loss, spread) in enumerate(apart)])
-    return taken.to(residuals.dtype) / taken.sum()
+    first = int(squares.flatten(1).sum(1).argmin())
+    behind = [_mean(row - squares[first], share) for row in squares]
+    errors = [0.0 if k == first else loss / max(spread, 1e-30) for k, (loss, spread) in enumerate(behind)]
+    likely = torch.tensor(errors, dtype=residuals.dtype).square().mul(-0.5).exp()
+    likely = torch.where(likely < UNLIKELY, 0.0, likely)
+    return likely / likely.sum()
 
 
 def _simplest(squares: Mapping[str, torch.Tensor], share: torch.Tensor) -> str:
