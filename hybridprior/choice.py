@@ -66,11 +66,7 @@ def configure(
     if isinstance(regulariser, Regulariser) and (denoiser or denoiser_sigma or isinstance(weight, Mapping)):
         raise ConfigError("A regulariser given as an object has its own denoiser, sigma and weights; set them there.")
     changes: dict[str, Any] = {"seed": seed, "precision": dtype, "method": solver}
-    for field, part in (("generator", generator), ("regulariser", regulariser), ("stopping", stop)):
-        if part is not None:
-            chosen = Part(part) if isinstance(part, str) else _described(part)
-            if chosen.name != getattr(config, field).name or chosen.options or _unjudged(chosen, config):
-                changes[field] = chosen
+    changes |= _parts(config, {"generator": generator, "regulariser": regulariser, "stopping": stop})
     if isinstance(weight, Mapping):
         changes["weights"] = dict(weight)
     else:
@@ -79,7 +75,7 @@ def configure(
         changes["weights"] = {}
     made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
     alone = made.generator.name == "pixels" or any(choice is not None for choice in (stop, solver, denoiser_sigma))
-    alone = alone or (generator is not None and _unjudged(made.regulariser, made))
+    alone = alone or (generator is not None and _unjudged(made.regulariser))
     made = without_fusion(made) if alone and regulariser is None else made
     made = _asked(made, denoiser, denoiser_sigma)
     if made.regulariser.name == FUSED and (made.generator.name == "pixels" or made.method == "splitting"):
@@ -111,15 +107,28 @@ def without_judges(config: RestoreConfig) -> RestoreConfig:
     Args:
         config: One whose regulariser may be "auto".
     """
-    if not _unjudged(config.regulariser, config):
+    if not _unjudged(config.regulariser):
         return config
     asked = config.regulariser.options.get("denoiser")
     return configure(config, generator="pixels", regulariser="denoiser", denoiser=asked)
 
 
-def _unjudged(chosen: Part, config: RestoreConfig) -> bool:
-    """Return whether the part is "auto", and the configuration's own has no evidence."""
-    return chosen.name == FUSED == config.regulariser.name and not config.regulariser.options.get("judged", True)
+def _unjudged(regulariser: Part) -> bool:
+    """Return whether it is "auto" with the denoiser alone; who asks for "auto" by name gets evidence."""
+    return regulariser.name == FUSED and not regulariser.options.get("judged", True)
+
+
+def _parts(
+    config: RestoreConfig, given: Mapping[str, str | Generator | Regulariser | StoppingRule | None]
+) -> dict[str, Part]:
+    """Return what was given as parts by field, where it is not what the configuration has."""
+    chosen = {name: Part(p) if isinstance(p, str) else _described(p) for name, p in given.items() if p is not None}
+    has = {name: getattr(config, name) for name in chosen}
+    return {
+        name: part
+        for name, part in chosen.items()
+        if part.name != has[name].name or part.options or _unjudged(has[name])
+    }
 
 
 def _asked(config: RestoreConfig, denoiser: str | None, sigma: tuple[float, float] | None) -> RestoreConfig:

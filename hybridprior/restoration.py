@@ -128,8 +128,8 @@ def restore(
     where = choose_device(device)
     precision = choose_precision(where, config.precision)
     problem = Problem.make(measurement.to(where), _placed(a, where), fidelity, sigma=sigma)
-    settled = _settled(without_judges(config), problem)
-    unjudged = config.regulariser.name == FUSED and settled.method == "splitting"
+    believed = without_judges(config)
+    settled = _settled(believed, problem)
 
     def f_theta() -> Generator:
         return _generator(generator, settled, problem.shape[1])
@@ -167,7 +167,7 @@ def restore(
         result = solve(problem, callbacks, state)
     else:
         result = restore_tiles(problem, settled, boxes, solve, callbacks=callbacks, state=state)
-    message = f"{result.message} {UNJUDGED}" if unjudged else result.message
+    message = result.message if believed is config else f"{result.message} {UNJUDGED}"
     return dataclasses.replace(result, picture=a.reconcile(result.picture), message=message)
 
 

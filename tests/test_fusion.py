@@ -294,6 +294,26 @@ def test_tuning_leaves_the_denoiser_as_it_was_and_needs_weights_and_pairs(crop: 
     assert not tuned.possible(Problem.make(crop, Resample(2), Gaussian(SIGMA)))
 
 
+def test_what_is_no_gaussian_noise_tunes_nothing(crop: torch.Tensor) -> None:
+    """A small picture with counted photons is not clean, and its E is curved: no plug-and-play either."""
+    y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
+    result = restore(y, operator, fidelity="poisson", sigma=0.05, config=CONFIG, steps=15, regulariser="auto")
+    assert result.fusion is not None
+    assert result.fusion.names == ("local", "hybrid")
+
+
+def test_a_candidate_that_is_a_little_behind_counts_less_but_counts(photograph: torch.Tensor) -> None:
+    """Where evidence is about a standard error sure; where it has nothing to say, and where it is certain."""
+    _, held = _judged(photograph)
+    rng = torch.Generator().manual_seed(3)
+    first = photograph + 0.02 * torch.randn(photograph.shape, generator=rng)
+    aside = torch.randn(photograph.shape, generator=rng)
+    weights = [weigh({"first": first, "second": first + by * aside}, held).weights[1] for by in (0.0, 0.003, 0.2)]
+    assert weights[0] == pytest.approx(0.5)
+    assert 0.01 < weights[1] < 0.49
+    assert weights[2] < 0.005
+
+
 @pytest.mark.parametrize("told", [0.5, 2.0])
 def test_a_sigma_that_is_wrong_by_two_is_noticed(crop: torch.Tensor, told: float) -> None:
     y = crop + SIGMA * torch.randn(crop.shape, generator=torch.Generator().manual_seed(0))

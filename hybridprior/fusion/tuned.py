@@ -24,7 +24,7 @@ from collections.abc import Callable
 import torch
 
 from hybridprior.denoisers import Denoiser
-from hybridprior.fidelity import CLEAN, Gaussian
+from hybridprior.fidelity import Gaussian
 from hybridprior.operators import Identity, Resample
 from hybridprior.problem import Problem
 from hybridprior.seeds import stream
@@ -82,8 +82,8 @@ class Tuned:
 
     def possible(self, problem: Problem) -> bool:
         """Return whether there are weights to tune, not too many, and something to tune them on."""
-        noisy = isinstance(problem.fidelity, Gaussian) and problem.fidelity.sigma > CLEAN
-        paired = isinstance(problem.operator, Identity) if noisy else isinstance(problem.operator, Resample)
+        gaussian = isinstance(problem.fidelity, Gaussian)
+        paired = gaussian and isinstance(problem.operator, Identity if problem.noisy else Resample)
         return paired and self.most > 0 and 0 < sum(p.numel() for p in self.denoiser.parameters()) <= LARGEST
 
     def judged(self, problem: Problem, judge: Problem) -> torch.Tensor | None:
