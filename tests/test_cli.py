@@ -238,7 +238,7 @@ def _start(folder: Path, *arguments: object) -> subprocess.Popen:
 
 def test_ctrl_c_saves_the_best_so_far(hprior, small: Path, tmp_path: Path) -> None:
     """A real process and a real signal; if it was too early for a first step, wait longer."""
-    options = ["--preset", "fast", "--stop", "heldout", "--threads", "1", "--steps", 60000]
+    options = ["--preset", "fast", "--stop", "fixed", "--threads", "1", "--steps", 60000]
     for patience in (6, 15, 40, 90):
         process = _start(tmp_path, "restore", small, "-o", "a.png", *options, "--format", "json")
         time.sleep(patience)
