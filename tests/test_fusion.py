@@ -91,7 +91,7 @@ def test_errors_that_are_independent_average_out(photograph: torch.Tensor) -> No
     rng = torch.Generator().manual_seed(3)
     names = {name: photograph + 0.08 * torch.randn(photograph.shape, generator=rng) for name in ("a", "b")}
     evidence = weigh(names, held)
-    assert evidence.kind in ("best", "combination")
+    assert evidence.kind == "combination"
     assert evidence.weights[0] == pytest.approx(0.5, abs=0.1)
     assert evidence.gain > 2 * evidence.gain_spread
     fused = evidence.combine(names)
@@ -264,7 +264,7 @@ def test_a_picture_of_its_own_kind_tunes_the_denoiser() -> None:
     first, judge = Problem.make(y, Identity(), Gaussian(SIGMA)).part(0.12, 0)
     tuned = Tuned(shipped, steps=40, rate=1e-4, seed=0, restored=_passed)
     found = tuned.judged(first, judge)
-    assert found is not None and tuned.steps >= 20
+    assert found is not None and len(tuned.steps) == 2 and max(tuned.steps) >= 20
     assert psnr(found, truth) > psnr(shipped.denoise(first.y, first.fidelity.sigma), truth) + 1
     whole = Problem.make(y, Identity(), Gaussian(SIGMA))
     assert psnr(tuned.again(whole), truth) > psnr(shipped.denoise(y, SIGMA), truth) + 1
@@ -272,14 +272,14 @@ def test_a_picture_of_its_own_kind_tunes_the_denoiser() -> None:
 
 
 def test_a_small_picture_tunes_the_denoiser_for_the_large_one(photograph: torch.Tensor) -> None:
-    truth = photograph[..., :96, :96]
+    truth = photograph[..., 48:144, 60:156]
     y, operator = degrade(truth, Degradation("sr", scale=2))
     whole, shipped = Problem.make(y, operator, Gaussian(0.0)), load_denoiser("shipped")
     kept, judge = whole.hold_out(0.1, 0)
     tuned = Tuned(shipped, steps=40, rate=1e-4, seed=0, restored=_plugged)
     assert tuned.possible(whole)
     found = tuned.judged(kept, judge)
-    assert found is not None and tuned.steps in (20, 40)
+    assert found is not None and tuned.steps in ((20,), (40,))
     assert psnr(tuned.again(whole), truth) > psnr(_plugged(shipped, whole), truth)
 
 

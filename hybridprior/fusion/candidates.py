@@ -56,8 +56,8 @@ class FusionConfig:
     """Noise level at which plug-and-play takes over the local picture, in units of intensity."""
     mixed: float = 0.5
     """Share of y in what the denoiser gets where A = 1; the rest is the local picture."""
-    tuned: int = 60
-    """The most steps of the denoiser's own weights, where A = 1 or makes the picture smaller."""
+    tuned: int = 100
+    """The most steps of the denoiser's own weights in each lesson, where A = 1 or makes the picture smaller."""
     tuned_rate: float = 1e-4
     """Their size."""
 

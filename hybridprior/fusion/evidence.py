@@ -5,14 +5,13 @@ Let r_k be candidate k's residual on the held-out measurements. Stacking (Wolper
 
     w = argmin |sum_k w_k r_k|^2,  w_k >= 0,  sum_k w_k = 1.
 
-The noise of the held-out measurements is the same in every r_k, so that it moves the least value but not its place. A
-map of weights does the same cell by cell, each cell with its neighbours and drawn to the whole picture's answer. Half
-of the evidence judges what the other half proposes: the best candidates, one combination, or a map. Best are all that
-the evidence cannot tell from the first, each as likely to be as good,
-
-    w_k ~ exp(-z_k^2 / 2),  z_k = how much its mean |r|^2 is above the first's, in standard errors of the difference;
-
-their mean is hardly worse than any of them, and which is first is chance.
+The noise of the held-out measurements is the same in every r_k, so that it moves the least value but not its place.
+Which w is the least is chance in part, and its mean over what else the evidence might have been is seldom worse: the
+minimum is taken again and again with every measurement counted as often as a draw of the exponential distribution says
+(Rubin, "The Bayesian Bootstrap", 1981; Breiman, "Bagging Predictors", 1996). Candidates that evidence cannot tell apart
+so share the weight, and one that is plainly worse gets none. A map of weights does the same cell by cell, once, each
+cell with its neighbours and drawn to the whole picture's answer. Half of the evidence judges whether the map that the
+other half proposes is worth it.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ PER_CELL = 150
 PULL = 150.0
 """How many measurements' worth the whole picture's answer has in a cell."""
 
-KINDS = ("best", "combination", "map")
+KINDS = ("combination", "map")
 """What is proposed, the simplest first; a map only where the measurements lie like the picture."""
 
-UNLIKELY = 0.01
-"""Likelihood, relative to that of the first, below which a candidate is told apart from it."""
+DRAWS = 50
+"""Minima whose mean is the combination."""
 
 RIDGE = 1e-6
 """Added to the diagonal, relative to its mean, so that equal candidates share their weight."""
@@ -62,7 +61,7 @@ class Evidence:
     map: torch.Tensor
     """`(K, H, W)`: the weights where they stand; they add up to 1."""
     kind: str
-    """The mean of the "best" candidates, one "combination", a "map", or "none" where there is no evidence."""
+    """One "combination", a "map", or "none" where there is no evidence."""
     gain: float
     """What the fused picture's mean squared residual is less than that of the best candidate, cross-validated."""
     gain_spread: float
@@ -118,7 +117,7 @@ def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0)
         residuals, share = residuals.reshape(len(names), 1, 1, 1, -1), share.reshape(1, 1, 1, -1)
     half = torch.rand(share.shape[-2:], generator=stream(seed, "halves")) < 0.5
     halves = [share * half, share * ~half]
-    proposals = {kind: [_propose(kind, residuals, part) for part in halves] for kind in KINDS[: 3 if placed else 2]}
+    proposals = {kind: [_propose(kind, residuals, part) for part in halves] for kind in KINDS[: 2 if placed else 1]}
     squares = {}
     for kind, (first, second) in proposals.items():
         squares[kind] = _squared(residuals, second) * halves[0] + _squared(residuals, first) * halves[1]
@@ -186,11 +185,8 @@ def _propose(kind: str, residuals: torch.Tensor, share: torch.Tensor) -> torch.T
     """Return weights `(K, rows, columns)` fitted to part of the evidence."""
     products = torch.einsum("kbchw,lbchw->klhw", residuals * share, residuals)
     whole = products.sum((-2, -1))
-    if kind == "best":
-        return _best(residuals, share)[:, None, None]
-    overall = simplex(whole)
     if kind == "combination":
-        return overall[:, None, None]
+        return _bagged(residuals, share)[:, None, None]
     counts = share.amax(1)
     rows, columns = _cells(counts)
     area = counts[0].numel() / (rows * columns)
@@ -200,15 +196,15 @@ def _propose(kind: str, residuals: torch.Tensor, share: torch.Tensor) -> torch.T
     return torch.stack(cells, -1).reshape(-1, rows, columns)
 
 
-def _best(residuals: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """Return the weights of the candidates by how likely it is that they are as good as the one of least error."""
-    squares = residuals.square() * share
-    first = int(squares.flatten(1).sum(1).argmin())
-    behind = [_mean(row - squares[first], share) for row in squares]
-    errors = [0.0 if k == first else loss / max(spread, 1e-30) for k, (loss, spread) in enumerate(behind)]
-    likely = torch.tensor(errors, dtype=residuals.dtype).square().mul(-0.5).exp()
-    likely = torch.where(likely < UNLIKELY, 0.0, likely)
-    return likely / likely.sum()
+def _bagged(residuals: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Return the mean of the minima over draws of how often each measurement counts; a pixel's channels go together."""
+    rng, place = stream(0, "draws"), share.amax((0, 1)) > 0
+    each = torch.einsum("kbchw,lbchw->klhw", residuals * share, residuals)[..., place]
+    total = torch.zeros(len(residuals), dtype=residuals.dtype)
+    for _ in range(DRAWS):
+        often = torch.rand(each.shape[-1], generator=rng, dtype=residuals.dtype).clamp_min(1e-12).log().neg()
+        total += simplex(each @ often)
+    return total / DRAWS
 
 
 def _simplest(squares: Mapping[str, torch.Tensor], share: torch.Tensor) -> str:
