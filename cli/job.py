@@ -6,39 +6,34 @@ import dataclasses
 import io
 import json
 import math
-import platform
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 import torch.nn.functional as F
 
-import hybridprior
-from hybridprior import metrics
 from hybridprior.config import RestoreConfig
-from hybridprior.device import choose_device
 from hybridprior.diagnosis import LEAVE, Diagnosis
 from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
 from hybridprior.imageio import Picture, check_format, read_picture, write_atomically, write_picture
 from hybridprior.operators import Mask, Operator, Window
 from hybridprior.operators.base import Shape
 from hybridprior.oracle import Oracle
-from hybridprior.records import finite, write_json
+from hybridprior.records import finite
 from hybridprior.restoration import restore
 from hybridprior.result import Result, Status
 from hybridprior.solver import Callback
-from hybridprior.uncertainty import Uncertainty, restore_with_uncertainty
+from hybridprior.uncertainty import restore_with_uncertainty
 
 from .console import note, progress, say
 from .examine import examined, write_unchanged
 from .files import Item, beside, prepare
 from .operator import operator_of
 from .request import Request
+from .sidecar import Sidecar, sentence
 
 __all__ = ["Job"]
 
@@ -53,7 +48,7 @@ class Job:
         """Take what was asked for, and of which picture, and whether to show its steps."""
         self.request, self.item, self.bar = request, item, bar
         self.diagnosis: Diagnosis | None = None
-        self.sidecar = item.target.with_name(f"{item.target.name}.json")
+        self.sidecar = Sidecar.of(item.target)
         self.saved = item.target.with_name(f"{item.target.name}.state")
         self.page = item.target.with_name(f"{item.target.name}.html")
 
@@ -84,11 +79,15 @@ class Job:
         with progress(self.item.source.name, config.solver.steps, shown=shown) as callbacks:
             result = self._restore(config, [*callbacks, *([oracle] if oracle else [])], state["run"])
         result = dataclasses.replace(result, picture=self._completed(result.picture))
+        record = Sidecar(self.request, self.item, self.diagnosis)
+        figures = record.figures(result, self.truth, oracle)
         with _undisturbed():
-            self._write(result, oracle)
+            self._write_state(result, oracle)
+            record.write(figures, result, oracle=oracle, std=self._std(result))
+            self._write_picture(result)
         if self.request.report:
             self._write_page()
-        self._report(result, oracle)
+        self._report(figures, sentence(figures))
         if result.status is Status.DIVERGED:
             raise InputError(f"'{self.item.target}' is not good. {result.message}")
         return result.status is Status.INTERRUPTED
@@ -187,32 +186,25 @@ class Job:
         assert self.diagnosis is not None  # nobody else says so
         prepare(self.item.target, 4 * self.source.pixels.numel())
         said = write_unchanged(self.item, self.source)
-        figures = {
-            "input": str(self.item.source),
-            "output": str(self.item.target),
-            "status": "unchanged",
-            "message": f"{self.diagnosis.reason} {said}",
-        }
-        record = {**figures, "diagnosis": self.diagnosis.to_dict(), **self._asked()}
-        write_json(self.sidecar, record)
+        figures = Sidecar(self.request, self.item, self.diagnosis).write_unchanged(f"{self.diagnosis.reason} {said}")
         if self.request.report:
             self._write_page()
-        if self.request.format == "json":
-            say(json.dumps(figures))
-        elif self.request.format == "human":
-            say(f"{self.item.source} -> {self.item.target}: {said}")
+        self._report(figures, f"{self.item.source} -> {self.item.target}: {said}")
         return False
 
-    def _write(self, result: Result, oracle: Oracle | None) -> None:
-        """Write the state, the sidecar and the picture, in this order: a picture alone is a finished one."""
-        if result.state is not None:
-            buffer = io.BytesIO()
-            torch.save({"run": result.state, "oracle": oracle.state_dict() if oracle else None}, buffer)
-            try:
-                write_atomically(self.saved, buffer.getvalue())
-            except OutputError as error:
-                note(f"{error} The run cannot be resumed.")
-        self._write_sidecar(result, oracle)
+    def _write_state(self, result: Result, oracle: Oracle | None) -> None:
+        """Write what an interrupted run needs to go on."""
+        if result.state is None:
+            return
+        buffer = io.BytesIO()
+        torch.save({"run": result.state, "oracle": oracle.state_dict() if oracle else None}, buffer)
+        try:
+            write_atomically(self.saved, buffer.getvalue())
+        except OutputError as error:
+            note(f"{error} The run cannot be resumed.")
+
+    def _write_picture(self, result: Result) -> None:
+        """Write the picture, after all else: a picture alone is a finished one."""
         alpha = None if self.request.task == "inpaint" and self.request.mask is None else self.source.alpha
         size = result.picture.shape[-2:]
         if alpha is not None and alpha.shape[-2:] != size:
@@ -222,92 +214,24 @@ class Job:
         if result.state is None:
             self.saved.unlink(missing_ok=True)
 
-    def _write_sidecar(self, result: Result, oracle: Oracle | None) -> None:
-        figures = self._figures(result, oracle)
-        trace = {
-            "step": [point.step for point in result.trace],
-            "energy": [point.energy for point in result.trace],
-            "prior": [point.prior for point in result.trace],
-            "score": [point.score for point in result.trace],
-        }
-        record = {**figures, **self._circumstances(result), "trace": trace}
-        if self.diagnosis is not None:
-            record["diagnosis"] = self.diagnosis.to_dict()
-        if oracle is not None and oracle.curve:
-            steps, _, values = zip(*oracle.curve, strict=True)
-            record["oracle_trace"] = {"step": steps, "psnr": values}
-        if result.fusion is not None:
-            who = self.item.target.with_name(f"{self.item.target.name}.who.png")
-            record["fusion"] = {**result.fusion.to_dict(), "map": who.name}
-            write_picture(who, Picture(result.fusion.picture()))
-        if result.uncertainty is not None:
-            record["uncertainty"] = self._write_std(result.uncertainty)
-        write_json(self.sidecar, record)
-
     def _write_page(self) -> None:
         """Write the page about this picture, from its sidecar."""
         from hybridprior.report import from_sidecar, render
 
         write_atomically(self.page, render(from_sidecar(self.sidecar)).encode())
 
-    def _write_std(self, found: Uncertainty) -> dict[str, Any]:
-        """Write the standard deviations, as a picture to look at and exactly; return the sidecar's record of them."""
-        std = self._put_back(found.std, torch.zeros_like(self.source.pixels))  # what is known is certain
-        top = max(float(std.max()), 1e-6)
-        png, tiff = (self.item.target.with_name(f"{self.item.target.name}.std.{kind}") for kind in ("png", "tiff"))
-        write_picture(png, Picture(std / top, depth="uint16"))
-        write_picture(tiff, Picture(std, depth="float32"))
-        return {**found.to_dict(), "map": png.name, "map_white": top, "exact": tiff.name}
+    def _std(self, result: Result) -> torch.Tensor | None:
+        """Return the standard deviations of what is shown; what is known is certain."""
+        if result.uncertainty is None:
+            return None
+        return self._put_back(result.uncertainty.std, torch.zeros_like(self.source.pixels))
 
-    def _report(self, result: Result, oracle: Oracle | None) -> None:
-        figures = self._figures(result, oracle)
+    def _report(self, figures: Mapping[str, Any], line: str) -> None:
+        """Say what was found, as figures or as a line."""
         if self.request.format == "json":
             say(json.dumps(finite(figures)))
         elif self.request.format == "human":
-            say(_sentence(figures))
-
-    def _figures(self, result: Result, oracle: Oracle | None) -> dict[str, Any]:
-        figures: dict[str, Any] = {
-            "input": str(self.item.source),
-            "output": str(self.item.target),
-            "status": result.status.name.lower(),
-            "message": result.message,
-            "chosen_step": result.chosen_step,
-            "steps": len(result.trace),
-            "seconds": round(result.timings.total, 3),
-            "sigma": round(result.sigma * 255, 4),
-        }
-        if self.truth is not None and oracle is not None:
-            figures["psnr"] = metrics.psnr_for_task(result.picture, self.truth, self.request.task)
-            figures["ssim"] = metrics.ssim(result.picture, self.truth)
-            if oracle.step and result.fusion is None:  # it saw the local prior alone
-                figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
-            figures["psnr_on"] = metrics.judged_on(self.request.task)
-        return figures
-
-    def _circumstances(self, result: Result) -> dict[str, Any]:
-        return {
-            **self._asked(),
-            "config": result.config.to_dict(),
-            "seed": result.config.seed,
-            "held_out": result.held_out,
-            "device": str(choose_device(self.request.device)),
-            "precision": result.precision,
-            "threads": torch.get_num_threads(),
-            "setup_seconds": round(result.timings.setup, 3),
-        }
-
-    def _asked(self) -> dict[str, Any]:
-        return {
-            "preset": self.request.preset,
-            "request": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self.request).items()},
-            "versions": {
-                "hybridprior": hybridprior.__version__,
-                "torch": torch.__version__,
-                "numpy": numpy.__version__,
-                "python": platform.python_version(),
-            },
-        }
+            say(line)
 
 
 @contextmanager
@@ -318,14 +242,3 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _sentence(figures: Mapping[str, Any]) -> str:
-    line = f"{figures['input']} -> {figures['output']}: step {figures['chosen_step']} of {figures['steps']} chosen, "
-    line += f"{figures['seconds']:.1f} s, sigma {figures['sigma']:.3g}. {figures['message']}"
-    if "psnr" in figures:
-        line += f" PSNR {figures['psnr']:.2f} dB on {figures['psnr_on']}"
-        if "oracle_step" in figures:
-            line += f" (oracle {figures['oracle_psnr']:.2f} at step {figures['oracle_step']})"
-        line += "."
-    return line

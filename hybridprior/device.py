@@ -13,7 +13,7 @@ import torch
 
 from hybridprior.errors import ConfigError, unknown_name
 
-__all__ = ["Precision", "choose_device", "choose_precision", "free_memory"]
+__all__ = ["Precision", "choose_device", "choose_precision", "free_memory", "synchronise"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -107,3 +107,13 @@ def _bf16_feature() -> str | None:
         if supported is not None and supported():
             return name
     return None
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was asked to, so that the clock tells the truth.
+
+    Args:
+        device: Only "cuda" works on while the clock is read.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

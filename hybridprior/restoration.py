@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from hybridprior.choice import FUSED, configure, without_judges
 from hybridprior.config import Part, RestoreConfig
-from hybridprior.device import choose_device, choose_precision
+from hybridprior.device import Precision, choose_device, choose_precision
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Fidelity
 from hybridprior.fusion import FusionConfig, restore_fused
@@ -129,46 +130,64 @@ def restore(
     precision = choose_precision(where, config.precision)
     problem = Problem.make(measurement.to(where), _placed(a, where), fidelity, sigma=sigma)
     believed = without_judges(config)
-    settled = _settled(believed, problem)
-
-    def f_theta() -> Generator:
-        return _generator(generator, settled, problem.shape[1])
-
-    settled = settle_tiles(settled, problem, f_theta, precision=precision, state=state)
-
-    def solve(part: Problem, told: Sequence[Callback], saved: Mapping[str, Any] | None) -> Result:
-        if settled.regulariser.name == FUSED:
-            return restore_fused(
-                part,
-                f_theta(),
-                settled,
-                build_config(FusionConfig, settled.regulariser.options, part=FUSED),
-                precision=precision,
-                callbacks=told,
-                state=saved,
-                started=started if part is problem else None,
-            )
-        loop = SplittingSolver if settled.method == "splitting" else Solver
-        run = loop(
-            part,
-            f_theta(),
-            _regulariser(regulariser, settled),
-            _stopping(stop, settled),
-            config=settled,
-            precision=precision,
-            started=started if part is problem else None,
-        )
-        if saved is not None:
-            run.load_state_dict(saved)
-        return run.run(told)
-
-    boxes = lay_out(problem.shape, settled.tiles, problem.operator.grid or 1)
+    parts = _Parts(_settled(believed, problem), problem, generator, regulariser, stop, precision, started)
+    tiles = settle_tiles(parts.config, problem, parts.f_theta, precision=precision, state=state)
+    parts = dataclasses.replace(parts, config=tiles)
+    boxes = lay_out(problem.shape, parts.config.tiles, problem.operator.grid or 1)
     if len(boxes) == 1:
-        result = solve(problem, callbacks, state)
+        result = parts.solve(problem, callbacks, state)
     else:
-        result = restore_tiles(problem, settled, boxes, solve, callbacks=callbacks, state=state)
+        result = restore_tiles(problem, parts.config, boxes, parts.solve, callbacks=callbacks, state=state)
     message = result.message if believed is config else f"{result.message} {UNJUDGED}"
     return dataclasses.replace(result, picture=a.reconcile(result.picture), message=message)
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What solves the picture, or a tile of it: the configuration, and the parts that were given as objects."""
+
+    config: RestoreConfig
+    problem: Problem
+    generator: str | Generator | None
+    regulariser: str | Regulariser | None
+    stop: str | StoppingRule | None
+    precision: Precision
+    started: float
+
+    def f_theta(self) -> Generator:
+        """Return the generator, with theta at its start."""
+        if isinstance(self.generator, Generator):
+            return copy.deepcopy(self.generator)
+        part = self.config.generator
+        return build_generator(part.name, self.problem.shape[1], part.options, seed=self.config.seed)
+
+    def solve(self, problem: Problem, callbacks: Sequence[Callback], state: Mapping[str, Any] | None) -> Result:
+        """Return the result of the whole problem, or of a tile's."""
+        started = self.started if problem is self.problem else None
+        if self.config.regulariser.name == FUSED:
+            return restore_fused(
+                problem,
+                self.f_theta(),
+                self.config,
+                build_config(FusionConfig, self.config.regulariser.options, part=FUSED),
+                precision=self.precision,
+                callbacks=callbacks,
+                state=state,
+                started=started,
+            )
+        loop = SplittingSolver if self.config.method == "splitting" else Solver
+        run = loop(
+            problem,
+            self.f_theta(),
+            _regulariser(self.regulariser, self.config),
+            _stopping(self.stop, self.config),
+            config=self.config,
+            precision=self.precision,
+            started=started,
+        )
+        if state is not None:
+            run.load_state_dict(state)
+        return run.run(callbacks)
 
 
 def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
@@ -188,12 +207,6 @@ def _placed(operator: Operator, device: torch.device) -> Operator:
     """Return the operator on the device, and leave the caller's own where it was."""
     elsewhere = any(tensor.device != device for tensor in (*operator.parameters(), *operator.buffers()))
     return copy.deepcopy(operator).to(device) if elsewhere else operator
-
-
-def _generator(given: str | Generator | None, config: RestoreConfig, channels: int) -> Generator:
-    if isinstance(given, Generator):
-        return copy.deepcopy(given)
-    return build_generator(config.generator.name, channels, config.generator.options, seed=config.seed)
 
 
 def _regulariser(given: str | Regulariser | None, config: RestoreConfig) -> Regulariser:

@@ -28,6 +28,21 @@ class Status(Enum):
     INTERRUPTED = "Interrupted; the best picture so far is returned, and the run can be resumed."
     DIVERGED = "The run diverged time and again; the best picture before that is returned. Try a lower learning rate."
 
+    def said(self, *, found: bool, rollbacks: int, held: float | None) -> str:
+        """Return the message of a run.
+
+        Args:
+            found: Whether any step was good.
+            rollbacks: How often it was rolled back.
+            held: Share of the measurements that judged it, where some were held out.
+        """
+        parts = [self.value if found else f"{self.value} No step was good; this is a cheap estimate."]
+        if rollbacks:
+            parts.append(f"Rolled back {rollbacks} time{'s' if rollbacks > 1 else ''}.")
+        if held is not None:
+            parts.append(f"{100 * held:.2g} % of the measurements judged the picture and are not in it.")
+        return " ".join(parts)
+
 
 @dataclass(frozen=True, eq=False)
 class Step:

@@ -19,10 +19,11 @@ from typing import Any
 import torch
 
 from hybridprior.config import RestoreConfig
-from hybridprior.device import Precision
+from hybridprior.device import Precision, synchronise
 from hybridprior.errors import ConfigError
 from hybridprior.generators.base import Generator
 from hybridprior.interruption import interruptible
+from hybridprior.jitter import Jitter
 from hybridprior.optimiser import OPTIMISERS
 from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
@@ -89,11 +90,7 @@ class Solver:
         z = generator.input(shape, stream(config.seed, "z")).to(device)
         self.generator = generator.to(device).to(memory_format=layout)
         self.z = z.to(memory_format=layout) if z.ndim == 4 else z
-        self.jitter = config.solver.jitter if generator.jitters else 0.0
-        # Torch draws the normal distribution ten times faster where the memory has no gaps or strides.
-        self.drawn = torch.empty(z.permute(0, 2, 3, 1).shape if z.ndim == 4 else z.shape, device=device)
-        self.noise = self.drawn.permute(0, 3, 1, 2) if z.ndim == 4 else self.drawn
-        self.rng = stream(config.seed, "jitter", device)
+        self.jittered = Jitter(self.z, config.solver.jitter if generator.jitters else 0.0, seed=config.seed)
         theta = list(generator.parameters())
         self.optimiser = OPTIMISERS.find(config.solver.optimiser)(theta, config.solver, precision)
         self.step, self.chosen, self.rollbacks, self.row = 0, 0, 0, 0
@@ -117,7 +114,7 @@ class Solver:
             while self.step < self.config.solver.steps:
                 started = time.perf_counter()
                 step, stop = self._advance()
-                _synchronise(self.z.device)
+                synchronise(self.z.device)
                 self.seconds += time.perf_counter() - started
                 if step is not None:
                     for callback in callbacks:
@@ -169,8 +166,7 @@ class Solver:
             for self.step in range(1, steps + 1):
                 iterate, _, _ = self._descend()
                 if iterate is not None:
-                    decay = self.config.solver.averaging
-                    self.average = iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
+                    self.average = self._averaged(iterate, self.config.solver.averaging)
                     if seen is not None:
                         seen(iterate)
                 if interrupted.is_set() or self.row > self.config.solver.rollbacks:
@@ -186,14 +182,14 @@ class Solver:
             return None, False
         # Departs from the paper, whose average lags behind at first: the window grows with the run up to the paper's.
         decay = min(self.config.solver.averaging, self.step / (self.step + 10))
-        self.average = iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
+        self.average = average = self._averaged(iterate, decay)
         step = Step(
             number=self.step,
-            picture=self.average,
+            picture=average,
             iterate=iterate,
             energy=energy,
             prior=prior,
-            held_error=None if self.held is None else self.held.misfit(self.average),
+            held_error=None if self.held is None else self.held.misfit(average),
             chosen=self.chosen,
             seconds=self.setup + self.seconds,
         )
@@ -202,9 +198,13 @@ class Solver:
             if self.keep_best and (self.best_theta is None or self.step >= self.best_at + BEST_EVERY):
                 self.best_theta, self.best_at = self._theta(), self.step
             self.chosen = self.step
-            self.best = self.average.clone() if self.best is None else self.best.copy_(self.average)
+            self.best = average.clone() if self.best is None else self.best.copy_(average)
         self.trace.append(TracePoint(self.step, energy, prior, verdict.score))
         return step, verdict.stop
+
+    def _averaged(self, iterate: torch.Tensor, decay: float) -> torch.Tensor:
+        """Return the exponential average with one more iterate."""
+        return iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
 
     def _descend(self) -> tuple[torch.Tensor | None, float, float]:
         """Take a gradient step on theta; return the iterate it started from, E and lambda R, each a measurement."""
@@ -233,12 +233,8 @@ class Solver:
 
     def _forward(self) -> torch.Tensor:
         """Return f_theta(z + jitter) in the picture's own shape, float32."""
-        z = self.z
-        if self.jitter:
-            self.drawn.normal_(0, self.jitter, generator=self.rng)
-            z = z + self.noise
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self.precision.bf16):
-            x = self.generator(z)
+            x = self.generator(self.jittered())
         return self.problem.crop(x.float())
 
     def _collapsed(self, energy: float) -> bool:
@@ -276,7 +272,7 @@ class Solver:
         return {
             **self._theta(),
             **{name: getattr(self, name) for name in MEMORY},
-            "rng": self.rng.get_state(),
+            "rng": self.jittered.rng.get_state(),
             "rule": self.stopping.state_dict(),
             "trace": [[p.step, p.energy, p.prior, p.score] for p in self.trace],
             "fingerprint": fingerprint(self.problem, self.config),
@@ -297,24 +293,21 @@ class Solver:
         self.trace = [TracePoint(*row) for row in state["trace"]]
         for name in MEMORY:
             setattr(self, name, state[name])
-        self.rng.set_state(state["rng"].cpu())
+        self.jittered.rng.set_state(state["rng"].cpu())
         self.stopping.load_state_dict(state["rule"])
         self._recall_prior(state["prior"])
 
     def _result(self, status: Status) -> Result:
         best = self.problem.operator.initial(self.problem.y) if self.best is None else self.best
-        parts = [
-            status.value if self.best is not None else f"{status.value} No step was good; this is a cheap estimate."
-        ]
-        if self.rollbacks:
-            parts.append(f"Rolled back {self.rollbacks} time{'s' if self.rollbacks > 1 else ''}.")
-        if self.held is not None:
-            parts.append(f"{100 * self.share_held:.2g} % of the measurements judged the picture and are not in it.")
         return Result(
             picture=best.detach().float().cpu().clone(),
             chosen_step=self.chosen,
             status=status,
-            message=" ".join(parts),
+            message=status.said(
+                found=self.best is not None,
+                rollbacks=self.rollbacks,
+                held=None if self.held is None else self.share_held,
+            ),
             trace=tuple(self.trace),
             config=self.config,
             sigma=self.problem.fidelity.sigma,
@@ -323,9 +316,3 @@ class Solver:
             held_out=self.share_held,
             state=self.state_dict() if status is Status.INTERRUPTED else None,
         )
-
-
-def _synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was asked to, so that the clock tells the truth."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

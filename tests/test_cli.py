@@ -652,13 +652,13 @@ def test_a_poisoned_reference_changes_nothing_but_figures(hprior, small: Path) -
 
 
 def test_a_picture_with_a_reference_and_no_oracle_is_said_in_a_sentence() -> None:
-    from hybridprior.cli.job import _sentence
+    from hybridprior.cli.sidecar import sentence
 
     figures = {"input": "a.png", "output": "b.png", "chosen_step": 3, "steps": 9, "seconds": 1.0, "sigma": 25.0}
     figures |= {"message": "Done.", "psnr": 30.0, "psnr_on": "all channels"}
-    assert _sentence(figures).endswith("Done. PSNR 30.00 dB on all channels.")
+    assert sentence(figures).endswith("Done. PSNR 30.00 dB on all channels.")
     figures |= {"oracle_psnr": 31.0, "oracle_step": 2}
-    assert _sentence(figures).endswith("PSNR 30.00 dB on all channels (oracle 31.00 at step 2).")
+    assert sentence(figures).endswith("PSNR 30.00 dB on all channels (oracle 31.00 at step 2).")
 
 
 def test_the_tables_of_a_jpeg_say_how_much_noise_it_has(hprior, photograph: torch.Tensor) -> None:
