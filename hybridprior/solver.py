@@ -22,6 +22,7 @@ from hybridprior.config import RestoreConfig
 from hybridprior.device import Precision, synchronise
 from hybridprior.errors import ConfigError
 from hybridprior.generators.base import Generator
+from hybridprior.guard import Guard
 from hybridprior.interruption import interruptible
 from hybridprior.jitter import Jitter
 from hybridprior.optimiser import OPTIMISERS
@@ -38,14 +39,11 @@ Callback = Callable[[Step], None]
 
 log = logging.getLogger(__name__)
 
-MEMORY = ("step", "chosen", "rollbacks", "row", "usual", "average", "best", "kept", "seconds", "best_theta", "best_at")
-"""What a run remembers besides theta, the optimiser, the random numbers, the rule and the trace."""
+MEMORY = ("step", "chosen", "average", "best", "kept", "seconds", "best_theta", "best_at")
+"""What a run remembers besides theta, the optimiser, the random numbers, the rule, the guard and the trace."""
 
 BEST_EVERY = 10
 """Steps between the states that are kept as the best."""
-
-SETTLING = 20
-"""Steps before a leap of E counts as a collapse."""
 
 
 class Solver:
@@ -93,10 +91,10 @@ class Solver:
         self.jittered = Jitter(self.z, config.solver.jitter if generator.jitters else 0.0, seed=config.seed)
         theta = list(generator.parameters())
         self.optimiser = OPTIMISERS.find(config.solver.optimiser)(theta, config.solver, precision)
-        self.step, self.chosen, self.rollbacks, self.row = 0, 0, 0, 0
+        self.guard = Guard(config.solver)
+        self.step, self.chosen = 0, 0
         self.average: torch.Tensor | None = None
         self.best: torch.Tensor | None = None
-        self.usual = math.inf
         self.trace: list[TracePoint] = []
         self.keep_best, self.best_at = False, 0
         self.best_theta: dict[str, Any] | None = None
@@ -119,7 +117,7 @@ class Solver:
                 if step is not None:
                     for callback in callbacks:
                         callback(step)
-                if self.row > self.config.solver.rollbacks:
+                if self.guard.given_up:
                     status = Status.DIVERGED
                 elif stop:
                     status = Status.STOPPED
@@ -161,7 +159,8 @@ class Solver:
             regulariser.prepare(problem, steps=steps, seed=self.config.seed, precision=self.config.precision)
         self.config = dataclasses.replace(self.config, weight=weight)
         self.optimiser = optimiser or self.optimiser
-        self.problem, self.held, self.usual, self.kept, self.row = problem, None, math.inf, self._theta(), 0
+        self.problem, self.held, self.kept = problem, None, self._theta()
+        self.guard.afresh()
         with interruptible() as interrupted:
             for self.step in range(1, steps + 1):
                 iterate, _, _ = self._descend()
@@ -169,7 +168,7 @@ class Solver:
                     self.average = self._averaged(iterate, self.config.solver.averaging)
                     if seen is not None:
                         seen(iterate)
-                if interrupted.is_set() or self.row > self.config.solver.rollbacks:
+                if interrupted.is_set() or self.guard.given_up:
                     break
         assert self.average is not None
         return self.average.clone(), self._theta()
@@ -211,16 +210,15 @@ class Solver:
         x = self._forward()
         energy = self.problem.energy(x) / self.problem.count
         value = float(energy.detach())
-        if not math.isfinite(value) or self._collapsed(value):
+        if self.guard.accident(self.step, value):
             self._roll_back(value)
             return None, value, math.nan
         prior = self.config.weight * self._prior(x) / self.problem.count if self.config.weight else energy.new_zeros(())
         if not math.isfinite(float(prior.detach())):
             self._roll_back(value)
             return None, value, math.nan
-        self.usual = value if self.usual == math.inf else 0.95 * self.usual + 0.05 * value
-        if self.step % self.config.solver.keep_every == 0 and value <= 2 * self.usual:
-            self.kept, self.row = self._theta(), 0
+        if self.guard.passed(self.step, value):
+            self.kept = self._theta()
         self.optimiser.zero_grad(set_to_none=True)
         (energy + prior).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -237,13 +235,9 @@ class Solver:
             x = self.generator(self.jittered())
         return self.problem.crop(x.float())
 
-    def _collapsed(self, energy: float) -> bool:
-        return self.step > SETTLING and energy > self.config.solver.collapse * self.usual
-
     def _roll_back(self, energy: float) -> None:
-        """Go back to the last kept theta, with a slightly shorter step so that the same accident is not repeated."""
-        self.rollbacks += 1
-        self.row += 1
+        """Go back to the last kept theta, with a slightly shorter step."""
+        self.guard.count()
         log.warning("step %d: E = %.3g nats a measurement; rolled back", self.step, energy)
         self.generator.load_state_dict(self.kept["theta"])
         if self.kept["average"] is not None and self.average is not None:
@@ -251,7 +245,7 @@ class Solver:
         self._recall_prior(copied(self.kept["prior"], self.z.device))
         self.optimiser.load_state_dict(copy.deepcopy(self.kept["adam"]))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.solver.learning_rate * 0.9**self.rollbacks
+            group["lr"] = self.guard.learning_rate
 
     def _theta(self) -> dict[str, Any]:
         theta = {name: value.detach().clone() for name, value in self.generator.state_dict().items()}
@@ -274,6 +268,7 @@ class Solver:
             **{name: getattr(self, name) for name in MEMORY},
             "rng": self.jittered.rng.get_state(),
             "rule": self.stopping.state_dict(),
+            "guard": self.guard.state_dict(),
             "trace": [[p.step, p.energy, p.prior, p.score] for p in self.trace],
             "fingerprint": fingerprint(self.problem, self.config),
         }
@@ -295,6 +290,7 @@ class Solver:
             setattr(self, name, state[name])
         self.jittered.rng.set_state(state["rng"].cpu())
         self.stopping.load_state_dict(state["rule"])
+        self.guard.load_state_dict(state["guard"])
         self._recall_prior(state["prior"])
 
     def _result(self, status: Status) -> Result:
@@ -305,7 +301,7 @@ class Solver:
             status=status,
             message=status.said(
                 found=self.best is not None,
-                rollbacks=self.rollbacks,
+                rollbacks=self.guard.accidents,
                 held=None if self.held is None else self.share_held,
             ),
             trace=tuple(self.trace),
