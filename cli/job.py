@@ -171,7 +171,7 @@ class Job:
 
     def _seen(self, x: torch.Tensor) -> torch.Tensor:
         """Return what would be shown of a step's picture."""
-        return self._completed(self.operator.reconcile(x))
+        return self._completed(self.operator.reconcile(x, self.source.pixels, noisy=bool(self.request.sigma)))
 
     def _put_back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return what is shown of x, with y's pixels where they are known without noise."""

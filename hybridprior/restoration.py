@@ -139,7 +139,8 @@ def restore(
     else:
         result = restore_tiles(problem, parts.config, boxes, parts.solve, callbacks=callbacks, state=state)
     message = result.message if believed is config else f"{result.message} {UNJUDGED}"
-    return dataclasses.replace(result, picture=a.reconcile(result.picture), message=message)
+    picture = a.reconcile(result.picture, measurement, noisy=problem.noisy)
+    return dataclasses.replace(result, picture=picture, message=message)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from hybridprior import ConfigError, InputError, Mask, Resample, ShapeError, res
 from hybridprior.degradation import Degradation, degrade
 from hybridprior.generators import Pixels
 from hybridprior.metrics import psnr_for_task
+from hybridprior.operators import Window
 from hybridprior.presets import PRESETS, preset
 from hybridprior.regularisers import TotalVariation
 from hybridprior.stopping import Fixed
@@ -217,3 +218,15 @@ def test_the_stopping_rule_follows_the_noise() -> None:
 def test_an_operator_of_another_shape_is_named() -> None:
     with pytest.raises(ShapeError, match="name shape="):
         _quick(torch.rand(1, 3, 8, 8), lambda x: x.mean(dim=1, keepdim=True))
+
+
+def test_what_was_measured_without_noise_stays_as_it_was() -> None:
+    y, known = torch.rand(1, 3, 12, 12), torch.ones(12, 12)
+    known[4:8, 2:9] = 0
+    y[..., 4:8, 2:9] = float("nan")
+    place = known.expand_as(y) > 0
+    found = _quick(y, Mask(known), sigma=0.0).picture
+    assert torch.equal(found[place], y[place]) and found.isfinite().all()
+    assert not torch.equal(_quick(y, Mask(known), sigma=0.1).picture[place], y[place])
+    seen = y[..., :4, :]
+    assert torch.equal(_quick(seen, Window(3), sigma=0.0).picture[..., 3:7, 3:15], seen)

@@ -177,12 +177,12 @@ def measure(
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     y, operator = degrade(truth, how)
+    sigma = None if how.told is None else told * how.told
 
     def shown_of(x: torch.Tensor) -> torch.Tensor:
-        return operator.frame(operator.reconcile(x))
+        return operator.frame(operator.reconcile(x, y, noisy=bool(sigma)))
 
     oracle = Oracle(operator.frame(truth), how.task, shown_of, every=every, keep=keep)
-    sigma = None if how.told is None else told * how.told
     result = restore(y, operator, config=config, sigma=sigma, device=device, callbacks=[oracle, *callbacks])
     if result.status is Status.INTERRUPTED:
         raise KeyboardInterrupt

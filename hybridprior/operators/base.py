@@ -77,8 +77,14 @@ class Operator(nn.Module):
         """Return the part of the picture x that is shown: all of it, unless A needs to know what lies beyond."""
         return x
 
-    def reconcile(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the picture nearest to a restored one, x, that the measurements allow; x where E says it all."""
+    def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
+        """Return the picture nearest to a restored one that the measurements allow; x itself where E says it all.
+
+        Args:
+            x: `(1, C, H, W)`.
+            y: The measurements.
+            noisy: Whether there is noise in them.
+        """
         return x
 
     def noise_level(self, y: torch.Tensor) -> float:

@@ -59,6 +59,10 @@ class Mask(Operator):
         known = self.known.expand_as(y).to(y.dtype)
         return known * y + (1 - known) * _pull(y * known, known)
 
+    def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
+        """Return x with what is known without noise as it was measured."""
+        return x if noisy else torch.where(self.known.to(x) > 0, y.to(x), x)
+
     def crop(self, box: Box) -> tuple[Operator, Box]:
         """Return the mask's part, and the same part of y.
 

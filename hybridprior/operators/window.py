@@ -50,6 +50,10 @@ class Window(Operator):
         """Return y with its margin filled by averages of what is near."""
         return Mask(self.known(y)).initial(self.adjoint(y))
 
+    def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
+        """Return x with what was seen without noise as it was."""
+        return x if noisy else torch.where(self.known(y).to(x) > 0, self.adjoint(y).to(x), x)
+
     def known(self, y: torch.Tensor) -> torch.Tensor:
         """Return 1 in the middle and 0 in the margin, `(1, 1, H, W)` of the picture."""
         return self.adjoint(torch.ones_like(y[:1, :1]))
