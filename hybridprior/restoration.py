@@ -100,7 +100,7 @@ def restore(
         state: `Result.state` of an interrupted run, to go on with.
 
     Returns:
-        The picture with its history.
+        The picture with its history. Pixels that a mask or a window measured without noise are as they were.
 
     Raises:
         ConfigError: An unknown name, or a number out of its range.
