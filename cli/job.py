@@ -80,9 +80,9 @@ class Job:
             result = self._restore(config, [*callbacks, *([oracle] if oracle else [])], state["run"])
         result = dataclasses.replace(result, picture=self._completed(result.picture))
         record = Sidecar(self.request, self.item, self.diagnosis)
-        figures = record.figures(result, self.truth, oracle)
         with _undisturbed():
             self._write_state(result, oracle)
+            figures = record.figures(result, self.truth, oracle)
             record.write(figures, result, oracle=oracle, std=self._std(result))
             self._write_picture(result)
         if self.request.report:

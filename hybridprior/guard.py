@@ -69,8 +69,13 @@ class Guard:
         """
         self.usual = energy if self.usual == math.inf else 0.95 * self.usual + 0.05 * energy
         keep = step % self.config.keep_every == 0 and energy <= 2 * self.usual
-        self.row = 0 if keep else self.row
+        if keep:
+            self.kept()
         return keep
+
+    def kept(self) -> None:
+        """Note that a state is kept to go back to."""
+        self.row = 0
 
     def afresh(self) -> None:
         """Forget what was usual: other measurements come."""

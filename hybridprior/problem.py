@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from hybridprior.errors import InputError, ShapeError
-from hybridprior.fidelity import CLEAN, FIDELITIES, ROBUST, SIGMA_MOST, Fidelity, Gaussian
+from hybridprior.fidelity import CLEAN, FIDELITIES, ROBUST, SIGMA_FLOOR, SIGMA_MOST, Fidelity, Gaussian
 from hybridprior.noise import robust_sigma
 from hybridprior.operators.base import Box, Operator, Shape
 from hybridprior.seeds import stream
@@ -85,6 +85,11 @@ class Problem:
     def noisy(self) -> bool:
         """Whether there is noise that a network would come to fit."""
         return self.fidelity.sigma > CLEAN or not isinstance(self.fidelity, Gaussian)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the measurements are what they are, without noise."""
+        return self.fidelity.sigma <= SIGMA_FLOOR and isinstance(self.fidelity, Gaussian)
 
     @cached_property
     def count(self) -> float:

@@ -139,7 +139,7 @@ def restore(
     else:
         result = restore_tiles(problem, parts.config, boxes, parts.solve, callbacks=callbacks, state=state)
     message = result.message if believed is config else f"{result.message} {UNJUDGED}"
-    picture = a.reconcile(result.picture, measurement, noisy=problem.noisy)
+    picture = a.reconcile(result.picture, measurement, noisy=not problem.exact)
     return dataclasses.replace(result, picture=picture, message=message)
 
 

@@ -124,7 +124,8 @@ class SplittingSolver(Solver):
         if not math.isfinite(energy + prior):
             self._roll_back(energy)
             return None, energy, math.nan
-        self.kept, self.guard.row = self._theta(), 0
+        self.kept = self._theta()
+        self.guard.kept()
         return (v if weight else self.generator.theta.data.clone()), energy, prior
 
     def _prior_memory(self) -> dict[str, Any]:

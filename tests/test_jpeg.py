@@ -42,10 +42,8 @@ def test_the_file_allows_its_own_picture_and_pulls_others_towards_it(
     smooth = torch.nn.functional.avg_pool2d(y, 5, 1, 2, count_include_pad=False)
     allowed = jpeg.reconcile(smooth, y, noisy=False)
     assert psnr(allowed, x) > psnr(smooth, x) + 1
-    again, whole = (
-        jpeg.reconcile(allowed, y, noisy=False),
-        (..., slice(48), slice(64)),
-    )  # what hangs over the border is not the file's
+    # What hangs over the border is not the file's.
+    again, whole = jpeg.reconcile(allowed, y, noisy=False), (..., slice(48), slice(64))
     torch.testing.assert_close(again[whole], allowed[whole], atol=1e-3, rtol=0)
 
 

@@ -1,12 +1,15 @@
 """`restore()` on pictures of every kind, and the decibels it must not lose."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import hybridprior
-from hybridprior import ConfigError, InputError, Mask, Resample, ShapeError, restore
+from hybridprior import ConfigError, InputError, Mask, Part, Resample, ShapeError, restore
+from hybridprior.bench import measure
 from hybridprior.degradation import Degradation, degrade
 from hybridprior.generators import Pixels
 from hybridprior.metrics import psnr_for_task
@@ -227,6 +230,18 @@ def test_what_was_measured_without_noise_stays_as_it_was() -> None:
     place = known.expand_as(y) > 0
     found = _quick(y, Mask(known), sigma=0.0).picture
     assert torch.equal(found[place], y[place]) and found.isfinite().all()
-    assert not torch.equal(_quick(y, Mask(known), sigma=0.1).picture[place], y[place])
+    assert not torch.equal(_quick(y, Mask(known), sigma=1 / 255).picture[place], y[place])
+    each = known.expand(3, -1, -1).clone()
+    each[0] = 1 - each[0]
+    y = y.nan_to_num(0.5)
+    place = each[None] > 0
+    assert torch.equal(_quick(y, Mask(each), sigma=0.0, regulariser="auto").picture[place], y[place])
     seen = y[..., :4, :]
     assert torch.equal(_quick(seen, Window(3), sigma=0.0).picture[..., 3:7, 3:15], seen)
+
+
+def test_the_oracle_judges_what_is_shown(crop: torch.Tensor) -> None:
+    config = replace(preset("fast", "inpaint"), solver=replace(preset("fast", "inpaint").solver, steps=12))
+    row = measure("crop", crop, Degradation("inpaint", missing=0.5), replace(config, stopping=Part("fixed"))).row
+    assert row.oracle_step == row.chosen_step == 12
+    assert row.oracle_psnr == pytest.approx(row.psnr, abs=1e-4)

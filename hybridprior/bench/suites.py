@@ -18,6 +18,7 @@ from hybridprior.bench.published import of_picture
 from hybridprior.config import RestoreConfig
 from hybridprior.degradation import Degradation, degrade
 from hybridprior.errors import InputError
+from hybridprior.fidelity import SIGMA_FLOOR
 from hybridprior.imageio import read_picture
 from hybridprior.oracle import Oracle
 from hybridprior.restoration import restore
@@ -180,7 +181,7 @@ def measure(
     sigma = None if how.told is None else told * how.told
 
     def shown_of(x: torch.Tensor) -> torch.Tensor:
-        return operator.frame(operator.reconcile(x, y, noisy=bool(sigma)))
+        return operator.frame(operator.reconcile(x, y, noisy=sigma is None or sigma > SIGMA_FLOOR))
 
     oracle = Oracle(operator.frame(truth), how.task, shown_of, every=every, keep=keep)
     result = restore(y, operator, config=config, sigma=sigma, device=device, callbacks=[oracle, *callbacks])
