@@ -176,10 +176,9 @@ class Job:
     def _put_back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return what is shown of x, with y's pixels where they are known without noise."""
         x = self.operator.frame(x.cpu())
-        if self.request.sigma or not isinstance(self.operator, Mask | Window):
+        if not isinstance(self.operator, Mask | Window):
             return x
-        known = self.operator.known if isinstance(self.operator, Mask) else self.operator.known(y)
-        return torch.where(known > 0, self.operator.adjoint(y), x)
+        return self.operator.reconcile(x, y, noisy=bool(self.request.sigma))
 
     def _left_alone(self) -> bool:
         """Write the picture as it is, with the reason; return that nothing was interrupted."""
