@@ -128,6 +128,12 @@ class Solver:
                 break
         return self._result(status)
 
+    def take_last(self) -> torch.Tensor:
+        """Take the last step for the best, and return its average."""
+        assert self.average is not None
+        self.chosen, self.best, self.best_theta = self.step, self.average.clone(), self._theta()
+        return self.best
+
     def go_on(
         self,
         problem: Problem,

@@ -14,7 +14,7 @@ from hybridprior.device import choose_precision
 from hybridprior.fidelity import Gaussian
 from hybridprior.fusion import FusionConfig, restore_fused, weigh
 from hybridprior.fusion.candidates import Candidates
-from hybridprior.fusion.evidence import even, simplex
+from hybridprior.fusion.evidence import even, simplex, worse
 from hybridprior.fusion.tuned import Tuned
 from hybridprior.generators import build_generator
 from hybridprior.metrics import psnr
@@ -329,3 +329,23 @@ def test_a_clean_picture_is_left_as_it_is(crop: torch.Tensor) -> None:
     result = restore(crop, sigma=0.0, config=CONFIG, regulariser="auto")
     assert torch.equal(result.picture, crop)
     assert "left as it is" in result.message
+
+
+@pytest.mark.parametrize(("missing", "said"), [(0.95, False), (0.2, True)])
+def test_chance_makes_no_picture_worse_than_another(photograph: torch.Tensor, missing: float, said: bool) -> None:
+    noise = torch.randn(2, *photograph.shape[1:], generator=torch.Generator().manual_seed(1))
+    one, other = photograph + 0.107 * noise[:1], photograph + 0.1 * noise[1:]
+    keep = (torch.rand((1, 1, *photograph.shape[-2:]), generator=torch.Generator().manual_seed(2)) >= missing).float()
+    _, held = Problem.make(photograph * keep, Mask(keep), Gaussian(0.0)).hold_out(0.1, 0)
+    assert worse(one, other, held) is said
+    assert not worse(other, one, held)
+    assert not worse(one, one, held)
+
+
+def test_without_noise_a_few_measurements_stop_no_network_early(crop: torch.Tensor) -> None:
+    """Of 64 x 64 with 95 % missing, some twenty pixels judge: their least error is at an early step by chance."""
+    y, mask = degrade(crop, Degradation("inpaint", missing=0.95))
+    solver = dataclasses.replace(CONFIG.solver, steps=60)
+    result = _fused(Problem.make(y, mask, Gaussian(0.0)), "shipped", dataclasses.replace(CONFIG, solver=solver))
+    assert min(range(60), key=lambda i: result.trace[i].score) + 1 < 60
+    assert result.chosen_step == 60

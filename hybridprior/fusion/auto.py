@@ -21,7 +21,7 @@ from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.device import Precision
 from hybridprior.fidelity import CLEAN, Gaussian
 from hybridprior.fusion.candidates import Candidates, FusionConfig, PressedError
-from hybridprior.fusion.evidence import Evidence, even, weigh
+from hybridprior.fusion.evidence import Evidence, even, weigh, worse
 from hybridprior.generators import Generator
 from hybridprior.interruption import interruptible
 from hybridprior.noise import estimate_sigma, noise_correlation
@@ -90,6 +90,7 @@ def restore_fused(
         result = dataclasses.replace(local.run(callbacks), config=config, sigma=problem.fidelity.sigma)
         if result.status in (Status.INTERRUPTED, Status.DIVERGED) or local.best_theta is None:
             return dataclasses.replace(result, message=result.status.value)
+        result = _latest(result, local, held)
         saved, begun = local.state_dict(), time.perf_counter()
         candidates = Candidates(
             local,
@@ -164,6 +165,17 @@ def _local(
     local = Solver(kept, generator, none, rule, config=plain, precision=precision, started=started, judge=held)
     local.keep_best = True
     return local, held
+
+
+def _latest(result: Result, local: Solver, held: Problem) -> Result:
+    """Return the local prior's result, of its last step unless evidence is sure that an earlier one was better.
+
+    Without noise nothing but chance makes a few measurements like an early step; with noise, theta learns that too.
+    """
+    if not held.exact or local.average is None or worse(local.average, result.picture, held):
+        return result
+    picture = local.take_last().detach().float().cpu().clone()
+    return dataclasses.replace(result, picture=picture, chosen_step=local.step)
 
 
 def _fused(

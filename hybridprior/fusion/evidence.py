@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from hybridprior.problem import Problem
 from hybridprior.seeds import stream
 
-__all__ = ["Evidence", "even", "simplex", "weigh"]
+__all__ = ["Evidence", "even", "simplex", "weigh", "worse"]
 
 PER_CELL = 150
 """Held-out measurements, channels counted once, that a cell of the map has on average, at least."""
@@ -158,6 +158,23 @@ def even(names: Sequence[str], shape: Sequence[int]) -> Evidence:
         gain=math.nan,
         gain_spread=math.nan,
     )
+
+
+def worse(x: torch.Tensor, than: torch.Tensor, held: Problem) -> bool:
+    """Return whether a picture is further from the held-out measurements than another, by two standard errors.
+
+    Args:
+        x: `(1, C, H, W)`.
+        than: The other picture.
+        held: The problem with only the held-out measurements.
+    """
+    with torch.no_grad():
+        squares = [(held.operator(each.to(held.y)) - held.y).cpu().double().square() for each in (x, than)]
+    share = (torch.ones_like(held.y) if held.weights is None else held.weights).cpu().double()
+    if share.ndim != 4:
+        squares, share = [each.reshape(1, 1, 1, -1) for each in squares], share.reshape(1, 1, 1, -1)
+    loss, spread = _mean((squares[0] - squares[1]) * share, share)
+    return loss > 2 * spread
 
 
 def simplex(gram: torch.Tensor) -> torch.Tensor:
