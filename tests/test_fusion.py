@@ -15,6 +15,7 @@ from hybridprior.fidelity import Gaussian
 from hybridprior.fusion import FusionConfig, restore_fused, weigh
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.fusion.evidence import even, simplex, worse
+from hybridprior.fusion.race import FEWEST, Race
 from hybridprior.fusion.tuned import Tuned
 from hybridprior.generators import build_generator
 from hybridprior.metrics import psnr
@@ -268,7 +269,7 @@ def test_a_picture_of_its_own_kind_tunes_the_denoiser() -> None:
     assert psnr(found, truth) > psnr(shipped.denoise(first.y, first.fidelity.sigma), truth) + 1
     whole = Problem.make(y, Identity(), Gaussian(SIGMA))
     assert psnr(tuned.again(whole), truth) > psnr(shipped.denoise(y, SIGMA), truth) + 1
-    assert torch.equal(tuned.again(whole), tuned.again(whole))
+    assert torch.equal(tuned.again(whole), tuned.network.denoise(whole.y, SIGMA))
 
 
 def test_a_small_picture_tunes_the_denoiser_for_the_large_one(photograph: torch.Tensor) -> None:
@@ -349,3 +350,39 @@ def test_without_noise_a_few_measurements_stop_no_network_early(crop: torch.Tens
     result = _fused(Problem.make(y, mask, Gaussian(0.0)), "shipped", dataclasses.replace(CONFIG, solver=solver))
     assert min(range(60), key=lambda i: result.trace[i].score) + 1 < 60
     assert result.chosen_step == 60
+
+
+def _raced(truth: torch.Tensor, rival: float, errors: list[float]) -> int:
+    """Return the step at which the race ends, a denoiser and a network's steps being as far off as is said."""
+    _, held = _judged(truth)  # whose patience never ends, with a held error that always falls
+    noise = torch.randn(2, *truth.shape[1:], generator=torch.Generator().manual_seed(5))
+    race = Race(truth + rival * noise[:1], held, sigma=SIGMA)
+    for number, error in enumerate(errors, 1):
+        picture = truth + error * noise[1:]
+        if race.judge(Step(number, picture, picture, 0.0, 0.0, 1 / number, 0, 0.0)).stop:
+            return number
+    return 0
+
+
+def test_a_network_that_has_arrived_far_off_is_out_of_the_race(crop: torch.Tensor) -> None:
+    assert _raced(crop, 0.02, [0.1] * 400) == FEWEST
+
+
+def test_a_network_that_still_comes_nearer_stays_in_the_race(crop: torch.Tensor) -> None:
+    nearer = [0.3 * 0.85 ** (number / 50) for number in range(400)]
+    assert _raced(crop, 0.02, nearer) == 0
+
+
+def test_a_network_that_is_believed_stays_in_the_race(crop: torch.Tensor) -> None:
+    assert _raced(crop, 0.03, [0.035] * 400) == 0
+
+
+def test_a_race_goes_on_as_it_was(crop: torch.Tensor) -> None:
+    _, held = _judged(crop)
+    whole, halves = Race(crop, held, sigma=SIGMA), [Race(crop, held, sigma=SIGMA) for _ in range(2)]
+    steps = [Step(n, crop + 0.1, crop, 0.0, 0.0, 1.0 / min(n, 150), 0, 0.0) for n in range(1, 260)]
+    verdicts = [whole.judge(step) for step in steps]
+    assert [halves[0].judge(step) for step in steps[:120]] == verdicts[:120]
+    halves[1].load_state_dict(halves[0].state_dict())
+    assert [halves[1].judge(step) for step in steps[120:]] == verdicts[120:]
+    assert any(verdict.stop for verdict in verdicts)

@@ -8,6 +8,7 @@ is lost: the denoiser runs again, and theta goes on for a few steps.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import time
@@ -22,6 +23,7 @@ from hybridprior.device import Precision
 from hybridprior.fidelity import CLEAN, Gaussian
 from hybridprior.fusion.candidates import Candidates, FusionConfig, PressedError
 from hybridprior.fusion.evidence import Evidence, even, weigh, worse
+from hybridprior.fusion.race import Race
 from hybridprior.generators import Generator
 from hybridprior.interruption import interruptible
 from hybridprior.noise import estimate_sigma, noise_correlation
@@ -83,7 +85,10 @@ def restore_fused(
         return _left_alone(problem, config, precision)
     shown = _shown(problem) if noisy else None
     parted = noisy and shown is None
-    local, held = _local(problem, generator, config, precision=precision, noisy=noisy, parted=parted, started=started)
+    denoiser = _ready(denoiser or load_denoiser(options.denoiser), problem, config)
+    local, held = _local(
+        problem, generator, config, denoiser, precision=precision, noisy=noisy, parted=parted, started=started
+    )
     if state is not None:
         local.load_state_dict(state)
     with interruptible() as pressed:
@@ -94,7 +99,7 @@ def restore_fused(
         saved, begun = local.state_dict(), time.perf_counter()
         candidates = Candidates(
             local,
-            denoiser or load_denoiser(options.denoiser),
+            denoiser,
             config,
             options,
             noisy=noisy,
@@ -143,10 +148,19 @@ def _left_alone(problem: Problem, config: RestoreConfig, precision: Precision) -
     )
 
 
+def _ready(denoiser: Denoiser, problem: Problem, config: RestoreConfig) -> Denoiser:
+    """Return a copy of the denoiser where the measurements are, in the arithmetic of the configuration."""
+    denoiser = copy.deepcopy(denoiser).to(problem.y.device)
+    if denoiser.precision == "auto":
+        denoiser.precision = config.precision
+    return denoiser
+
+
 def _local(
     problem: Problem,
     generator: Generator,
     config: RestoreConfig,
+    denoiser: Denoiser,
     *,
     precision: Precision,
     noisy: bool,
@@ -158,6 +172,10 @@ def _local(
     rule = build_stopping_rule("heldout", patience)
     if parted:
         kept, held = problem.part(PARTED, config.seed)
+        if isinstance(problem.operator, Identity):
+            with torch.no_grad():
+                rival = denoiser.denoise(kept.filled(), kept.fidelity.sigma)
+            rule = Race(rival, held, sigma=problem.fidelity.sigma)
     else:
         kept, held = problem.hold_out(rule.held_share(problem.pixels), config.seed)
     plain = dataclasses.replace(config, regulariser=Part("none"))

@@ -9,7 +9,6 @@ told.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 import threading
@@ -91,7 +90,7 @@ class Candidates:
 
         Args:
             local: Its solver, after its run, with its best state kept.
-            denoiser: The global prior; it is copied.
+            denoiser: The global prior, on the measurements' device.
             config: The local prior's, with lambda of the hybrid.
             options: How the others come about.
             noisy: Whether there is noise that a single pass of the denoiser can take off.
@@ -99,10 +98,8 @@ class Candidates:
             shown: The noise level that the picture shows, where it is not the one that was told.
         """
         self.local, self.config, self.options, self.pressed = local, config, options, pressed
-        self.denoiser = copy.deepcopy(denoiser).to(local.z.device)
-        if self.denoiser.precision == "auto":
-            self.denoiser.precision = config.precision
-        self.noisy, self.best, self.steps, self.shown = noisy, local.best_theta, local.chosen, shown
+        self.denoiser, self.noisy, self.best = denoiser, noisy, local.best_theta
+        self.steps, self.shown = local.chosen, shown
         self.tuned = Tuned(
             self.denoiser,
             steps=options.tuned,

@@ -31,7 +31,7 @@ class HeldoutConfig:
     """Share of the measured pixels that is held out, at most."""
     patience: int = 100
     """Steps without a new least error after which the run stops, at least."""
-    longer: float = 0.25
+    longer: float = 0.125
     """The same as a share of the steps up to the least error, where that is more."""
 
     def __post_init__(self) -> None:
