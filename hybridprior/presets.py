@@ -44,7 +44,8 @@ _DEEP = {"input_depth": 1, "down": _WIDTHS, "up": _WIDTHS, "skip": (0,) * 6, "up
 _LIBRARY = {**_DEEP, "filter_down": 5, "conv1x1_up": False}
 
 _TAPERED = {"input_depth": 8, "down": (32, 64, 128, 128, 128), "up": (32, 64, 128, 128, 128), "padding": "zeros"}
-_FILLING = {**_TAPERED, "input_depth": 32, "padding": "reflect"}
+_WIDE = (64, 128, 128, 128, 128)
+_FILLING = {"input_depth": 32, "down": _WIDE, "up": _WIDE}
 _SLIM = {"input_depth": 8, "down": (16, 32, 64, 128, 128), "up": (16, 32, 64, 128, 128), "padding": "zeros"}
 
 
@@ -66,7 +67,7 @@ PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
         "denoise": _both(_ours(_TAPERED, "heldout", steps=2000, beta2=0.95)),
         "sr": _both(_ours(_TAPERED, "auto", steps=1000, jitter=0.03, optimiser="muon")),
-        "inpaint": _both(_ours(_FILLING, "auto", steps=1000, jitter=0.04, optimiser="muon")),
+        "inpaint": _both(_ours(_FILLING, "auto", steps=800, jitter=0.04, optimiser="muon")),
         "deblur": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.015, optimiser="muon")),
         "dejpeg": _alone(_ours(_TAPERED, "heldout", steps=2000, beta2=0.95)),
         "demosaic": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon")),
