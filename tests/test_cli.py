@@ -14,6 +14,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from hybridprior import ShapeError
 from hybridprior.data import demo_picture
 from hybridprior.imageio import Picture, read_picture, write_picture
 
@@ -276,6 +277,28 @@ def test_resume_in_two_parts_gives_the_same_bits(hprior, small: Path, monkeypatc
     assert hprior("restore", small, "-o", "parts.png", *options, "--resume").code == 0
     assert Path("parts.png").read_bytes() == Path("whole.png").read_bytes()
     assert not Path("parts.png.state").exists()
+
+
+def test_a_figure_that_fails_loses_no_interrupted_run(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--preset", "fast", "--stop", "fixed", "--steps", 8, "--format", "quiet"]
+
+    def interrupt(self: object, step: object) -> None:
+        if step.number == 5:  # type: ignore[attr-defined]
+            signal.raise_signal(signal.SIGINT)
+
+    def broken(*args: object, **kwargs: object) -> None:
+        raise ShapeError("no figure")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hybridprior.oracle.Oracle.__call__", interrupt)
+        patched.setattr("hybridprior.metrics.psnr_for_task", broken)
+        patched.setattr("hybridprior.metrics.ssim", broken)
+        found = hprior("restore", small, "-o", "out.png", *options, "--reference", small)
+    assert found.code == 2 and "no figure" in found.err
+    assert Path("out.png.state").exists()
+    assert hprior("restore", small, "-o", "out.png", *options, "--resume").code == 0
+    assert hprior("restore", small, "-o", "whole.png", *options).code == 0
+    assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 
 
 def test_a_damaged_state_is_named(hprior, small: Path) -> None:

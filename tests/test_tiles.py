@@ -94,6 +94,25 @@ def test_a_small_picture_in_tiles_and_a_hole_without_a_measurement() -> None:
     assert filled.picture[..., 60:100].sub(0.5).abs().max() < 0.2
 
 
+def test_with_tiles_and_after_ctrl_c_known_pixels_are_as_they_were() -> None:
+    rng = torch.Generator().manual_seed(2)
+    y, known = torch.rand(1, 3, 64, 160, generator=rng), (torch.rand(64, 160, generator=rng) < 0.6).float()
+
+    def press_ctrl_c(step: Step) -> None:
+        if step.tile == (2, 3) and step.number == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    options = {"config": CONFIG, "steps": 8, "sigma": 0.0}
+    whole = restore(y * known, Mask(known), **options)
+    part = restore(y * known, Mask(known), callbacks=[press_ctrl_c], **options)
+    on = restore(y * known, Mask(known), state=part.state, **options)
+    assert part.status is Status.INTERRUPTED
+    place = known.expand_as(y) > 0
+    for result in (whole, part, on):
+        assert torch.equal(result.picture[place], y[place])
+    assert torch.equal(on.picture, whole.picture)
+
+
 def test_a_run_in_tiles_that_was_broken_off_goes_on_to_the_same_bits() -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
 
