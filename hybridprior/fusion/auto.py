@@ -13,6 +13,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -80,15 +81,11 @@ def restore_fused(
         state: That of an interrupted run.
         started: `time.perf_counter()` when the set-up began.
     """
-    noisy = isinstance(problem.fidelity, Gaussian) and problem.fidelity.sigma > CLEAN
-    if not noisy and isinstance(problem.operator, Identity) and isinstance(problem.fidelity, Gaussian):
+    noise = _Noise.of(problem)
+    if not noise.there and isinstance(problem.operator, Identity) and isinstance(problem.fidelity, Gaussian):
         return _left_alone(problem, config, precision)
-    shown = _shown(problem) if noisy else None
-    parted = noisy and shown is None
     denoiser = _ready(denoiser or load_denoiser(options.denoiser), problem, config)
-    local, held = _local(
-        problem, generator, config, denoiser, precision=precision, noisy=noisy, parted=parted, started=started
-    )
+    local, held = _local(problem, generator, config, denoiser, noise, precision=precision, started=started)
     if state is not None:
         local.load_state_dict(state)
     with interruptible() as pressed:
@@ -97,17 +94,9 @@ def restore_fused(
             return dataclasses.replace(result, message=result.status.value)
         result = _latest(result, local, held)
         saved, begun = local.state_dict(), time.perf_counter()
-        candidates = Candidates(
-            local,
-            denoiser,
-            config,
-            options,
-            noisy=noisy,
-            pressed=pressed,
-            shown=shown,
-        )
+        candidates = Candidates(local, denoiser, config, options, noisy=noise.there, pressed=pressed, shown=noise.shown)
         try:
-            picture, evidence = _fused(problem, held, local.problem, result.picture, candidates)
+            picture, evidence = _fused(problem, held, local.problem, result.picture, candidates, noise)
         except PressedError:
             status = Status.INTERRUPTED
             return dataclasses.replace(result, status=status, message=status.value, state=saved)
@@ -115,11 +104,31 @@ def restore_fused(
     return dataclasses.replace(
         result,
         picture=picture,
-        message=_message(evidence, problem.fidelity.sigma, shown),
+        message=_message(evidence, problem.fidelity.sigma, noise.shown),
         fusion=evidence,
         timings=Timings(result.timings.setup, spent),
         held_out=0.0,
     )
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """What is known of the noise."""
+
+    there: bool
+    """Whether there is any, Gaussian."""
+    shown: float | None
+    """The level that the measurements show, where it is far from the one that was told."""
+    correlated: bool
+    """Whether neighbours share it, so that measurements that judge are no judges."""
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Noise:
+        """Return what the measurements say."""
+        sigma = problem.fidelity.sigma
+        there = isinstance(problem.fidelity, Gaussian) and sigma > CLEAN
+        correlated = there and noise_correlation(problem.y, sigma, problem.weights) > CORRELATED
+        return cls(there, _shown(problem) if there and not correlated else None, correlated)
 
 
 def _shown(problem: Problem) -> float | None:
@@ -128,9 +137,7 @@ def _shown(problem: Problem) -> float | None:
         return None
     shown, told = estimate_sigma(problem.y, problem.weights), problem.fidelity.sigma
     ratio = shown / told
-    if 1 / DOUBTED < ratio < DOUBTED or ratio > TEXTURE:
-        return None
-    return None if noise_correlation(problem.y, told, problem.weights) > CORRELATED else shown
+    return None if 1 / DOUBTED < ratio < DOUBTED or ratio > TEXTURE else shown
 
 
 def _left_alone(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
@@ -161,18 +168,17 @@ def _local(
     generator: Generator,
     config: RestoreConfig,
     denoiser: Denoiser,
+    noise: _Noise,
     *,
     precision: Precision,
-    noisy: bool,
-    parted: bool,
     started: float | None,
 ) -> tuple[Solver, Problem]:
     """Return the local prior's solver on a part of the measurements, and the problem with the others."""
-    patience = None if noisy else {"patience": config.solver.steps}
+    patience = None if noise.there else {"patience": config.solver.steps}
     rule = build_stopping_rule("heldout", patience)
-    if parted:
+    if noise.there and noise.shown is None:
         kept, held = problem.part(PARTED, config.seed)
-        if isinstance(problem.operator, Identity):
+        if isinstance(problem.operator, Identity) and not noise.correlated:
             with torch.no_grad():
                 rival = denoiser.denoise(kept.filled(), kept.fidelity.sigma)
             rule = Race(rival, held, sigma=problem.fidelity.sigma)
@@ -197,17 +203,16 @@ def _latest(result: Result, local: Solver, held: Problem) -> Result:
 
 
 def _fused(
-    problem: Problem, held: Problem, kept: Problem, local: torch.Tensor, candidates: Candidates
+    problem: Problem, held: Problem, kept: Problem, local: torch.Tensor, candidates: Candidates, noise: _Noise
 ) -> tuple[torch.Tensor, Evidence]:
     """Return the fused picture of all the measurements, and the evidence."""
     local = local.to(problem.y)
-    if candidates.noisy:
+    if noise.there:
         with torch.no_grad():
-            noise = candidates.shown or held.fidelity.sigma
-            candidates.rest = math.sqrt(max(0.0, float(held.error(local)) - noise**2))
+            level = noise.shown or held.fidelity.sigma
+            candidates.rest = math.sqrt(max(0.0, float(held.error(local)) - level**2))
     pictures = candidates.all(kept, held, local)
-    sigma = problem.fidelity.sigma
-    if candidates.noisy and noise_correlation(problem.y, sigma, problem.weights) > CORRELATED:
+    if noise.correlated:
         evidence = even(list(pictures), problem.shape)
     else:
         evidence = weigh(pictures, held, seed=candidates.config.seed)
