@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_bits(y: torch.Tensor, precision: str) -> N
 @pytest.mark.parametrize("at", [1, 7, 20])
 def test_an_interrupted_run_resumes_to_the_same_bits(y: torch.Tensor, rule: Part, at: int) -> None:
     config = dataclasses.replace(SMALL, stopping=rule, regulariser=Part("tv"), weight=0.3)
-    whole = restore(y, Resample(2), sigma=0.1, config=config)
+    whole, handler = restore(y, Resample(2), sigma=0.1, config=config), signal.getsignal(signal.SIGINT)
 
     def press_ctrl_c(step: Step) -> None:
         if step.number == at:
@@ -63,7 +63,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(y: torch.Tensor, rule: Part
     file.seek(0)
     state = torch.load(file, weights_only=True)
     assert _same(whole, restore(y, Resample(2), sigma=0.1, config=config, state=state))
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_state_of_another_picture_or_configuration_is_refused(y: torch.Tensor) -> None:

@@ -84,9 +84,9 @@ def test_the_memory_does_not_depend_on_the_window(alpha: float) -> None:
     assert sum(tensor.numel() for tensor in tensors) == 64
 
 
-@pytest.mark.parametrize(("best", "last"), [(40, 140), (400, 400 + 100), (800, 800 + 200)])
+@pytest.mark.parametrize(("best", "last"), [(40, 140), (800, 800 + 100), (1600, 1600 + 200)])
 def test_heldout_waits_longer_the_later_the_best_step_was(best: int, last: int) -> None:
-    """A hundred steps, or a quarter of those up to the best."""
+    """A hundred steps, or an eighth of those up to the best."""
     rule = build_stopping_rule("heldout", {})
     x = torch.zeros(1, 1, 2, 2)
     steps = (Step(k, x, x, 1.0, 0.0, 1.0 + abs(k - best) / best, 0, 0.1 * k) for k in range(1, 2000))
