@@ -39,7 +39,7 @@ Callback = Callable[[Step], None]
 
 log = logging.getLogger(__name__)
 
-MEMORY = ("step", "chosen", "average", "best", "kept", "seconds", "best_theta", "best_at")
+MEMORY = ("step", "chosen", "average", "best", "kept", "seconds", "best_theta", "best_at", "ended")
 """What a run remembers besides theta, the optimiser, the random numbers, the rule, the guard and the trace."""
 
 BEST_EVERY = 10
@@ -92,7 +92,7 @@ class Solver:
         theta = list(generator.parameters())
         self.optimiser = OPTIMISERS.find(config.solver.optimiser)(theta, config.solver, precision)
         self.guard = Guard(config.solver)
-        self.step, self.chosen = 0, 0
+        self.step, self.chosen, self.ended = 0, 0, False
         self.average: torch.Tensor | None = None
         self.best: torch.Tensor | None = None
         self.trace: list[TracePoint] = []
@@ -107,9 +107,9 @@ class Solver:
         Args:
             callbacks: Called with each `Step`; their time is not counted.
         """
-        status = Status.FINISHED
+        status = Status.STOPPED if self.ended else Status.FINISHED
         with interruptible() as interrupted:
-            while self.step < self.config.solver.steps:
+            while self.step < self.config.solver.steps and not self.ended:
                 started = time.perf_counter()
                 step, stop = self._advance()
                 synchronise(self.z.device)
@@ -120,7 +120,7 @@ class Solver:
                 if self.guard.given_up:
                     status = Status.DIVERGED
                 elif stop:
-                    status = Status.STOPPED
+                    status, self.ended = Status.STOPPED, True
                 elif interrupted.is_set() and self.step < self.config.solver.steps:
                     status = Status.INTERRUPTED
                 else:

@@ -201,6 +201,23 @@ def test_a_fusion_that_was_broken_off_goes_on_to_the_same_bits(
     assert torch.equal(on.picture, whole.picture)
 
 
+def test_a_network_that_was_stopped_takes_no_step_more_after_ctrl_c(
+    crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y, _ = degrade(crop[..., :32, :32], Degradation("denoise", sigma=SIGMA))
+    arguments = {"sigma": SIGMA, "config": CONFIG, "steps": 600, "regulariser": "auto"}
+    whole = restore(y, **arguments)
+    assert len(whole.trace) < 600
+    with monkeypatch.context() as patched:
+        handed = Candidates.handed
+        patched.setattr(Candidates, "handed", lambda *a: (signal.raise_signal(signal.SIGINT), handed(*a))[1])
+        part = restore(y, **arguments)
+    assert part.status is Status.INTERRUPTED
+    on = restore(y, state=part.state, **arguments)
+    assert len(on.trace) == len(whole.trace)
+    assert torch.equal(on.picture, whole.picture)
+
+
 def test_what_has_little_weight_everywhere_leaves_no_hole() -> None:
     ones = torch.ones(1, 3, 4, 4)
     weights = torch.tensor([0.995, 0.005])
