@@ -99,6 +99,16 @@ def test_errors_that_are_independent_average_out(photograph: torch.Tensor) -> No
     assert psnr(fused, photograph) > max(psnr(x, photograph) for x in names.values()) + 2.5
 
 
+def test_a_few_are_believed_until_others_are_surely_better(photograph: torch.Tensor) -> None:
+    _, held = _judged(photograph)
+    rng = torch.Generator().manual_seed(3)
+    near, far = (photograph + by * torch.randn(photograph.shape, generator=rng) for by in (0.03, 0.2))
+    alike = weigh({"first": near, "second": near + 1e-3, "third": far}, held, few=("second", "third"))
+    assert alike.kind == "few" and alike.weights[0] == 0 and alike.weights[1] > 0.9
+    assert weigh({"first": near, "second": far}, held, few=("second",)).weights[0] > 0.9
+    assert weigh({"first": near, "second": far}, held, few=("third",)).kind != "few"
+
+
 def test_a_map_says_where(photograph: torch.Tensor) -> None:
     _, held = _judged(photograph, 0.05)
     left = torch.zeros_like(photograph)
@@ -111,17 +121,22 @@ def test_a_map_says_where(photograph: torch.Tensor) -> None:
     assert evidence.map[1, :, -third:].mean() > 0.9
 
 
-@pytest.mark.parametrize("how", [Degradation("denoise", sigma=SIGMA), Degradation("inpaint", missing=0.5)])
+@pytest.mark.parametrize(
+    "how",
+    [Degradation("denoise", sigma=SIGMA), Degradation("inpaint", missing=0.5), Degradation("sr", scale=2)],
+    ids=lambda how: how.task,
+)
 def test_a_broken_denoiser_is_switched_off(crop: torch.Tensor, how: Degradation) -> None:
     y, operator = degrade(crop, how)
     problem = Problem.make(y, operator, Gaussian(how.sigma))
     result = _fused(problem, lambda x, sigma: x.mean().expand_as(x))
     assert result.fusion is not None
     weights = dict(zip(result.fusion.names, result.fusion.weights, strict=True))
-    assert weights["global"] < 0.02
+    assert weights["global"] < 0.02 and (how.task != "sr" or weights["handed"] < 0.02)
     local = _fused(problem, lambda x, sigma: x).picture
-    assert psnr(result.picture, crop) > psnr(operator.initial(y), crop)
-    assert psnr(result.picture, crop) > psnr(local, crop) - 1
+    # Where the picture was made smaller, the small network is no match for bicubic interpolation within these steps.
+    assert how.task == "sr" or psnr(result.picture, crop) > psnr(operator.initial(y), crop)
+    assert psnr(result.picture, crop) > psnr(local, crop) - (0.5 if how.task == "sr" else 1)
 
 
 def test_evidence_never_sees_the_truth_and_the_same_seed_gives_the_same_bits(crop: torch.Tensor) -> None:
@@ -285,8 +300,8 @@ def test_a_picture_of_its_own_kind_tunes_the_denoiser() -> None:
     assert found is not None and len(tuned.steps) == 2 and max(tuned.steps) >= 20
     assert psnr(found, truth) > psnr(shipped.denoise(first.y, first.fidelity.sigma), truth) + 1
     whole = Problem.make(y, Identity(), Gaussian(SIGMA))
-    assert psnr(tuned.again(whole), truth) > psnr(shipped.denoise(y, SIGMA), truth) + 1
-    assert torch.equal(tuned.again(whole), tuned.network.denoise(whole.y, SIGMA))
+    assert tuned.again(whole) is tuned.network
+    assert psnr(_passed(tuned.network, whole), truth) > psnr(shipped.denoise(y, SIGMA), truth) + 1
 
 
 def test_a_small_picture_tunes_the_denoiser_for_the_large_one(photograph: torch.Tensor) -> None:
@@ -298,7 +313,7 @@ def test_a_small_picture_tunes_the_denoiser_for_the_large_one(photograph: torch.
     assert tuned.possible(whole)
     found = tuned.judged(kept, judge)
     assert found is not None and tuned.steps in ((20,), (40,))
-    assert psnr(tuned.again(whole), truth) > psnr(_plugged(shipped, whole), truth)
+    assert psnr(_plugged(tuned.again(whole), whole), truth) > psnr(_plugged(shipped, whole), truth)
 
 
 def test_tuning_leaves_the_denoiser_as_it_was_and_needs_weights_and_pairs(crop: torch.Tensor) -> None:

@@ -150,6 +150,28 @@ def test_a_network_follows_the_denoised(crop: torch.Tensor) -> None:
         assert psnr(result.picture, crop) > psnr(y, crop) + 3
 
 
+def test_noise_before_each_look_is_drawn_by_the_seed_and_is_what_the_denoiser_takes_off(crop: torch.Tensor) -> None:
+    """The constant picture's D sees noise of just the level that it is told, but at the last step."""
+    seen = []
+
+    def listen(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        seen.append((float((x - 0.5).std()), float(sigma.max())))
+        return torch.full_like(x, 0.5)
+
+    flat, operator = torch.full((1, 3, 48, 48), 0.5), Resample(2)
+    noisy = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=CallableDenoiser(listen))
+    restore(operator(flat), operator, sigma=0.0, generator="pixels", regulariser=noisy)
+    assert all(spread == pytest.approx(sigma, rel=0.05) for spread, sigma in seen[:-1])
+    assert len(seen) > 10 and seen[-1][0] < 0.1 * seen[-1][1]
+    y = operator(crop)
+    once, again, other, plain = (
+        restore(y, operator, sigma=0.0, generator="pixels", regulariser=_prior(noise=noise), seed=seed).picture
+        for noise, seed in ((1.0, 0), (1.0, 0), (1.0, 1), (0.0, 0))
+    )
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other) and not torch.equal(once, plain)
+
+
 @pytest.mark.parametrize("generator", ["pixels", "skip"])
 def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(crop: torch.Tensor, generator: str) -> None:
     options = {} if generator == "pixels" else {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
@@ -166,10 +188,11 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(crop: torch.Tensor, 
         if step.number == 5:
             signal.raise_signal(signal.SIGINT)
 
-    whole = restore(y, Resample(2), sigma=0.05, config=config, regulariser=_prior())
-    part = restore(y, Resample(2), sigma=0.05, config=config, regulariser=_prior(), callbacks=[press_ctrl_c])
+    prior = _prior(noise=1.0)
+    whole = restore(y, Resample(2), sigma=0.05, config=config, regulariser=prior)
+    part = restore(y, Resample(2), sigma=0.05, config=config, regulariser=prior, callbacks=[press_ctrl_c])
     assert part.status is Status.INTERRUPTED
     assert part.state is not None
-    rest = restore(y, Resample(2), sigma=0.05, config=config, regulariser=_prior(), state=part.state)
+    rest = restore(y, Resample(2), sigma=0.05, config=config, regulariser=prior, state=part.state)
     assert torch.equal(whole.picture, rest.picture)
     assert whole.trace == rest.trace

@@ -2,9 +2,10 @@
 
 `local` is f_theta alone. `hybrid` goes on from where that was best, with R. `global` is the denoiser alone:
 D(y; sigma), or plug-and-play where A is not 1. `handed` is the denoiser on what the local prior found: on its mean
-with y, whose noise is less than y's, or by plug-and-play that starts there. `tuned` is `global` after the denoiser's
-weights went on on this picture. `blind` is the denoiser at the noise level that the picture shows, where another was
-told.
+with y, whose noise is less than y's, or by plug-and-play that starts there; where A makes the picture smaller, by the
+mean of some such runs, each with noise of its own on what the denoiser sees. `tuned` is `global`, or there `handed`,
+after the denoiser's weights went on on this picture. `blind` is the denoiser at the noise level that the picture shows,
+where another was told.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Gaussian
 from hybridprior.fusion.tuned import Tuned
 from hybridprior.generators import Pixels
-from hybridprior.operators import Identity
+from hybridprior.operators import Identity, Resample
 from hybridprior.problem import Problem
 from hybridprior.proximal import Proximal
 from hybridprior.regularisers import Regulariser
 from hybridprior.regularisers.denoiser import DenoiserConfig, DenoiserRegulariser
+from hybridprior.seeds import derive
 from hybridprior.solver import Solver
 from hybridprior.splitting import SplittingSolver
 from hybridprior.stopping import build_stopping_rule
@@ -53,6 +55,8 @@ class FusionConfig:
     """Steps on all measurements, likewise."""
     handed: float = 15 / 255
     """Noise level at which plug-and-play takes over the local picture, in units of intensity."""
+    runs: int = 3
+    """How often plug-and-play takes over the local picture where A makes the picture smaller; their mean counts."""
     mixed: float = 0.5
     """Share of y in what the denoiser gets where A = 1; the rest is the local picture."""
     tuned: int = 100
@@ -64,8 +68,8 @@ class FusionConfig:
         """Raise `ConfigError` for numbers out of their range."""
         if not (self.hybrid > 0 and self.refit >= 0 and 0 < self.handed <= 1 and 0 <= self.mixed <= 1):
             raise ConfigError("auto: hybrid is positive, refit 0 or more; handed lies in (0, 1], mixed in [0, 1].")
-        if self.tuned < 0 or not self.tuned_rate > 0:
-            raise ConfigError("auto: tuned is 0 or more steps, and tuned_rate is positive.")
+        if self.runs < 1 or self.tuned < 0 or not self.tuned_rate > 0:
+            raise ConfigError("auto: runs is 1 or more, tuned 0 or more steps, and tuned_rate is positive.")
 
 
 class PressedError(Exception):
@@ -127,7 +131,7 @@ class Candidates:
             pictures["blind"] = self.alone(self._as_shown(problem))
         elif self.tuned.possible(problem):
             tuned = self.tuned.judged(problem, judge)
-            pictures |= {} if tuned is None else {"tuned": tuned}
+            pictures |= {} if tuned is None else {"tuned": self._by(self.tuned.network, problem, local, found=tuned)}
         return {name: x for name, x in pictures.items() if name == "local" or bool(torch.isfinite(x).all())}
 
     def refitted(self, name: str, problem: Problem, local: torch.Tensor) -> torch.Tensor:
@@ -143,7 +147,7 @@ class Candidates:
         if name == "handed":
             return self.handed(problem, local)
         if name == "tuned":
-            return self.tuned.again(problem)
+            return self._by(self.tuned.again(problem), problem, local)
         if name == "blind":
             return self.alone(self._as_shown(problem))
         steps = self._share(self.options.refit)
@@ -167,13 +171,37 @@ class Candidates:
             share = self.options.mixed
             level = math.hypot(share * problem.fidelity.sigma, (1 - share) * self.rest)
             return self._denoised(self.denoiser, share * problem.filled() + (1 - share) * local, level)
+        if self._reduced(problem):
+            return self._repeated(self.denoiser, problem, local)
         return self._plugged(problem, self._regulariser(self.options.handed), start=local)
+
+    def few(self, problem: Problem) -> tuple[str, ...]:
+        """Return the candidates that are believed as long as evidence is not sure of others; none where all compete.
+
+        Where A makes the picture smaller without noise, what is held out is a hole in the small picture, which a
+        network fills better than it draws what lies between the small pixels.
+        """
+        return ("global", "handed", "tuned") if self._reduced(problem) else ()
 
     def _restored(self, denoiser: Denoiser, problem: Problem) -> torch.Tensor:
         """Return what a denoiser makes of the measurements by itself."""
         if self._direct(problem):
             return self._denoised(denoiser, problem.filled(), problem.fidelity.sigma)
         return self._plugged(problem, DenoiserRegulariser(DenoiserConfig(), denoiser=denoiser))
+
+    def _repeated(self, denoiser: Denoiser, problem: Problem, local: torch.Tensor) -> torch.Tensor:
+        """Return the mean of some runs of plug-and-play from the local picture, each with noise for the denoiser."""
+        prior = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=denoiser)
+        seeds = [derive(self.config.seed, f"run {k}") for k in range(self.options.runs)]
+        return torch.stack([self._plugged(problem, prior, start=local, seed=seed) for seed in seeds]).mean(0)
+
+    def _by(
+        self, network: Denoiser, problem: Problem, local: torch.Tensor, found: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return what a tuned network makes of the measurements, unless that was found already and is the answer."""
+        if self._reduced(problem):
+            return self._repeated(network, problem, local)
+        return self._restored(network, problem) if found is None else found
 
     def _as_shown(self, problem: Problem) -> Problem:
         """Return the problem with the noise level that the picture shows."""
@@ -182,6 +210,10 @@ class Candidates:
     def _direct(self, problem: Problem) -> bool:
         """Return whether one pass of the denoiser is the answer: A = 1, and noise."""
         return self.noisy and isinstance(problem.operator, Identity)
+
+    def _reduced(self, problem: Problem) -> bool:
+        """Return whether y is the picture made smaller, without noise."""
+        return not self.noisy and isinstance(problem.operator, Resample)
 
     def _share(self, share: float) -> int:
         return max(FEWEST, round(share * self.steps))
@@ -202,12 +234,20 @@ class Candidates:
         with torch.no_grad():
             return denoiser.denoise(x, sigma)
 
-    def _plugged(self, problem: Problem, prior: Regulariser, start: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the picture of plug-and-play."""
+    def _plugged(
+        self,
+        problem: Problem,
+        prior: Regulariser,
+        *,
+        start: torch.Tensor | None = None,
+        seed: int | None = None,
+    ) -> torch.Tensor:
+        """Return the picture of a run of plug-and-play."""
         steps = self.config.splitting.iterations
         loop = dataclasses.replace(self.config.solver, steps=steps, averaging=0.0, jitter=0.0)
         changes: dict[str, Any] = {"generator": Part("pixels"), "method": "splitting", "stopping": Part("fixed")}
-        config = dataclasses.replace(self.config, solver=loop, weight=1.0, **changes)
+        seed = self.config.seed if seed is None else seed
+        config = dataclasses.replace(self.config, solver=loop, weight=1.0, seed=seed, **changes)
         pixels, rule = Pixels(problem.shape[1]), build_stopping_rule("fixed")
         precision = self.local.precision
         solver = SplittingSolver(problem, pixels, prior, rule, config=config, precision=precision, start=start)

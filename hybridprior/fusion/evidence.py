@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +36,9 @@ PER_CELL = 150
 PULL = 150.0
 """How many measurements' worth the whole picture's answer has in a cell."""
 
-KINDS = ("combination", "map")
-"""What is proposed, the simplest first; a map only where the measurements lie like the picture."""
+KINDS = ("few", "combination", "map")
+"""What is proposed, the simplest first: a combination of those that were named before, of all, and a map where the
+measurements lie like the picture."""
 
 DRAWS = 50
 """Minima whose mean is the combination."""
@@ -61,7 +62,7 @@ class Evidence:
     map: torch.Tensor
     """`(K, H, W)`: the weights where they stand; they add up to 1."""
     kind: str
-    """One "combination", a "map", or "none" where there is no evidence."""
+    """One "combination", a "map", a combination of a "few", or "none" where there is no evidence."""
     gain: float
     """What the fused picture's mean squared residual is less than that of the best candidate, cross-validated."""
     gain_spread: float
@@ -99,13 +100,14 @@ class Evidence:
         return torch.stack([torch.where(total > 0, w / total.clamp_min(1e-6), same) * x for w, x in given]).sum(0)
 
 
-def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0) -> Evidence:
+def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0, few: Collection[str] = ()) -> Evidence:
     """Return how much each candidate is believed.
 
     Args:
         pictures: `(1, C, H, W)` of each candidate, made without the held-out measurements.
         held: The problem with only these.
         seed: Of the halves.
+        few: The candidates that share the weight as long as nothing is surely better; all of them if there are none.
     """
     names = tuple(pictures)
     with torch.no_grad():
@@ -117,12 +119,14 @@ def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0)
         residuals, share = residuals.reshape(len(names), 1, 1, 1, -1), share.reshape(1, 1, 1, -1)
     half = torch.rand(share.shape[-2:], generator=stream(seed, "halves")) < 0.5
     halves = [share * half, share * ~half]
-    proposals = {kind: [_propose(kind, residuals, part) for part in halves] for kind in KINDS[: 2 if placed else 1]}
+    asked = [k for k, name in enumerate(names) if name in few]
+    kinds = KINDS[0 if asked else 1 : 3 if placed else 2]
+    proposals = {kind: [_propose(kind, residuals, part, asked) for part in halves] for kind in kinds}
     squares = {}
     for kind, (first, second) in proposals.items():
         squares[kind] = _squared(residuals, second) * halves[0] + _squared(residuals, first) * halves[1]
     kind = _simplest(squares, share)
-    final = _propose(kind, residuals, share)
+    final = _propose(kind, residuals, share, asked)
     single = residuals.square() * share
     errors = [_mean(row, share) for row in single]
     first = min(single, key=lambda row: float(row.sum()))
@@ -198,8 +202,12 @@ def simplex(gram: torch.Tensor) -> torch.Tensor:
     return best
 
 
-def _propose(kind: str, residuals: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+def _propose(kind: str, residuals: torch.Tensor, share: torch.Tensor, few: Sequence[int]) -> torch.Tensor:
     """Return weights `(K, rows, columns)` fitted to part of the evidence."""
+    if kind == "few":
+        weights = torch.zeros(len(residuals), dtype=residuals.dtype)
+        weights[list(few)] = _bagged(residuals[list(few)], share)
+        return weights[:, None, None]
     products = torch.einsum("kbchw,lbchw->klhw", residuals * share, residuals)
     whole = products.sum((-2, -1))
     if kind == "combination":

@@ -29,6 +29,7 @@ from hybridprior.errors import ConfigError, unknown_name
 from hybridprior.proximal import Proximal
 from hybridprior.regularisers.base import REGULARISERS
 from hybridprior.regularisers.denoising import DenoisingConfig, DenoisingRegulariser
+from hybridprior.seeds import stream
 
 if TYPE_CHECKING:
     from hybridprior.denoisers import Denoiser
@@ -54,12 +55,15 @@ class DenoiserConfig(DenoisingConfig):
     """Steps between two looks of the denoiser."""
     averaging: float = 0.9
     """Decay of the average of the iterates."""
+    noise: float = 0.0
+    """Fresh noise on x before each step of a splitting but the last, in units of sigma: 1 is what D was trained to take
+    off (Renaud et al., "Plug-and-Play Image Restoration with Stochastic Denoising Regularization", ICML 2024)."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         super().__post_init__()
-        if self.refresh < 1 or not 0 <= self.averaging < 1 or not self.coupling > 0:
-            raise ConfigError("denoiser: refresh >= 1, averaging in [0, 1), coupling positive.")
+        if self.refresh < 1 or not 0 <= self.averaging < 1 or not self.coupling > 0 or not self.noise >= 0:
+            raise ConfigError("denoiser: refresh >= 1, averaging in [0, 1), coupling positive, noise 0 or more.")
         if self.look not in LOOKS:
             raise unknown_name("point for the denoiser to look at", self.look, LOOKS)
 
@@ -77,13 +81,14 @@ class DenoiserRegulariser(DenoisingRegulariser[DenoiserConfig]):
         self.average: torch.Tensor | None = None
         self.clean: torch.Tensor | None = None
         self.proximal: Proximal | None = None
-        self.sigma, self.steps = self.schedule.end, 1
+        self.sigma, self.steps, self.seed = self.schedule.end, 1, 0
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
         """Lay out the schedule for the measurements' noise and forget any run before."""
         super().prepare(problem, steps=steps, seed=seed, precision=precision)
         self.steps = steps
         self.average, self.clean, self.proximal = None, None, None
+        self.seed = seed
         if self.config.look == "measured":
             self.proximal = Proximal(problem)
             if not self.proximal.exact:
@@ -104,8 +109,12 @@ class DenoiserRegulariser(DenoisingRegulariser[DenoiserConfig]):
     def split(self, x: torch.Tensor, step: int, scale: float = 1.0) -> tuple[torch.Tensor, float]:
         """Return D(x; scale sigma) and sigma."""
         sigma, last = self.schedule(step), step >= self.steps
+        x = x.detach()
+        if self.config.noise and not last:
+            drawn = torch.randn(x.shape, generator=stream(self.seed, f"look {step}"))
+            x = x + self.config.noise * sigma * drawn.to(x)
         with torch.no_grad():
-            return self.denoiser.denoise(x.detach(), scale * sigma, look=None if last else step), sigma
+            return self.denoiser.denoise(x, scale * sigma, look=None if last else step), sigma
 
     def _averaged(self, x: torch.Tensor) -> torch.Tensor:
         if self.average is None or self.average.shape != x.shape:
