@@ -218,7 +218,7 @@ def _fused(
         evidence = weigh(pictures, held, seed=candidates.config.seed, few=candidates.few(problem))
     believed = [name for name, plane in zip(evidence.names, evidence.map, strict=True) if float(plane.max()) >= LEAST]
     final: dict[str, torch.Tensor] = {}
-    if {"local", "handed", *candidates.few(problem)} & set(believed):
+    if {"local", "handed"} & set(believed):
         final["local"] = candidates.refitted("local", problem, local)
     for name in believed:
         if name not in final:

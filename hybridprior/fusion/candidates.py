@@ -3,9 +3,9 @@
 `local` is f_theta alone. `hybrid` goes on from where that was best, with R. `global` is the denoiser alone:
 D(y; sigma), or plug-and-play where A is not 1. `handed` is the denoiser on what the local prior found: on its mean
 with y, whose noise is less than y's, or by plug-and-play that starts there; where A makes the picture smaller, by the
-mean of some such runs, each with noise of its own on what the denoiser sees. `tuned` is `global`, or there `handed`,
-after the denoiser's weights went on on this picture. `blind` is the denoiser at the noise level that the picture shows,
-where another was told.
+mean of some such runs, each with noise of its own on what the denoiser sees. `tuned` is `global` after the denoiser's
+weights went on on this picture. `blind` is the denoiser at the noise level that the picture shows, where another was
+told.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Candidates:
             pictures["blind"] = self.alone(self._as_shown(problem))
         elif self.tuned.possible(problem):
             tuned = self.tuned.judged(problem, judge)
-            pictures |= {} if tuned is None else {"tuned": self._by(self.tuned.network, problem, local, found=tuned)}
+            pictures |= {} if tuned is None else {"tuned": tuned}
         return {name: x for name, x in pictures.items() if name == "local" or bool(torch.isfinite(x).all())}
 
     def refitted(self, name: str, problem: Problem, local: torch.Tensor) -> torch.Tensor:
@@ -147,7 +147,7 @@ class Candidates:
         if name == "handed":
             return self.handed(problem, local)
         if name == "tuned":
-            return self._by(self.tuned.again(problem), problem, local)
+            return self.tuned.again(problem)
         if name == "blind":
             return self.alone(self._as_shown(problem))
         steps = self._share(self.options.refit)
@@ -172,16 +172,16 @@ class Candidates:
             level = math.hypot(share * problem.fidelity.sigma, (1 - share) * self.rest)
             return self._denoised(self.denoiser, share * problem.filled() + (1 - share) * local, level)
         if self._reduced(problem):
-            return self._repeated(self.denoiser, problem, local)
+            return self._repeated(problem, local)
         return self._plugged(problem, self._regulariser(self.options.handed), start=local)
 
     def few(self, problem: Problem) -> tuple[str, ...]:
         """Return the candidates that are believed as long as evidence is not sure of others; none where all compete.
 
         Where A makes the picture smaller without noise, what is held out is a hole in the small picture, which a
-        network fills better than it draws what lies between the small pixels.
+        network may fill better than it draws what lies between the small pixels.
         """
-        return ("global", "handed", "tuned") if self._reduced(problem) else ()
+        return ("global", "handed") if self._reduced(problem) else ()
 
     def _restored(self, denoiser: Denoiser, problem: Problem) -> torch.Tensor:
         """Return what a denoiser makes of the measurements by itself."""
@@ -189,19 +189,11 @@ class Candidates:
             return self._denoised(denoiser, problem.filled(), problem.fidelity.sigma)
         return self._plugged(problem, DenoiserRegulariser(DenoiserConfig(), denoiser=denoiser))
 
-    def _repeated(self, denoiser: Denoiser, problem: Problem, local: torch.Tensor) -> torch.Tensor:
+    def _repeated(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
         """Return the mean of some runs of plug-and-play from the local picture, each with noise for the denoiser."""
-        prior = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=denoiser)
+        prior = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=self.denoiser)
         seeds = [derive(self.config.seed, f"run {k}") for k in range(self.options.runs)]
-        return torch.stack([self._plugged(problem, prior, start=local, seed=seed) for seed in seeds]).mean(0)
-
-    def _by(
-        self, network: Denoiser, problem: Problem, local: torch.Tensor, found: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return what a tuned network makes of the measurements, unless that was found already and is the answer."""
-        if self._reduced(problem):
-            return self._repeated(network, problem, local)
-        return self._restored(network, problem) if found is None else found
+        return torch.stack([self._plugged(problem, prior, start=local, longer=2, seed=seed) for seed in seeds]).mean(0)
 
     def _as_shown(self, problem: Problem) -> Problem:
         """Return the problem with the noise level that the picture shows."""
@@ -240,10 +232,11 @@ class Candidates:
         prior: Regulariser,
         *,
         start: torch.Tensor | None = None,
+        longer: int = 1,
         seed: int | None = None,
     ) -> torch.Tensor:
-        """Return the picture of a run of plug-and-play."""
-        steps = self.config.splitting.iterations
+        """Return the picture of plug-and-play, of some times as many steps as it has by itself."""
+        steps = longer * self.config.splitting.iterations
         loop = dataclasses.replace(self.config.solver, steps=steps, averaging=0.0, jitter=0.0)
         changes: dict[str, Any] = {"generator": Part("pixels"), "method": "splitting", "stopping": Part("fixed")}
         seed = self.config.seed if seed is None else seed

@@ -124,22 +124,22 @@ class Tuned:
         self.network = network
         return found if any(self.steps) else None
 
-    def again(self, problem: Problem) -> Denoiser:
-        """Return the network for all the measurements.
+    def again(self, problem: Problem) -> torch.Tensor:
+        """Return the picture `(1, C, H, W)` of all the measurements.
 
-        Where A = 1 it stays as the lessons left it: with y in place of its noisier part they end where they did. A
-        small picture without holes is another one to learn from, and the lesson begins anew.
+        Where A = 1 the network stays as the lessons left it: with y in place of its noisier part they end where they
+        did. A small picture without holes is another one to learn from, and the lesson begins anew.
 
         Args:
             problem: The measurements.
         """
         if isinstance(problem.operator, Identity):
-            return self.network
+            return self.restored(self.network, problem)
         network, start = copy.deepcopy(self.denoiser), self.restored(self.denoiser, problem)
         for lesson, steps in zip(_lessons(problem), self.steps, strict=True):
             for _ in self._taught(network, lesson, steps, problem, start):
                 pass
-        return network
+        return self.restored(network, problem)
 
     def _taught(
         self, network: Denoiser, lesson: Lesson, steps: int, problem: Problem, start: torch.Tensor
