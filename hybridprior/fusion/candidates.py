@@ -51,7 +51,7 @@ class FusionConfig:
     believed alone, and nothing else is computed."""
     hybrid: float = 0.15
     """Steps of the hybrid, as a share of the local prior's until its best."""
-    refit: float = 0.15
+    refit: float = 0.1
     """Steps on all measurements, likewise."""
     handed: float = 15 / 255
     """Noise level at which plug-and-play takes over the local picture, in units of intensity."""
@@ -124,7 +124,9 @@ class Candidates:
             judge: Those that no candidate is fitted to.
             local: `(1, C, H, W)`.
         """
-        pictures = {"local": local, "hybrid": self.hybrid(problem)}
+        pictures = {"local": local}
+        if not self._direct(problem):  # where one pass is the answer, it has a few per cent of the weight
+            pictures["hybrid"] = self.hybrid(problem)
         if Proximal(problem).exact:  # a curved E has no plug-and-play
             pictures |= {"global": self.alone(problem), "handed": self.handed(problem, local)}
         if self.shown is not None:
