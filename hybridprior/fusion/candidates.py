@@ -51,7 +51,7 @@ class FusionConfig:
     believed alone, and nothing else is computed."""
     hybrid: float = 0.15
     """Steps of the hybrid, as a share of the local prior's until its best."""
-    refit: float = 0.1
+    refit: float = 0.15
     """Steps on all measurements, likewise."""
     handed: float = 15 / 255
     """Noise level at which plug-and-play takes over the local picture, in units of intensity."""
