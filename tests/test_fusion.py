@@ -267,7 +267,7 @@ def test_a_candidate_that_is_no_picture_is_left_out(crop: torch.Tensor) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
     result = _fused(Problem.make(y, Identity(), Gaussian(SIGMA)), lambda x, sigma: x * float("nan"))
     assert result.fusion is not None
-    assert set(result.fusion.names) == {"local", "hybrid"}
+    assert set(result.fusion.names) == {"local"}
     assert torch.isfinite(result.picture).all()
 
 
