@@ -233,4 +233,5 @@ def _message(evidence: Evidence, told: float, shown: float | None) -> str:
     shares = ", ".join(f"{name} {100 * w:.0f} %" for name, w in zip(evidence.names, evidence.weights, strict=True))
     if evidence.kind == "none":
         return f"The noise of neighbours is correlated, so that nothing can judge: {shares}.{doubt}"
-    return f"Believed: {shares} ({evidence.kind}). All measurements are in the picture.{doubt}"
+    kind = "global and handed, asked first" if evidence.kind == "few" else evidence.kind
+    return f"Believed: {shares} ({kind}). All measurements are in the picture.{doubt}"

@@ -19,6 +19,7 @@ large lambda leads to what the denoiser makes of y without a generator, a small 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,8 +63,10 @@ class DenoiserConfig(DenoisingConfig):
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         super().__post_init__()
-        if self.refresh < 1 or not 0 <= self.averaging < 1 or not self.coupling > 0 or not self.noise >= 0:
-            raise ConfigError("denoiser: refresh >= 1, averaging in [0, 1), coupling positive, noise 0 or more.")
+        if self.refresh < 1 or not 0 <= self.averaging < 1 or not self.coupling > 0:
+            raise ConfigError("denoiser: refresh >= 1, averaging in [0, 1), coupling positive.")
+        if not 0 <= self.noise < math.inf:
+            raise ConfigError(f"denoiser: noise is a number, 0 or more, not {self.noise}.")
         if self.look not in LOOKS:
             raise unknown_name("point for the denoiser to look at", self.look, LOOKS)
 
