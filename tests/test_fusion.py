@@ -316,6 +316,19 @@ def test_a_small_picture_tunes_the_denoiser_for_the_large_one(photograph: torch.
     assert psnr(tuned.again(whole), truth) > psnr(_plugged(shipped, whole), truth)
 
 
+def test_a_small_picture_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
+    y, operator = degrade(crop, Degradation("sr", scale=2))
+    config = dataclasses.replace(preset("fast", "sr"), precision="fp32", regulariser=Part("auto", {"tuned": 0}))
+    fused, local, alone = (
+        restore(y, operator, sigma=0.0, config=config, steps=60, **how)
+        for how in ({}, {"regulariser": "none"}, {"generator": "pixels", "regulariser": "denoiser"})
+    )
+    assert fused.fusion is not None and fused.fusion.kind == "few"
+    best = max(psnr(each.picture, crop) for each in (local, alone))
+    assert psnr(fused.picture, crop) > best - 0.1
+    assert psnr(fused.picture, crop) > psnr(operator.initial(y), crop) + 0.3
+
+
 def test_tuning_leaves_the_denoiser_as_it_was_and_needs_weights_and_pairs(crop: torch.Tensor) -> None:
     shipped, (first, judge) = load_denoiser("shipped"), _judged(crop)
     before = [p.clone() for p in shipped.parameters()]
