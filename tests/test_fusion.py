@@ -316,6 +316,34 @@ def test_a_small_picture_tunes_the_denoiser_for_the_large_one(photograph: torch.
     assert psnr(tuned.again(whole), truth) > psnr(_plugged(shipped, whole), truth)
 
 
+def test_a_small_picture_is_handed_over_thrice_with_noise(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugged, handed = Candidates._plugged, Candidates.handed
+    noisy, found = [], []
+
+    def listen(self, problem, prior, **how):
+        picture = plugged(self, problem, prior, **how)
+        if prior.config.noise:
+            noisy.append(picture)
+        return picture
+
+    monkeypatch.setattr(Candidates, "_plugged", listen)
+    monkeypatch.setattr(Candidates, "handed", lambda *a: found.append(handed(*a)) or found[-1])
+    for how, runs in ((Degradation("sr", scale=2), 3), (Degradation("inpaint", missing=0.5), 0)):
+        noisy.clear(), found.clear()
+        y, operator = degrade(crop[..., :32, :32], how)
+        restore(y, operator, sigma=0.0, config=CONFIG, steps=5, regulariser="auto")
+        assert len(noisy) == runs * len(found)
+        if runs:
+            assert not torch.equal(noisy[0], noisy[1]) and not torch.equal(noisy[1], noisy[2])
+            torch.testing.assert_close(found[0], torch.stack(noisy[:runs]).mean(0))
+
+
+@pytest.mark.parametrize("wrong", [{"runs": 0}, {"tuned": -1}, {"handed": 0.0}])
+def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="auto"):
+        FusionConfig(**wrong)
+
+
 def test_a_small_picture_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
     y, operator = degrade(crop, Degradation("sr", scale=2))
     config = dataclasses.replace(preset("fast", "sr"), precision="fp32", regulariser=Part("auto", {"tuned": 0}))

@@ -172,6 +172,12 @@ def test_noise_before_each_look_is_drawn_by_the_seed_and_is_what_the_denoiser_ta
     assert not torch.equal(once, other) and not torch.equal(once, plain)
 
 
+@pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf")])
+def test_noise_that_is_no_level_is_refused(noise: float) -> None:
+    with pytest.raises(ConfigError, match="noise"):
+        DenoiserConfig(noise=noise)
+
+
 @pytest.mark.parametrize("generator", ["pixels", "skip"])
 def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(crop: torch.Tensor, generator: str) -> None:
     options = {} if generator == "pixels" else {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
