@@ -26,6 +26,7 @@ from .options import (
     Quality,
     Scale,
     Seed,
+    check_belongs,
     check_kernel,
     check_name,
     check_scale,
@@ -40,6 +41,7 @@ __all__ = ["degrade"]
 
 
 def degrade(
+    context: typer.Context,
     clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="A clean picture.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="NOISY", help="The result; .tiff keeps it unclipped in float32.")
@@ -68,6 +70,7 @@ def degrade(
     that the scale does not divide is cropped at its right and lower border first, which is said.
     """
     check_task(task)
+    check_belongs(context, task)
     check_kernel(kernel)
     check_name("boundary", boundary, BOUNDARIES)
     if clean.is_dir():

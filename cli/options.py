@@ -36,6 +36,7 @@ __all__ = [
     "TASK_NAMES",
     "Tile",
     "Weight",
+    "check_belongs",
     "check_denoiser_sigma",
     "check_kernel",
     "check_name",
@@ -54,6 +55,19 @@ DEFAULT_KERNEL = "lanczos2"
 MOST_SIGMA = 1000.0
 DEGRADATION_SIGMA = {"denoise": 25.0, "deblur": 2.55}
 """Noise of a task's test pictures in units of 0-255, where it is not 0."""
+OWNERS = {
+    "mask": "inpaint",
+    "mask_white": "inpaint",
+    "outpaint": "inpaint",
+    "missing": "inpaint",
+    "scale": "sr",
+    "kernel": "sr",
+    "blur": "deblur",
+    "boundary": "deblur",
+    "bayer": "demosaic",
+    "quality": "dejpeg",
+}
+"""Options that mean something to one task alone."""
 BOUNDARIES = ("valid", "circular", "reflect", "replicate")
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
 TASK_NAMES = f"{', '.join(TASKS[:-1])} or {TASKS[-1]}"
@@ -119,6 +133,14 @@ def check_kernel(kernel: str) -> str:
 def check_task(task: str) -> str:
     """Return the task, or raise `ConfigError` if there is none of that name."""
     return check_name("task", task, TASKS)
+
+
+def check_belongs(context: typer.Context, task: str) -> None:
+    """Raise `ConfigError` for an option that was given and belongs to another task."""
+    for name, owner in OWNERS.items():
+        given = context.get_parameter_source(name)
+        if owner != task and given is not None and given.name == "COMMANDLINE":
+            raise ConfigError(f"--{name.replace('_', '-')} goes with --task {owner}.")
 
 
 def check_scale(scale: float) -> int:

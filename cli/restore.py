@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +36,7 @@ from .options import (
     Threads,
     Tile,
     Weight,
+    check_belongs,
     check_denoiser_sigma,
     check_kernel,
     check_name,
@@ -53,6 +53,7 @@ MASK_WHITE = ("fill", "keep")
 
 
 def restore(
+    context: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Pictures, or folders of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The result: a file, or a folder.")],
     task: Annotated[
@@ -131,9 +132,7 @@ def restore(
     check_name("--mask-white value", mask_white, MASK_WHITE)
     check_name("boundary", boundary, BOUNDARIES)
     check_name("Bayer pattern", bayer, PATTERNS)
-    _check_belongs(
-        task, {"--mask": ("inpaint", mask), "--outpaint": ("inpaint", outpaint or None), "--blur": ("deblur", blur)}
-    )
+    check_belongs(context, task)
     if task == "deblur" and blur is None and operator is None:
         raise ConfigError("--task deblur needs its kernel: --blur gaussian:2, motion:15:30 or a file.")
     if mask is not None and outpaint:
@@ -198,13 +197,6 @@ def restore(
         raise typer.Exit(_code(failed, len(items), interrupted))
     set_threads(threads)
     raise typer.Exit(_run([Job(request, item) for item in items], batch))
-
-
-def _check_belongs(task: str, given: Mapping[str, tuple[str, object]]) -> None:
-    """Raise `ConfigError` for an option that belongs to another task."""
-    for option, (owner, value) in given.items():
-        if value is not None and owner != task:
-            raise ConfigError(f"{option} goes with --task {owner}.")
 
 
 def _dtype(name: str | None) -> str | None:

@@ -457,6 +457,7 @@ def test_wrong_degradations_are_refused(hprior, small: Path) -> None:
     Path("folder").mkdir()
     _refused(hprior("degrade", "folder", "-o", "a.png"), "folder")
     _refused(hprior("degrade", small, "-o", "a.png", "--task", "sr", "--scale", 50), "too small")
+    _refused(hprior("degrade", small, "-o", "a.png", "--scale", 2), "--scale goes with --task sr")
     _refused(hprior("degrade", small, "-o", "a.jpg", "--bits", 16), "--bits")
     _refused(hprior("degrade", small, "-o", "a.png", "--sigma", 1e300), "sigma")
     _refused(hprior("degrade", small, "-o", "a.png", "--seed", 10**20), "--seed")

@@ -399,6 +399,16 @@ def test_a_sigma_that_is_wrong_by_two_is_noticed(crop: torch.Tensor, told: float
     assert psnr(result.picture, crop) > psnr(y, crop) + 6
 
 
+def test_a_texture_like_noise_stays_in_the_picture() -> None:
+    """The measurements show 2.8 times the noise that was told, which is more than a wrong sigma is taken for."""
+    x = 0.5 + 2.6 * SIGMA * torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    y = x + SIGMA * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    result = restore(y, sigma=SIGMA, config=CONFIG, regulariser="auto")
+    alone = restore(y, sigma=SIGMA, generator="pixels", regulariser="denoiser")
+    assert result.fusion is not None and "picture shows" not in result.message
+    assert psnr(result.picture, x) > psnr(alone.picture, x) - 0.05
+
+
 def test_a_clean_picture_is_left_as_it_is(crop: torch.Tensor) -> None:
     result = restore(crop, sigma=0.0, config=CONFIG, regulariser="auto")
     assert torch.equal(result.picture, crop)

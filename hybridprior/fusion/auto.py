@@ -49,7 +49,7 @@ CORRELATED = 0.3
 DOUBTED = 1.5
 """Ratio of the noise that was told and that which the picture shows, from which sigma is no ground for parting."""
 
-TEXTURE = 3.0
+TEXTURE = 2.5
 """Ratio from which what the picture shows beyond the noise that was told is a texture like noise, and sigma stands."""
 
 LEAST_SIDE = 48
