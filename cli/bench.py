@@ -36,6 +36,7 @@ from .options import (
     SolverName,
     Threads,
     Weight,
+    check_belongs,
     check_denoiser_sigma,
     check_kernel,
     check_name,
@@ -63,6 +64,7 @@ REFERENCE = "paper"
 
 
 def bench(
+    context: typer.Context,
     suite: Annotated[str, typer.Argument(metavar="SUITE", help=", ".join(SUITE_NAMES))],
     data: Annotated[Path, typer.Option(help="Folder with the clean pictures of the set.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; bench-SUITE if not given.")] = None,
@@ -117,9 +119,8 @@ def bench(
     SUITE speed runs the paper's preset as it was published and the chosen ones in turn on each picture. SUITE fusion
     runs each prior alone, both at each of --weights (1 if not given), and both as evidence weighs them.
     """
-    check_name("suite", suite, SUITE_NAMES)
     check_kernel(kernel)
-    task = check_task(task) if suite in LED else suite
+    task = _task_of(context, suite, task)
     factor, level = check_scale(scale), check_sigma(DEGRADATION_SIGMA.get(task, 0.0) if sigma is None else sigma) or 0.0
     numbers = _seeds(seeds)
     set_threads(threads)
@@ -146,9 +147,8 @@ def bench(
     crop = crop or (QUICK_CROP if quick else None)
     folder = output or Path(f"bench-{suite}")
     prepare(folder / "rows.json", 1)
-    plain = functools.partial(
-        configure, stop=stop, steps=steps, dtype=None if dtype is None else DTYPES[check_name("dtype", dtype, DTYPES)]
-    )
+    dtype = None if dtype is None else DTYPES[check_name("dtype", dtype, DTYPES)]
+    plain = functools.partial(configure, stop=stop, steps=steps, dtype=dtype)
     asked: dict[str, Any] = {
         "regulariser": reg,
         "denoiser": denoiser,
@@ -189,6 +189,14 @@ def bench(
             failed += 1
     say(table.text())
     raise typer.Exit(1 if failed else 0)
+
+
+def _task_of(context: typer.Context, suite: str, task: str) -> str:
+    """Return the task that a suite measures, or raise `ConfigError` where an option belongs to another."""
+    check_name("suite", suite, SUITE_NAMES)
+    task = check_task(task) if suite in LED else suite
+    check_belongs(context, task, "--task" if suite in LED else "suite")
+    return task
 
 
 def _row(

@@ -60,6 +60,7 @@ OWNERS = {
     "mask_white": "inpaint",
     "outpaint": "inpaint",
     "missing": "inpaint",
+    "colour": "inpaint",
     "scale": "sr",
     "kernel": "sr",
     "blur": "deblur",
@@ -135,12 +136,12 @@ def check_task(task: str) -> str:
     return check_name("task", task, TASKS)
 
 
-def check_belongs(context: typer.Context, task: str) -> None:
-    """Raise `ConfigError` for an option that was given and belongs to another task."""
+def check_belongs(context: typer.Context, task: str, asked: str = "--task") -> None:
+    """Raise `ConfigError` for an option that was given and belongs to another task than was `asked` for."""
     for name, owner in OWNERS.items():
         given = context.get_parameter_source(name)
         if owner != task and given is not None and given.name == "COMMANDLINE":
-            raise ConfigError(f"--{name.replace('_', '-')} goes with --task {owner}.")
+            raise ConfigError(f"--{name.replace('_', '-')} goes with {asked} {owner}.")
 
 
 def check_scale(scale: float) -> int:

@@ -353,6 +353,8 @@ def test_bench_measures_a_folder(hprior, small: Path) -> None:
     _refused(hprior("bench", "denoise", "--data", "nowhere"), "nowhere")
     _refused(hprior("bench", "denoise", "--data", "set", "--pictures", "lena"), "lena")
     _refused(hprior("bench", "denoise", "--data", "set", "--seeds", "one"), "--seeds")
+    _refused(hprior("bench", "denoise", "--data", "set", "--scale", 4), "--scale goes with suite sr")
+    _refused(hprior("bench", "speed", "--data", "set", "--colour"), "--colour goes with --task inpaint")
 
 
 def test_demo(hprior) -> None:
