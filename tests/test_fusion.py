@@ -1,6 +1,5 @@
 """The fusion: evidence that sees no ground truth, weights that add up, and priors that are dropped when they are wrong."""
 
-import copy
 import dataclasses
 import signal
 
@@ -17,7 +16,7 @@ from hybridprior.fusion import FusionConfig, restore_fused, weigh
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.fusion.evidence import even, simplex, worse
 from hybridprior.fusion.race import FEWEST, Race
-from hybridprior.fusion.tuned import Tuned, _lessons
+from hybridprior.fusion.tuned import Tuned
 from hybridprior.generators import build_generator
 from hybridprior.metrics import psnr
 from hybridprior.noise import noise_correlation
@@ -367,18 +366,6 @@ def test_tuning_leaves_the_denoiser_as_it_was_and_needs_weights_and_pairs(crop: 
     assert not Tuned(load_denoiser(lambda x, sigma: x), steps=9, rate=1e-4, seed=0, restored=_passed).possible(first)
     assert not tuned.possible(Problem.make(crop, Mask(torch.ones(crop.shape[-2:])), Gaussian(SIGMA)))
     assert not tuned.possible(Problem.make(crop, Resample(2), Gaussian(SIGMA)))
-
-
-@pytest.mark.parametrize(("scale", "share"), [(1, 0.1), (2, 1.0)])
-def test_the_network_that_counts_is_an_average_where_a_is_1(crop: torch.Tensor, scale: int, share: float) -> None:
-    """Adam's first step moves every weight by the rate, and the average by a tenth of it."""
-    operator = Identity() if scale == 1 else Resample(scale)
-    problem = Problem.make(operator(crop), operator, Gaussian(SIGMA if scale == 1 else 0.0))
-    shipped, start = load_denoiser("shipped"), operator(crop)
-    tuned, network = Tuned(shipped, steps=1, rate=1e-4, seed=0, restored=_passed), copy.deepcopy(shipped)
-    assert list(tuned._taught(network, _lessons(problem)[0], 1, problem, start)) == [1]
-    pairs = zip(network.parameters(), shipped.parameters(), strict=True)
-    assert max(float((p - q).abs().max()) for p, q in pairs) == pytest.approx(share * 1e-4, rel=0.01)
 
 
 def test_what_is_no_gaussian_noise_tunes_nothing(crop: torch.Tensor) -> None:

@@ -58,9 +58,6 @@ EVERY = 20
 PATIENCE = 2
 """Looks without a better picture after which a lesson ends."""
 
-KEPT = 0.9
-"""Decay of the exponential average of the weights, which is the network that counts where A = 1."""
-
 Restored = Callable[[Denoiser, Problem], torch.Tensor]
 Lesson = Callable[[Denoiser, torch.Tensor, torch.Tensor, float, torch.Generator], torch.Tensor]
 """Makes the loss of D_theta on a part of y, x there, sigma and random numbers."""
@@ -147,23 +144,18 @@ class Tuned:
     def _taught(
         self, network: Denoiser, lesson: Lesson, steps: int, problem: Problem, start: torch.Tensor
     ) -> Iterator[int]:
-        """Yield the number of each step of a copy, whose average the network becomes, until one has no gradient."""
-        learner = copy.deepcopy(network).requires_grad_(True)
-        optimiser = torch.optim.Adam(learner.parameters(), lr=self.rate)
-        decay = KEPT if isinstance(problem.operator, Identity) else 0.0
+        """Yield the number of each step on the network, until one has no gradient."""
+        optimiser = torch.optim.Adam(network.requires_grad_(True).parameters(), lr=self.rate)
         rng = stream(self.seed, "tuned")
         for step in range(1, steps + 1):
             self.look_up()
             with torch.enable_grad():
-                loss = lesson(learner, *_part(problem, start, rng), problem.fidelity.sigma, rng)
+                loss = lesson(network, *_part(problem, start, rng), problem.fidelity.sigma, rng)
             if not loss.requires_grad or not bool(torch.isfinite(loss)):
                 return
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            with torch.no_grad():
-                for kept, learned in zip(network.parameters(), learner.parameters(), strict=True):
-                    kept.lerp_(learned, 1 - decay)
             yield step
 
 
