@@ -132,6 +132,10 @@ def restore(
     check_name("--mask-white value", mask_white, MASK_WHITE)
     check_name("boundary", boundary, BOUNDARIES)
     check_name("Bayer pattern", bayer, PATTERNS)
+    if task != AUTO_TASK:
+        check_task(task)
+    elif sigma is not None or operator is not None or noise != "gaussian":
+        raise ConfigError("--task auto asks the picture alone; leave out --sigma, --noise, --operator, or name a task.")
     check_belongs(context, task)
     if task == "deblur" and blur is None and operator is None:
         raise ConfigError("--task deblur needs its kernel: --blur gaussian:2, motion:15:30 or a file.")
@@ -141,10 +145,6 @@ def restore(
         raise ConfigError("--peak goes with --noise poisson.")
     factor, level, dtype = check_scale(scale), check_sigma(sigma), _dtype(dtype)
     lam, asked = check_weight(weight), check_denoiser_sigma(denoiser_sigma)
-    if task != AUTO_TASK:
-        check_task(task)
-    elif sigma is not None or operator is not None or noise != "gaussian":
-        raise ConfigError("--task auto asks the picture alone; leave out --sigma, --noise, --operator, or name a task.")
     check_kernel(kernel)
     spared = [path for path in (mask, reference) if path is not None and path.is_file()]
     items = pair_up(inputs, output, recursive=recursive, spared=spared)

@@ -2,7 +2,8 @@
 
 `paper` is the published configuration of Deep Image Prior, in fp32 and with its own number of steps, to be compared
 with; `paper-*` are its settings for single pictures. `balanced` and `fast` are ours, chosen on a few photographs (the
-jitter of `inpaint` also after a look at two benchmark pictures, see docs/results.md), and stop without ground truth.
+jitter of `inpaint` in `fast` also after a look at two benchmark pictures, see docs/results.md), and stop without ground
+truth.
 """
 
 from __future__ import annotations

@@ -105,6 +105,7 @@ def test_an_operator_of_ones_own(hprior, small: Path, tmp_path: Path) -> None:
         (["--blur", "gaussian:1"], "--blur goes with --task deblur"),
         (["--outpaint", "3"], "--outpaint goes with --task inpaint"),
         (["--scale", "4"], "--scale goes with --task sr"),
+        (["--task", "srr", "--scale", "4"], "Did you mean 'sr'"),
         (["--task", "sr", "--bayer", "RGGB"], "--bayer goes with --task demosaic"),
         (["--task", "auto", "--mask-white", "fill"], "--mask-white goes with --task inpaint"),
         (["--task", "demosaic", "--bayer", "RGBG"], "no Bayer pattern"),
