@@ -7,6 +7,7 @@ import io
 import json
 import math
 import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -235,7 +236,10 @@ class Job:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let no Ctrl-C come between the files that are being written."""
+    """Let no Ctrl-C come between the files that are being written; only the main thread is ever told of one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Several pictures at a time: a process for each, with its share of the processor.
+"""Several pictures at a time: a process for each, with its share of the processor, or a stream of a GPU.
 
 A picture that is small leaves cores idle between the many short operations of a step; two pictures side by side do not.
 """
@@ -27,11 +27,15 @@ from .console import note, pictures, say
 from .files import Item
 from .job import Job
 from .request import Request
+from .streams import run_all as run_streams
 
 __all__ = ["run_all", "worth"]
 
 FEWEST_STEPS = 100
 """Steps below which a process takes longer to start than it saves."""
+
+STREAMS = 4
+"""Pictures that a GPU takes at a time."""
 
 ROOM = 2 * 2**30
 """Bytes that a process is taken to need at most where nobody said how many there should be."""
@@ -41,14 +45,18 @@ SHARED: dict[str, Event] = {}
 
 
 def worth(request: Request, count: int, threads: int | None) -> int:
-    """Return how many pictures to restore at a time: one for each core, as far as there are pictures and memory.
+    """Return how many pictures to restore at a time, as far as there are pictures and memory: one for each core.
+
+    A GPU takes several, whose kernels run side by side.
 
     Args:
-        request: What was asked for; a GPU takes one picture at a time.
+        request: What was asked for.
         count: How many pictures there are.
         threads: Threads of each, if somebody named them.
     """
     where = choose_device(request.device)
+    if where.type == "cuda":
+        return max(1, min(count, STREAMS, free_memory(where) // ROOM))
     if where.type != "cpu" or request.config.solver.steps < FEWEST_STEPS:
         return 1
     cores = max(1, torch.get_num_threads() // threads) if threads else torch.get_num_threads()
@@ -61,9 +69,11 @@ def run_all(request: Request, items: Sequence[Item], *, jobs: int, threads: int 
     Args:
         request: What was asked for.
         items: The pictures.
-        jobs: Processes.
-        threads: Threads of each; an equal share of the cores if not given.
+        jobs: Processes, or streams of a GPU.
+        threads: Processor threads of each; an equal share of the cores if not given.
     """
+    if choose_device(request.device).type == "cuda":
+        return run_streams(request, items, jobs=jobs)
     context = get_context("spawn")
     stop = context.Event()
     failed, interrupted = 0, False

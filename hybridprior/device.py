@@ -28,11 +28,14 @@ class Precision:
     """Whether pictures are stored channel by channel within a pixel."""
     reason: str
     """Why, for people."""
+    graphs: bool = False
+    """Whether f_theta is recorded as CUDA graphs."""
 
     def __str__(self) -> str:
         """Return the choice and its reason."""
         layout = "channels_last" if self.channels_last else "contiguous"
-        return f"{'bf16' if self.bf16 else 'fp32'} {layout} ({self.reason})"
+        kind = f"{'bf16' if self.bf16 else 'fp32'} {layout}{', CUDA graphs' if self.graphs else ''}"
+        return f"{kind} ({self.reason})"
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
@@ -62,22 +65,23 @@ def choose_precision(device: torch.device, wanted: str = "auto") -> Precision:
     Args:
         device: Where the generator runs.
         wanted: "fp32", "bf16", "auto" for bf16 where the processor has units for it, or "contiguous" for fp32 in the
-            layout of the original code.
+            layout of the original code, kernel by kernel as there.
 
     Raises:
         ConfigError: Another word.
     """
+    gpu = device.type == "cuda"
     if wanted == "fp32":
-        return Precision(False, device.type != "mps", "asked for")
+        return Precision(False, device.type != "mps", "asked for", gpu)
     if wanted == "contiguous":
         return Precision(False, False, "asked for")
     if wanted == "bf16":
-        return Precision(True, device.type != "mps", "asked for")
+        return Precision(True, device.type != "mps", "asked for", gpu)
     if wanted != "auto":
         raise unknown_name("precision", wanted, ("auto", "fp32", "bf16", "contiguous"))
-    if device.type == "cuda":
+    if gpu:
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
-        return Precision(fast, True, f"the GPU has {'' if fast else 'no '}bf16 matrix units")
+        return Precision(fast, True, f"the GPU has {'' if fast else 'no '}bf16 matrix units", gpu)
     if device.type == "mps":
         return Precision(False, False, "the default on mps")
     feature = _bf16_feature()
@@ -110,10 +114,10 @@ def _bf16_feature() -> str | None:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was asked to, so that the clock tells the truth.
+    """Wait until the device has done what this thread asked it to, so that the clock tells the truth.
 
     Args:
         device: Only "cuda" works on while the clock is read.
     """
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        torch.cuda.current_stream(device).synchronize()

@@ -20,10 +20,14 @@ ACTIVE: list[threading.Event] = []
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into an event that is looked at between steps; one pressed seconds later interrupts at once."""
+    """Turn Ctrl-C into an event that is looked at between steps; one pressed seconds later interrupts at once.
+
+    Only the main thread can wait for Ctrl-C. What it learns, the blocks of other threads learn too.
+    """
     event, first = threading.Event(), time.monotonic()
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        with _listed(event):
+            yield event
         return
     before = signal.getsignal(signal.SIGINT)
 
@@ -32,13 +36,21 @@ def interruptible() -> Iterator[threading.Event]:
         if event.is_set() and time.monotonic() - first > INSISTING:
             raise KeyboardInterrupt
         first = first if event.is_set() else time.monotonic()
-        for waiting in ACTIVE:
+        for waiting in tuple(ACTIVE):
             waiting.set()
 
     signal.signal(signal.SIGINT, handle)
+    try:
+        with _listed(event):
+            yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _listed(event: threading.Event) -> Iterator[None]:
     ACTIVE.append(event)
     try:
-        yield event
+        yield
     finally:
         ACTIVE.remove(event)
-        signal.signal(signal.SIGINT, before)

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from hybridprior.capture import evaluated
 from hybridprior.config import RestoreConfig
 from hybridprior.device import Precision, synchronise
 from hybridprior.errors import ConfigError
@@ -88,6 +89,7 @@ class Solver:
         z = generator.input(shape, stream(config.seed, "z")).to(device)
         self.generator = generator.to(device).to(memory_format=layout)
         self.z = z.to(memory_format=layout) if z.ndim == 4 else z
+        self.f_theta = evaluated(self.generator, self.z, precision)
         self.jittered = Jitter(self.z, config.solver.jitter if generator.jitters else 0.0, seed=config.seed)
         theta = list(generator.parameters())
         self.optimiser = OPTIMISERS.find(config.solver.optimiser)(theta, config.solver, precision)
@@ -220,7 +222,8 @@ class Solver:
             self._roll_back(value)
             return None, value, math.nan
         prior = self.config.weight * self._prior(x) / self.problem.count if self.config.weight else energy.new_zeros(())
-        if not math.isfinite(float(prior.detach())):
+        believed = float(prior.detach()) if self.config.weight else 0.0
+        if not math.isfinite(believed):
             self._roll_back(value)
             return None, value, math.nan
         if self.guard.passed(self.step, value):
@@ -228,7 +231,7 @@ class Solver:
         self.optimiser.zero_grad(set_to_none=True)
         (energy + prior).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        return x.detach(), value, float(prior.detach())
+        return x.detach(), value, believed
 
     def _prior(self, x: torch.Tensor) -> torch.Tensor:
         """Return R(x), or what has its gradient, in nats."""
@@ -237,9 +240,7 @@ class Solver:
 
     def _forward(self) -> torch.Tensor:
         """Return f_theta(z + jitter) in the picture's own shape, float32."""
-        with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self.precision.bf16):
-            x = self.generator(self.jittered())
-        return self.problem.crop(x.float())
+        return self.problem.crop(self.f_theta(self.jittered()))
 
     def _roll_back(self, energy: float) -> None:
         """Go back to the last kept theta, with a slightly shorter step."""

@@ -4,14 +4,17 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from hybridprior.data import demo_picture
 from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.interruption import interruptible
 
 FAST = ["--sigma", "25", "--preset", "fast", "--threads", "1"]
 
@@ -42,6 +45,41 @@ def test_side_by_side_gives_the_bits_of_one_by_one(folder: Path) -> None:
         assert len(out.splitlines()) == 3
     for number in range(3):
         assert (folder / f"out1/{number}.png").read_bytes() == (folder / f"out2/{number}.png").read_bytes()
+
+
+def test_streams_give_the_bits_of_one_by_one(folder: Path, hprior, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU does, on the CPU: threads in place of processes, and a bad picture among them fails alone."""
+    options = [*FAST, "--steps", "6", "--stop", "fixed", "--format", "json", "--device", "cpu"]
+    (folder / "in" / "3.png").write_bytes(b"no picture")
+    monkeypatch.setattr("hybridprior.cli.workers.choose_device", lambda name: torch.device("cuda"))
+    for jobs in ("1", "3"):
+        outcome = hprior("restore", "in", "-o", f"out{jobs}", *options, "--jobs", jobs)
+        assert outcome.code == 1
+        statuses = [json.loads(line)["status"] for line in outcome.out.splitlines()]
+        assert sorted(statuses) == ["failed", "finished", "finished", "finished"]
+    for number in range(3):
+        assert (folder / f"out1/{number}.png").read_bytes() == (folder / f"out3/{number}.png").read_bytes()
+
+
+def test_threads_learn_of_ctrl_c_from_the_main_one() -> None:
+    heard = []
+
+    def work(ready: threading.Event) -> None:
+        with interruptible() as event:
+            ready.set()
+            heard.append(event.wait(30))
+
+    with interruptible() as pressed:
+        ready = [threading.Event() for _ in range(2)]
+        threads = [threading.Thread(target=work, args=[one]) for one in ready]
+        for thread, one in zip(threads, ready, strict=True):
+            thread.start()
+            assert one.wait(30)
+        signal.raise_signal(signal.SIGINT)
+        for thread in threads:
+            thread.join()
+        assert pressed.is_set()
+    assert heard == [True, True]
 
 
 def test_a_bad_picture_among_good_ones_fails_alone(folder: Path) -> None:

@@ -6,6 +6,7 @@ Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018, eq. (2): x = f_theta
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,6 +41,9 @@ class Generator(nn.Module):
     jitters: bool = False
     """Whether the solver's jitter of z regularises it; where z is not noise, or is weak noise, it would only harm."""
 
+    capturable: bool = False
+    """Whether `forward` can be recorded as a CUDA graph: the same kernels whatever the values, no copies to a GPU."""
+
     def padded(self, shape: Shape) -> Shape:
         """Return the smallest shape the generator can make that holds a picture of `shape`.
 
@@ -65,6 +69,9 @@ class Generator(nn.Module):
 
 GENERATORS: Registry[Callable[..., Generator]] = Registry("generator")
 
+DRAWING = threading.Lock()
+"""Held while weights are drawn, which torch draws from the process's own stream of random numbers."""
+
 
 def build_generator(name: str, channels: int, options: Mapping[str, Any] | None = None, *, seed: int = 0) -> Generator:
     """Return the generator registered as `name`, its weights drawn from `seed`.
@@ -84,7 +91,7 @@ def build_generator(name: str, channels: int, options: Mapping[str, Any] | None 
     if channels < 1:
         raise ConfigError("A picture needs at least one channel.")
     config = build_config(factory.Config, options or {}, part=name)  # type: ignore[attr-defined]
-    with torch.random.fork_rng(devices=[]):
+    with DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "theta"))
         return factory(channels, config)
 

@@ -43,6 +43,7 @@ class Decoder(Generator):
     """Deep Decoder's network."""
 
     Config = DecoderConfig
+    capturable = True
 
     def __init__(self, channels: int, config: DecoderConfig | None = None) -> None:
         """Draw a network for pictures of `channels` channels.

@@ -6,6 +6,7 @@ repeats the border, too, and convolves every channel by itself with (1, 3, 3, 1)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -31,6 +32,13 @@ def doubled(x: torch.Tensor, mode: str) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+@lru_cache
+def _kernel(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return the adjoint's kernel; made once, since a CUDA graph may not copy it from the host."""
+    taps = torch.tensor(TAPS, dtype=dtype)
+    return torch.outer(taps, taps).to(device)
+
+
 class _Doubled(torch.autograd.Function):
     """Bilinear enlargement with its adjoint."""
 
@@ -44,7 +52,6 @@ class _Doubled(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """Return the adjoint of the gradient."""
         channels = gradient.shape[1]
-        taps = torch.tensor(TAPS, dtype=gradient.dtype, device=gradient.device)
-        kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4).contiguous()
+        kernel = _kernel(gradient.dtype, gradient.device).expand(channels, 1, 4, 4).contiguous()
         with torch.autocast(gradient.device.type, enabled=False):
             return F.conv2d(F.pad(gradient, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=channels)

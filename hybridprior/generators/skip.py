@@ -120,6 +120,7 @@ class Skip(Generator):
 
     Config = SkipConfig
     jitters = True
+    capturable = True
 
     def __init__(self, channels: int, config: SkipConfig | None = None) -> None:
         """Draw a network for pictures of `channels` channels.

@@ -1,0 +1,139 @@
+"""A recorded network is the network: the same x and the same gradients as kernel by kernel.
+
+Where there is no GPU the recording is played by a stand-in that does the work anew and keeps the results in place, as
+a CUDA graph does.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from hybridprior import Gaussian, Mask, Problem, RestoreConfig, SolverConfig
+from hybridprior.capture import Captured
+from hybridprior.config import Part
+from hybridprior.device import Precision, choose_precision
+from hybridprior.generators import build_generator
+from hybridprior.regularisers import build_regulariser
+from hybridprior.solver import Solver
+from hybridprior.stopping import build_stopping_rule
+
+SLIM = {"input_depth": 4, "down": (8, 16), "up": (8, 16), "skip": (4, 4)}
+GRAPHS = Precision(False, True, "asked for", graphs=True)
+PLAIN = dataclasses.replace(GRAPHS, graphs=False)
+
+
+class Replayed:
+    """A recording on the CPU."""
+
+    count = 0
+
+    def __init__(
+        self, work: Callable, device: torch.device, *, rehearsal: Callable = lambda: None, after: Any = None
+    ) -> None:
+        Replayed.count += 1
+        rehearsal()
+        self.work, self.made = work, work()
+
+    def __call__(self) -> Any:
+        with torch.enable_grad():  # as at the recording
+            anew = self.work()
+        for place, value in zip(_flat(self.made), _flat(anew), strict=True):
+            place.data.copy_(value)
+        return self.made
+
+
+def _flat(made: Any) -> list[torch.Tensor]:
+    return [one for one in (made if isinstance(made, tuple) else (made,)) if one is not None]
+
+
+@pytest.fixture(autouse=True)
+def recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybridprior.capture._Recording", Replayed)
+    monkeypatch.setattr(Replayed, "count", 0)
+
+
+def _solver(precision: Precision, *, reg: str = "none", optimiser: str = "adam", device: str = "cpu") -> Solver:
+    operator = Mask(1 - torch.eye(24)).to(device)
+    truth = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(5)).to(device)
+    problem = Problem.make(operator(truth), operator, Gaussian(25 / 255))
+    config = RestoreConfig(
+        generator=Part("skip", SLIM),
+        regulariser=Part(reg),
+        weight=1.0 if reg != "none" else 0.0,
+        solver=SolverConfig(steps=8, jitter=0.02, optimiser=optimiser, keep_every=2),
+    )
+    generator = build_generator("skip", 3, SLIM)
+    rule, prior = build_stopping_rule("fixed"), build_regulariser(reg, {}, config.weights)
+    return Solver(problem, generator, prior, rule, config=config, precision=precision)
+
+
+@pytest.mark.parametrize("reg", ["none", "tv"])
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_a_run_with_a_recorded_network_is_the_run(reg: str, optimiser: str) -> None:
+    plain, recorded = (_solver(precision, reg=reg, optimiser=optimiser) for precision in (PLAIN, GRAPHS))
+    a, b = plain.run(), recorded.run()
+    assert isinstance(recorded.f_theta, Captured) and Replayed.count == 2
+    assert torch.allclose(a.picture, b.picture, atol=1e-4)
+    assert [p.energy for p in a.trace] == pytest.approx([p.energy for p in b.trace], rel=1e-3)
+    assert [p.prior for p in a.trace] == pytest.approx([p.prior for p in b.trace], rel=1e-3)
+    assert a.trace[-1].energy < a.trace[0].energy
+
+
+def test_what_is_recorded_outlives_other_measurements_and_a_state() -> None:
+    ends = []
+    for precision in (GRAPHS, PLAIN):
+        run = _solver(precision)
+        run.run()
+        start = run._theta()
+        other, _ = run.problem.hold_out(0.2, seed=3)
+        run.go_on(other, 3)
+        picture, _ = run.go_on(other, 3, start=start)
+        ends.append(picture)
+    assert Replayed.count == 2
+    assert torch.allclose(*ends, atol=1e-4)
+
+
+def test_an_iterate_is_not_overwritten_by_the_next() -> None:
+    """A graph writes into the same memory every time; who keeps an iterate must not see it change."""
+    seen, kept = [], []
+    _solver(GRAPHS).run([lambda step: (seen.append(step.iterate), kept.append(step.iterate.clone()))])
+    assert all(torch.equal(a, b) for a, b in zip(seen, kept, strict=True))
+    assert not torch.equal(seen[0], seen[-1])
+
+
+def test_a_generator_that_does_not_say_so_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybridprior.generators.skip.Skip.capturable", False)
+    assert torch.equal(_solver(GRAPHS).run().picture, _solver(PLAIN).run().picture)
+    assert Replayed.count == 0
+
+
+def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*arguments: Any, **named: Any) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr("hybridprior.capture._Recording", refuse)
+    assert torch.equal(_solver(GRAPHS).run().picture, _solver(PLAIN).run().picture)
+    assert caplog.text.count("not recorded") == 1
+
+
+def test_the_reference_is_never_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (9, 0))
+    gpu = torch.device("cuda")
+    wanted = {name: choose_precision(gpu, name).graphs for name in ("auto", "fp32", "bf16", "contiguous")}
+    assert wanted == {"auto": True, "fp32": True, "bf16": True, "contiguous": False}
+    assert not choose_precision(torch.device("cpu"), "auto").graphs
+    assert str(choose_precision(gpu)) == "bf16 channels_last, CUDA graphs (the GPU has bf16 matrix units)"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("bf16", [False, True])
+def test_on_a_gpu_it_is_the_kernels_one_by_one(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    precisions = (dataclasses.replace(precision, bf16=bf16) for precision in (GRAPHS, PLAIN))
+    ends = [_solver(precision, device="cuda").run().picture for precision in precisions]
+    assert torch.allclose(*ends, atol=0.05 if bf16 else 2e-3)
