@@ -53,6 +53,18 @@ def test_activation(tmp_path: Path, imagenet: Path) -> None:
     assert read_picture(tmp_path / "otter.png").pixels.shape == (1, 3, 32, 3 * 32)
 
 
+def test_throughput(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = read_picture(demo_picture()).pixels
+    for number in range(2):
+        write_picture(tmp_path / f"{number}.png", Picture(pixels[..., 30:62, 30 + 40 * number : 62 + 40 * number]))
+    short = ["--size", "32", "--jobs", "1,2", "--steps", "6", "--most", "30"]
+    figures = example("gpu_throughput").main([str(tmp_path), *short])
+    assert list(figures) == ["paper", "balanced", "fast", "jobs 1", "jobs 2"]
+    assert figures["fast"] > figures["paper"] > 0
+    alone, beside = capsys.readouterr().out.splitlines()[-2:]
+    assert alone.split(",")[-1] == beside.split(",")[-1]
+
+
 def test_uncertainty(tmp_path: Path) -> None:
     module = example("uncertainty_local")
     size = [

@@ -1,0 +1,83 @@
+"""How many steps a second, and how many pictures an hour: one at a time and side by side, each in a stream of a GPU.
+
+    python examples/gpu_throughput.py CBM3D9 --size 512 --jobs 1,4,8
+
+The pictures of the folder get noise of sigma 25. The reference is the paper's network as published: fp32, kernel by
+kernel. Without a GPU it runs on the processor, where threads do not pay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+from hybridprior import RestoreConfig, preset, restore
+from hybridprior.bench import find_pictures, read_truth
+from hybridprior.choice import configure
+from hybridprior.device import choose_device
+from hybridprior.metrics import psnr
+from hybridprior.seeds import stream
+
+SIGMA = 25 / 255
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
+    """Print both tables, and return steps a second by preset and pictures an hour by the number of streams."""
+    options = _parser().parse_args(arguments)
+    truths = [read_truth(path, crop=options.size) for _, path in find_pictures(options.pictures)]
+    truths = [x for x in truths if min(x.shape[-2:]) == options.size][: options.count]
+    noisy = [x + SIGMA * torch.randn(x.shape, generator=stream(n, "camera")) for n, x in enumerate(truths)]
+    reference = configure(preset("paper", "denoise"), dtype="contiguous")
+    ours = {name: configure(preset(name, "denoise"), regulariser="none") for name in ("balanced", "fast")}
+    figures = {}
+    for name, config in ({"paper": reference} | ours).items():
+        figures[name] = rate(noisy[0], configure(config, stop="fixed", steps=options.steps), options.device)
+        print(f"{name:10s}{figures[name]:8.1f} steps/s")
+    for jobs in map(int, options.jobs.split(",")):
+        started = time.perf_counter()
+        with ThreadPoolExecutor(jobs) as pool:
+            found = list(pool.map(lambda y: side_by_side(y, ours["fast"], options), noisy))
+        figures[f"jobs {jobs}"] = hourly = 3600 * len(noisy) / (time.perf_counter() - started)
+        quality = sum(psnr(x, truth) for x, truth in zip(found, truths, strict=True)) / len(truths)
+        print(f"fast, {jobs} at a time: {hourly:6.0f} pictures an hour, {quality:.2f} dB")
+    return figures
+
+
+def rate(y: torch.Tensor, config: RestoreConfig, device: str) -> float:
+    """Return steps a second, without the first third of them."""
+    moments: list[float] = []
+    restore(y, sigma=SIGMA, config=config, device=device, callbacks=[lambda step: moments.append(time.perf_counter())])
+    first = len(moments) // 3
+    return (len(moments) - 1 - first) / (moments[-1] - moments[first])
+
+
+def side_by_side(y: torch.Tensor, config: RestoreConfig, options: argparse.Namespace) -> torch.Tensor:
+    """Return the restored picture, computed in a stream of its own."""
+    where = choose_device(options.device)
+    if options.most is not None:
+        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=options.most))
+    with torch.cuda.stream(torch.cuda.Stream(where)) if where.type == "cuda" else nullcontext():
+        return restore(y, sigma=SIGMA, config=config, device=options.device).picture
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pictures", type=Path, help="folder of clean pictures")
+    parser.add_argument("--size", type=int, default=512, help="side of the centre crops")
+    parser.add_argument("--count", type=int, default=8, help="pictures, at most")
+    parser.add_argument("--jobs", default="1,4,8", help="pictures at a time, with commas")
+    parser.add_argument("--steps", type=int, default=150, help="steps for the rate")
+    parser.add_argument("--most", type=int, help="steps of each picture at most, if not the preset's")
+    parser.add_argument("--device", default="auto")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
