@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -46,6 +44,7 @@ from .options import (
     check_weight,
     set_threads,
 )
+from .runs import Asked, runs_of
 from .table import Table
 
 if TYPE_CHECKING:
@@ -59,8 +58,7 @@ SUITE_NAMES = (*TASKS, "speed", "fusion")
 LED = ("speed", "fusion")
 """Suites that race several configurations on a task that is named apart."""
 
-QUICK_CROP, QUICK_STEPS = 96, 2000
-REFERENCE = "paper"
+QUICK_CROP = 96
 
 
 def bench(
@@ -126,10 +124,8 @@ def bench(
     set_threads(threads)
 
     from hybridprior.bench import find_pictures, measured_peak
-    from hybridprior.choice import check_parts, configure
     from hybridprior.degradation import Degradation
     from hybridprior.device import choose_device
-    from hybridprior.presets import preset as find_preset
 
     how = Degradation(
         task=task,
@@ -147,34 +143,21 @@ def bench(
     crop = crop or (QUICK_CROP if quick else None)
     folder = output or Path(f"bench-{suite}")
     prepare(folder / "rows.json", 1)
-    dtype = None if dtype is None else DTYPES[check_name("dtype", dtype, DTYPES)]
-    plain = functools.partial(configure, stop=stop, steps=steps, dtype=dtype)
-    asked: dict[str, Any] = {
-        "regulariser": reg,
-        "denoiser": denoiser,
-        "denoiser_sigma": check_denoiser_sigma(denoiser_sigma),
-    }
-    both = functools.partial(plain, generator=generator, solver=solver, **asked)
-    if suite == "speed":
-        runs = _raced(preset, task, functools.partial(both, weight=check_weight(weight)), steps)
-    else:
-        base = find_preset(preset, task)
-        runs = {preset: both(base, weight=check_weight(weight))}
-    if suite == "fusion":
-        reg, weights = reg or "denoiser", weights or "1"
-        asked["regulariser"] = reg
-        both = functools.partial(plain, generator=generator, solver=solver, **asked)
-    if weights and suite != "speed":
-        if reg is None or weight is not None:
-            raise ConfigError("--weights goes with --reg, and takes the place of --weight.")
-        runs = {"local": plain(base, generator=generator, regulariser="none"), "global": _alone(base, plain, asked)}
-        runs |= {f"both, {w:g}": both(base, weight=w) for w in _numbers(weights, "--weights")}
-    if suite == "fusion":
-        runs["fused"] = configure(base, regulariser="auto", denoiser=denoiser, steps=steps)
-    if quick:
-        runs = {name: _shortened(config) for name, config in runs.items()}
-    for config in runs.values():
-        check_parts(config)
+    asked = Asked(
+        preset=preset,
+        generator=generator,
+        reg=reg,
+        weight=check_weight(weight),
+        weights=weights,
+        denoiser=denoiser,
+        denoiser_sigma=check_denoiser_sigma(denoiser_sigma),
+        solver=solver,
+        stop=stop,
+        steps=steps,
+        dtype=None if dtype is None else DTYPES[check_name("dtype", dtype, DTYPES)],
+        quick=quick,
+    )
+    runs = runs_of(suite, task, asked)
     table = Table(folder, suite, how, device, colour)
     failed = 0
     for picture in found:
@@ -226,40 +209,6 @@ def _row(
             callbacks=callbacks,
         )
     return row
-
-
-def _raced(
-    names: str, task: str, configured: Callable[..., RestoreConfig], steps: int | None
-) -> dict[str, RestoreConfig]:
-    """Return the paper's preset in the layout of the original code, and those that are named, by their names."""
-    from hybridprior.choice import configure
-    from hybridprior.presets import preset
-
-    runs = {REFERENCE: configure(preset(REFERENCE, task), steps=steps, dtype="contiguous")}
-    for name in names.split(","):
-        base, _, reg = name.partition("+")
-        asked = {"regulariser": reg} if reg else {}
-        runs["again" if name == REFERENCE else name] = configured(preset(base, task), **asked)
-    return runs
-
-
-def _alone(base: RestoreConfig, plain: Callable[..., RestoreConfig], asked: dict[str, Any]) -> RestoreConfig:
-    """Return R on pixels: plug-and-play to its last iteration where R splits."""
-    from hybridprior.choice import configure
-
-    alone = configure(base, generator="pixels", **asked)
-    return alone if alone.method == "splitting" else plain(base, generator="pixels", **asked)
-
-
-def _shortened(config: RestoreConfig) -> RestoreConfig:
-    return replace(config, solver=replace(config.solver, steps=min(config.solver.steps, QUICK_STEPS)))
-
-
-def _numbers(text: str, option: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ConfigError(f"{option} are numbers with commas, such as 0.1,1,10, not '{text}'.") from error
 
 
 def _seeds(text: str) -> list[int]:

@@ -215,7 +215,7 @@ class Solver:
 
     def _descend(self) -> tuple[torch.Tensor | None, float, float]:
         """Take a gradient step on theta; return the iterate it started from, E and lambda R, each a measurement."""
-        x = self._forward()
+        x = self.problem.crop(self.f_theta(self.jittered()))
         energy = self.problem.energy(x) / self.problem.count
         value = float(energy.detach())
         if self.guard.accident(self.step, value):
@@ -237,10 +237,6 @@ class Solver:
         """Return R(x), or what has its gradient, in nats."""
         value: torch.Tensor = self.regulariser(x, self.step)
         return value
-
-    def _forward(self) -> torch.Tensor:
-        """Return f_theta(z + jitter) in the picture's own shape, float32."""
-        return self.problem.crop(self.f_theta(self.jittered()))
 
     def _roll_back(self, energy: float) -> None:
         """Go back to the last kept theta, with a slightly shorter step."""
