@@ -114,7 +114,8 @@ def bar(name: str, count: int, *, shown: bool) -> Iterator[Callable[[int, int], 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns: list[Any] = [TextColumn(name), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=Console(stderr=True)) as shown_bar:
+    # Else rich would take what is said on stdout to its own console, which is stderr.
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as shown_bar:
         task = shown_bar.add_task(name, total=count)
         yield lambda done, count: shown_bar.update(task, completed=done, total=count)
 

@@ -105,7 +105,10 @@ def restore(
     threads: Threads = None,
     tile: Tile = None,
     jobs: Annotated[
-        int, typer.Option(min=0, help="Pictures at a time, each with its share of the cores; 0 is as many as pay.")
+        int,
+        typer.Option(
+            min=0, help="Pictures at a time, each with its share of the cores or of a GPU; 0 is as many as pay."
+        ),
     ] = 0,
     reference: Annotated[
         Path | None, typer.Option(help="The ground truth, for figures only; a picture, or a folder of them by name.")

@@ -9,20 +9,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from hybridprior.device import choose_device
 from hybridprior.errors import HybridPriorError
-from hybridprior.interruption import interruptible
+from hybridprior.interruption import interrupt, interruptible
 
-from .console import pictures
+from .console import note, pictures
 from .files import Item
 from .job import Job
 from .request import Request
 
 __all__ = ["run_all"]
+
+
+LANES = threading.local()
+"""The stream of each thread."""
 
 
 def run_all(request: Request, items: Sequence[Item], *, jobs: int) -> tuple[int, bool]:
@@ -33,13 +36,27 @@ def run_all(request: Request, items: Sequence[Item], *, jobs: int) -> tuple[int,
         items: The pictures.
         jobs: Threads.
     """
-    shown = request.format != "quiet"
-    with interruptible() as stop, ThreadPoolExecutor(jobs) as pool, pictures(len(items), shown) as advance:
-        outcomes = []
-        for future in as_completed([pool.submit(_work, request, item, stop) for item in items]):
-            outcomes.append(future.result())
-            advance()
+    shown, outcomes = request.format != "quiet", []
+    start = (choose_device(request.device),)
+    with interruptible() as stop, ThreadPoolExecutor(jobs, "stream", _begin, start) as pool:
+        try:
+            with pictures(len(items), shown) as advance:
+                for future in as_completed([pool.submit(_work, request, item, stop) for item in items]):
+                    outcomes.append(future.result())
+                    advance()
+        except BaseException:
+            interrupt()  # else the others would go on to their end
+            raise
+    if "interrupted" in outcomes:
+        note("interrupted; the pictures at work are saved")
     return outcomes.count("failed"), "interrupted" in outcomes
+
+
+def _begin(device: torch.device) -> None:
+    """Give a new thread its stream, where there are streams."""
+    LANES.stream = None
+    if device.type == "cuda":
+        LANES.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _work(request: Request, item: Item, stop: threading.Event) -> str:
@@ -47,16 +64,9 @@ def _work(request: Request, item: Item, stop: threading.Event) -> str:
     if stop.is_set():
         return "interrupted"
     job = Job(request, item, bar=False)
-    with _stream(choose_device(request.device)):
+    with torch.cuda.stream(LANES.stream):  # nothing happens where it is None
         try:
             return "interrupted" if job.run() else "done"
         except HybridPriorError as error:
             job.failed(error)
             return "failed"
-
-
-def _stream(device: torch.device) -> AbstractContextManager[None]:
-    """Return a block whose kernels are a stream of their own, where there are streams."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.cuda.stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]

@@ -37,6 +37,9 @@ FEWEST_STEPS = 100
 STREAMS = 4
 """Pictures that a GPU takes at a time."""
 
+ROOM_ON_GPU = 4 * 2**30
+"""The same for a stream, whose tile may take up to 3 GiB (`hybridprior.tiles`)."""
+
 ROOM = 2 * 2**30
 """Bytes that a process is taken to need at most where nobody said how many there should be."""
 
@@ -56,7 +59,7 @@ def worth(request: Request, count: int, threads: int | None) -> int:
     """
     where = choose_device(request.device)
     if where.type == "cuda":
-        return max(1, min(count, STREAMS, free_memory(where) // ROOM))
+        return max(1, min(count, STREAMS, free_memory(where) // ROOM_ON_GPU))
     if where.type != "cpu" or request.config.solver.steps < FEWEST_STEPS:
         return 1
     cores = max(1, torch.get_num_threads() // threads) if threads else torch.get_num_threads()
@@ -73,6 +76,8 @@ def run_all(request: Request, items: Sequence[Item], *, jobs: int, threads: int 
         threads: Processor threads of each; an equal share of the cores if not given.
     """
     if choose_device(request.device).type == "cuda":
+        if threads:
+            torch.set_num_threads(threads)
         return run_streams(request, items, jobs=jobs)
     context = get_context("spawn")
     stop = context.Event()

@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     options = _parser().parse_args(arguments)
     truths = [read_truth(path, crop=options.size) for _, path in find_pictures(options.pictures)]
     truths = [x for x in truths if min(x.shape[-2:]) == options.size][: options.count]
+    if not truths:
+        raise SystemExit(f"There is no picture of {options.size} x {options.size} or more in '{options.pictures}'.")
     noisy = [x + SIGMA * torch.randn(x.shape, generator=stream(n, "camera")) for n, x in enumerate(truths)]
     reference = configure(preset("paper", "denoise"), dtype="contiguous")
     ours = {name: configure(preset(name, "denoise"), regulariser="none") for name in ("balanced", "fast")}

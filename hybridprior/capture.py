@@ -26,6 +26,9 @@ REHEARSALS = 3
 RECORDING = threading.Lock()
 """Held while a thread records; others may go on with what they have recorded."""
 
+REFUSED = threading.Event()
+"""Set when a recording has failed: what a broken one leaves behind may break the next, so that none is tried again."""
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -39,11 +42,12 @@ def evaluated(generator: Generator, z: torch.Tensor, precision: Precision) -> Ca
         z: Its input, whose shape every input has.
         precision: The arithmetic, and whether graphs are wanted.
     """
-    if precision.graphs and generator.capturable:
+    if precision.graphs and generator.capturable and not REFUSED.is_set():
         try:
             return Captured(generator, z, precision)
         except RuntimeError as error:
             log.warning("f_theta is not recorded as a CUDA graph: %s", error)
+            REFUSED.set()
     return functools.partial(_eager, generator, precision)
 
 
@@ -77,7 +81,8 @@ class _Recording(Generic[T]):
             RuntimeError: Something in the work cannot be recorded.
         """
         here = torch.cuda.current_stream(device)
-        self.aside: Any = torch.cuda.Stream(device) if after is None else after.aside  # type: ignore[no-untyped-call]
+        # Torch has 32 streams of each priority for everybody, and threads work on those of the usual one.
+        self.aside: Any = torch.cuda.Stream(device, priority=-1) if after is None else after.aside  # type: ignore[no-untyped-call]
         self.graph = torch.cuda.CUDAGraph()
         pool = None if after is None else after.graph.pool()
         self.aside.wait_stream(here)
@@ -85,7 +90,8 @@ class _Recording(Generic[T]):
             for _ in range(REHEARSALS):
                 rehearsal()
         here.wait_stream(self.aside)
-        with torch.cuda.graph(self.graph, pool, self.aside, capture_error_mode="thread_local"):
+        recording = torch.cuda.graph(self.graph, pool, self.aside, capture_error_mode="thread_local")
+        with torch.cuda.stream(here), recording:  # a recording that fails does not go back by itself
             self.made = work()
 
     def __call__(self) -> T:
@@ -97,7 +103,8 @@ class _Recording(Generic[T]):
 class Captured:
     """f_theta as two graphs: one makes x of z, the other makes theta's gradient of x's.
 
-    Theta may be changed in place only. A backward pass puts the gradient in place of an earlier one.
+    Theta may be changed in place only. A backward pass is of the last x, and puts the gradient in place of an earlier
+    one.
     """
 
     def __init__(self, generator: Generator, z: torch.Tensor, precision: Precision) -> None:
@@ -116,6 +123,7 @@ class Captured:
         self.theta = [p for p in generator.parameters() if p.requires_grad]
         self.z, self.anchor = z.clone(), torch.zeros((), device=z.device, requires_grad=True)
         self.x: torch.Tensor
+        self.asked = 0
         with RECORDING:
             self.forth = _Recording(self._forth, z.device, rehearsal=self._rehearse)
             self.gradient = torch.zeros_like(self.forth.made)
@@ -148,7 +156,8 @@ class _Replayed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchor: torch.Tensor, z: torch.Tensor, captured: Captured) -> torch.Tensor:
         """Copy z in, run, copy x out."""
-        ctx.captured = captured
+        captured.asked += 1
+        ctx.captured, ctx.number = captured, captured.asked
         captured.z.copy_(z)
         return captured.forth().clone()
 
@@ -156,6 +165,8 @@ class _Replayed(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None]:  # type: ignore[override]
         """Put theta's gradients where the optimiser looks for them."""
         captured = ctx.captured
+        if ctx.number != captured.asked:
+            raise RuntimeError("The network was evaluated again, and only its last picture has a gradient.")
         captured.gradient.copy_(gradient)
         for p, found in zip(captured.theta, captured.back(), strict=True):
             p.grad = found

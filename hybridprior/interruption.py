@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["interruptible"]
+__all__ = ["interrupt", "interruptible"]
 
 INSISTING = 2.0
 """Seconds after which another Ctrl-C does not wait for the step."""
@@ -27,17 +27,19 @@ def interruptible() -> Iterator[threading.Event]:
     event, first = threading.Event(), time.monotonic()
     if threading.current_thread() is not threading.main_thread():
         with _listed(event):
+            if any(waiting.is_set() for waiting in tuple(ACTIVE)):
+                event.set()
             yield event
         return
     before = signal.getsignal(signal.SIGINT)
 
     def handle(number: int, frame: object) -> None:
         nonlocal first
-        if event.is_set() and time.monotonic() - first > INSISTING:
-            raise KeyboardInterrupt
+        insisted = event.is_set() and time.monotonic() - first > INSISTING
         first = first if event.is_set() else time.monotonic()
-        for waiting in tuple(ACTIVE):
-            waiting.set()
+        interrupt()
+        if insisted:
+            raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, handle)
     try:
@@ -45,6 +47,12 @@ def interruptible() -> Iterator[threading.Event]:
             yield event
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def interrupt() -> None:
+    """Tell all blocks, as Ctrl-C does."""
+    for waiting in tuple(ACTIVE):
+        waiting.set()
 
 
 @contextmanager

@@ -68,7 +68,7 @@ PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
         "denoise": _both(_ours(_TAPERED, "heldout", steps=2000, beta2=0.95)),
         "sr": _both(_ours(_TAPERED, "auto", steps=1000, jitter=0.03, optimiser="muon")),
-        "inpaint": _both(_ours(_FILLING, "auto", steps=800, jitter=0.04, optimiser="muon")),
+        "inpaint": _both(_ours(_FILLING, "auto", steps=1200, jitter=0.04, optimiser="muon")),
         "deblur": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.015, optimiser="muon")),
         "dejpeg": _alone(_ours(_TAPERED, "heldout", steps=2000, beta2=0.95)),
         "demosaic": _both(_ours(_TAPERED, "auto", steps=2000, jitter=0.02, optimiser="muon")),

@@ -8,10 +8,16 @@ input, fit it before the picture, and no held-out measurement would notice.
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-__all__ = ["derive", "stream"]
+__all__ = ["DRAWING", "derive", "drawn", "stream"]
+
+DRAWING = threading.RLock()
+"""Held while weights are drawn: torch draws them from the process's own stream of random numbers."""
 
 
 def derive(seed: int, purpose: str) -> int:
@@ -34,3 +40,18 @@ def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch
         device: Where it is drawn.
     """
     return torch.Generator(device).manual_seed(derive(seed, purpose))
+
+
+@contextmanager
+def drawn(seed: int, purpose: str) -> Iterator[None]:
+    """Let the weights of networks that are made in the block be drawn from a seed, one thread at a time.
+
+    The process's own stream of random numbers is left as it was.
+
+    Args:
+        seed: The run's seed.
+        purpose: What is drawn.
+    """
+    with DRAWING, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive(seed, purpose))
+        yield

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from hybridprior.capture import evaluated
+from hybridprior.capture import Captured, evaluated
 from hybridprior.config import RestoreConfig
 from hybridprior.device import Precision, synchronise
 from hybridprior.errors import ConfigError
@@ -84,12 +84,13 @@ class Solver:
         self.share_held = 1 - self.problem.count / problem.count
         self.regulariser, self.stopping = regulariser.to(device), stopping
         regulariser.prepare(self.problem, steps=config.solver.steps, seed=config.seed, precision=config.precision)
-        self.config, self.precision = config, precision
+        self.config = config
         shape = generator.padded(problem.shape)
         z = generator.input(shape, stream(config.seed, "z")).to(device)
         self.generator = generator.to(device).to(memory_format=layout)
         self.z = z.to(memory_format=layout) if z.ndim == 4 else z
         self.f_theta = evaluated(self.generator, self.z, precision)
+        self.precision = dataclasses.replace(precision, graphs=isinstance(self.f_theta, Captured))
         self.jittered = Jitter(self.z, config.solver.jitter if generator.jitters else 0.0, seed=config.seed)
         theta = list(generator.parameters())
         self.optimiser = OPTIMISERS.find(config.solver.optimiser)(theta, config.solver, precision)

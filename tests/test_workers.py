@@ -7,12 +7,20 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 import torch
+from hybridprior.cli.console import bar, say
+from hybridprior.cli.job import Job
+from hybridprior.cli.workers import worth
 
+from hybridprior import load_denoiser
 from hybridprior.data import demo_picture
+from hybridprior.denoisers.base import READ
+from hybridprior.generators import build_generator
 from hybridprior.imageio import Picture, read_picture, write_picture
 from hybridprior.interruption import interruptible
 
@@ -51,7 +59,7 @@ def test_streams_give_the_bits_of_one_by_one(folder: Path, hprior, monkeypatch: 
     """What a GPU does, on the CPU: threads in place of processes, and a bad picture among them fails alone."""
     options = [*FAST, "--steps", "6", "--stop", "fixed", "--format", "json", "--device", "cpu"]
     (folder / "in" / "3.png").write_bytes(b"no picture")
-    monkeypatch.setattr("hybridprior.cli.workers.choose_device", lambda name: torch.device("cuda"))
+    _as_on_a_gpu(monkeypatch)
     for jobs in ("1", "3"):
         outcome = hprior("restore", "in", "-o", f"out{jobs}", *options, "--jobs", jobs)
         assert outcome.code == 1
@@ -59,6 +67,75 @@ def test_streams_give_the_bits_of_one_by_one(folder: Path, hprior, monkeypatch: 
         assert sorted(statuses) == ["failed", "finished", "finished", "finished"]
     for number in range(3):
         assert (folder / f"out1/{number}.png").read_bytes() == (folder / f"out3/{number}.png").read_bytes()
+
+
+def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(method: str) -> None:
+        raise AssertionError("a process where a thread was wanted")
+
+    monkeypatch.setattr("hybridprior.cli.workers.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("hybridprior.cli.workers.get_context", refuse)
+
+
+def test_ctrl_c_saves_what_the_streams_have(folder: Path, hprior, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One picture is at work in each of two threads, and the third is not begun."""
+    _as_on_a_gpu(monkeypatch)
+    press = threading.Timer(1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    begun = threading.Barrier(2, action=press.start)
+    work = Job._restore
+
+    def restored(job: Job, *arguments: Any) -> Any:
+        begun.wait(60)
+        return work(job, *arguments)
+
+    monkeypatch.setattr(Job, "_restore", restored)
+    options = [*FAST, "--steps", "60000", "--stop", "fixed", "--device", "cpu", "--jobs", "2"]
+    outcome = hprior("restore", "in", "-o", "out", *options)
+    assert outcome.code == 130
+    assert "the pictures at work are saved" in outcome.err
+    assert len(list((folder / "out").glob("*.state"))) == 2
+    assert len(list((folder / "out").glob("*.png"))) == 2
+
+
+def test_a_thread_that_is_late_learns_of_ctrl_c_too() -> None:
+    heard = []
+
+    def work() -> None:
+        with interruptible() as event:
+            heard.append(event.is_set())
+
+    with interruptible():
+        signal.raise_signal(signal.SIGINT)
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert heard == [True]
+
+
+def test_weights_are_those_of_their_seed_whatever_other_threads_draw() -> None:
+    over = threading.Event()
+
+    def draw() -> None:
+        while not over.is_set():
+            READ.clear()
+            load_denoiser("shipped")
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        starts = [next(build_generator("skip", 3, seed=4).parameters()).detach().clone() for _ in range(30)]
+    finally:
+        over.set()
+        thread.join()
+    assert all(torch.equal(starts[0], start) for start in starts)
+
+
+def test_a_gpu_takes_as_many_pictures_as_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybridprior.cli.workers.choose_device", lambda name: torch.device("cuda"))
+    for gigabytes, wanted in ((80, 4), (9, 2), (2, 1)):
+        monkeypatch.setattr("hybridprior.cli.workers.free_memory", lambda device, g=gigabytes: g * 2**30)
+        assert worth(SimpleNamespace(device="cuda"), 7, None) == wanted
+    assert worth(SimpleNamespace(device="cuda"), 1, None) == 1
 
 
 def test_threads_learn_of_ctrl_c_from_the_main_one() -> None:
@@ -120,3 +197,16 @@ def test_a_process_that_dies_is_reported(folder: Path) -> None:
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "was killed" in err and "3 of 3 pictures failed" in err and "Traceback" not in err
+
+
+def test_a_bar_leaves_stdout_to_what_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal rich would take it to stderr, and `--format json > figures` would be empty."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with bar("pictures", 2, shown=True) as move:
+        say("a figure")
+        move(1, 2)
+    out, err = capsys.readouterr()
+    assert out == "a figure\n"
+    assert "pictures" in err

@@ -17,6 +17,7 @@ from torch import nn
 from hybridprior.device import choose_precision
 from hybridprior.errors import ConfigError, ShapeError
 from hybridprior.registry import Registry
+from hybridprior.seeds import DRAWING
 
 __all__ = ["DENOISERS", "Denoiser", "as_sigma", "extend", "once"]
 
@@ -140,10 +141,12 @@ def once(read: Callable[[Path], Denoiser], path: Path) -> Denoiser:
     """
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
-    key, known = (path, read.__qualname__), READ.get((path, read.__qualname__))
-    if known is None or known[0] != stamps:
-        READ.clear()  # of large networks there is room for one
-        known = READ[key] = (stamps, read(path))
+    key = (path, read.__qualname__)
+    with DRAWING:  # the weights are drawn before they are read
+        known = READ.get(key)
+        if known is None or known[0] != stamps:
+            READ.clear()  # of large networks there is room for one
+            known = READ[key] = (stamps, read(path))
     return copy.deepcopy(known[1])
 
 

@@ -6,7 +6,6 @@ Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018, eq. (2): x = f_theta
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import nn
 
 from hybridprior.errors import ConfigError
 from hybridprior.registry import Registry, build_config
-from hybridprior.seeds import derive
+from hybridprior.seeds import drawn
 
 __all__ = ["GENERATORS", "Generator", "build_generator", "uniform"]
 
@@ -69,9 +68,6 @@ class Generator(nn.Module):
 
 GENERATORS: Registry[Callable[..., Generator]] = Registry("generator")
 
-DRAWING = threading.Lock()
-"""Held while weights are drawn, which torch draws from the process's own stream of random numbers."""
-
 
 def build_generator(name: str, channels: int, options: Mapping[str, Any] | None = None, *, seed: int = 0) -> Generator:
     """Return the generator registered as `name`, its weights drawn from `seed`.
@@ -91,8 +87,7 @@ def build_generator(name: str, channels: int, options: Mapping[str, Any] | None 
     if channels < 1:
         raise ConfigError("A picture needs at least one channel.")
     config = build_config(factory.Config, options or {}, part=name)  # type: ignore[attr-defined]
-    with DRAWING, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive(seed, "theta"))
+    with drawn(seed, "theta"):
         return factory(channels, config)
 
 

@@ -32,7 +32,7 @@ from hybridprior.device import Precision
 from hybridprior.errors import ConfigError, InputError
 from hybridprior.imageio import write_atomically
 from hybridprior.interruption import interruptible
-from hybridprior.seeds import derive, stream
+from hybridprior.seeds import drawn, stream
 from hybridprior.training.config import TrainConfig
 from hybridprior.training.photographs import Photographs
 
@@ -90,8 +90,7 @@ class Trainer:
         self.device = torch.device(device)
         self.precision = precision or Precision(False, True, "the default")
         layout = torch.channels_last if self.precision.channels_last else torch.contiguous_format
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derive(self.config.seed, "network"))
+        with drawn(self.config.seed, "network"):
             self.network = UNet(network).to(self.device).to(memory_format=layout)
         self.mean = copy.deepcopy(self.network).requires_grad_(False)
         try:

@@ -21,7 +21,7 @@ from hybridprior.presets import preset as find_preset
 from hybridprior.registry import build_config
 from hybridprior.restoration import restore
 from hybridprior.result import Result
-from hybridprior.seeds import derive
+from hybridprior.seeds import drawn
 from hybridprior.solver import Callback
 
 __all__ = ["Guided", "restore_flash"]
@@ -42,8 +42,7 @@ class Guided(Skip):
             seed: Seed of theta's start.
         """
         config = dataclasses.replace(config or SkipConfig(), input="noise", input_depth=guide.shape[1])
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derive(seed, "theta"))
+        with drawn(seed, "theta"):
             super().__init__(channels, config)
         self.guide = guide
 
