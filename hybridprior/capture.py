@@ -138,7 +138,12 @@ class Captured:
         return self.x.detach()
 
     def _back(self, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return torch.autograd.grad(self.x, self.theta, gradient, allow_unused=True)
+        """Return theta's gradients, laid out in memory as theta is, which a fused optimiser takes for granted."""
+        found = torch.autograd.grad(self.x, self.theta, gradient, allow_unused=True)
+        return tuple(
+            g if g is None or g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+            for p, g in zip(self.theta, found, strict=True)
+        )
 
     def __call__(self, z: torch.Tensor) -> torch.Tensor:
         """Return f_theta(z), `(B, C, H, W)`, float32.

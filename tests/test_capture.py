@@ -121,6 +121,13 @@ def test_an_accident_is_rolled_back(caplog: pytest.LogCaptureFixture) -> None:
     assert x is not None and torch.isfinite(x).all() and energy < 10
 
 
+def test_gradients_are_laid_out_as_theta_is() -> None:
+    run = _solver(GRAPHS)
+    run.f_theta(run.z).sum().backward()
+    assert all(p.grad.stride() == p.stride() for p in run.generator.parameters())
+    assert any(not p.is_contiguous() for p in run.generator.parameters())
+
+
 def test_only_the_last_picture_has_a_gradient() -> None:
     run = _solver(GRAPHS)
     first, last = run.f_theta(run.z), run.f_theta(run.z)
