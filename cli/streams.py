@@ -23,8 +23,7 @@ from .request import Request
 
 __all__ = ["run_all"]
 
-
-LANES = threading.local()
+OWN = threading.local()
 """The stream of each thread."""
 
 
@@ -54,9 +53,9 @@ def run_all(request: Request, items: Sequence[Item], *, jobs: int) -> tuple[int,
 
 def _begin(device: torch.device) -> None:
     """Give a new thread its stream, where there are streams."""
-    LANES.stream = None
+    OWN.stream = None
     if device.type == "cuda":
-        LANES.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        OWN.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _work(request: Request, item: Item, stop: threading.Event) -> str:
@@ -64,7 +63,7 @@ def _work(request: Request, item: Item, stop: threading.Event) -> str:
     if stop.is_set():
         return "interrupted"
     job = Job(request, item, bar=False)
-    with torch.cuda.stream(LANES.stream):  # nothing happens where it is None
+    with torch.cuda.stream(OWN.stream):  # nothing happens where it is None
         try:
             return "interrupted" if job.run() else "done"
         except HybridPriorError as error:

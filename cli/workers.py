@@ -26,6 +26,7 @@ from hybridprior.errors import HybridPriorError
 from .console import note, pictures, say
 from .files import Item
 from .job import Job
+from .options import set_threads
 from .request import Request
 from .streams import run_all as run_streams
 
@@ -76,8 +77,7 @@ def run_all(request: Request, items: Sequence[Item], *, jobs: int, threads: int 
         threads: Processor threads of each; an equal share of the cores if not given.
     """
     if choose_device(request.device).type == "cuda":
-        if threads:
-            torch.set_num_threads(threads)
+        set_threads(threads)
         return run_streams(request, items, jobs=jobs)
     context = get_context("spawn")
     stop = context.Event()

@@ -17,9 +17,8 @@ from hybridprior.cli.console import bar, say
 from hybridprior.cli.job import Job
 from hybridprior.cli.workers import worth
 
-from hybridprior import load_denoiser
 from hybridprior.data import demo_picture
-from hybridprior.denoisers.base import READ
+from hybridprior.denoisers.base import READ, once
 from hybridprior.generators import build_generator
 from hybridprior.imageio import Picture, read_picture, write_picture
 from hybridprior.interruption import interruptible
@@ -112,13 +111,17 @@ def test_a_thread_that_is_late_learns_of_ctrl_c_too() -> None:
     assert heard == [True]
 
 
-def test_weights_are_those_of_their_seed_whatever_other_threads_draw() -> None:
+def test_weights_are_those_of_their_seed_whatever_other_threads_draw(small: Path) -> None:
+    """A denoiser that is read has its weights drawn before, from the stream that the generator's come from."""
     over = threading.Event()
+
+    def read(path: Path) -> Any:
+        return [torch.nn.Linear(8, 8) for _ in range(300)]
 
     def draw() -> None:
         while not over.is_set():
             READ.clear()
-            load_denoiser("shipped")
+            once(read, small)
 
     thread = threading.Thread(target=draw)
     thread.start()
