@@ -82,9 +82,9 @@ def degrade(
             raise OutputError(f"'{path}' exists; --overwrite replaces it.")
     noise, factor = check_sigma(DEGRADATION_SIGMA.get(task, 0.0) if sigma is None else sigma), check_scale(scale)
 
-    from hybridprior.degradation import Degradation
+    from hybridprior.degradation import Degradation, jpeg_file
     from hybridprior.degradation import degrade as apply
-    from hybridprior.imageio import Picture, read_picture, write_picture
+    from hybridprior.imageio import SUFFIXES, Picture, read_picture, write_atomically, write_picture
     from hybridprior.operators import Mask
 
     picture = read_picture(item.source)
@@ -111,8 +111,12 @@ def degrade(
     y, operator = apply(x, how)
     prepare(item.target, 4 * y.numel())
     alpha = picture.alpha if task == "denoise" else None
-    made = dataclasses.replace(picture, pixels=y, alpha=alpha, depth=_depth(item.target, picture, bits))
-    write_picture(item.target, made)
+    icc = picture.icc if y.shape[1] == x.shape[1] else None
+    made = dataclasses.replace(picture, pixels=y, alpha=alpha, icc=icc, depth=_depth(item.target, picture, bits))
+    if task == "dejpeg" and SUFFIXES[item.target.suffix.lower()] == "JPEG":
+        write_atomically(item.target, jpeg_file(x, how, icc=icc, exif=picture.exif))  # its tables are what is asked for
+    else:
+        write_picture(item.target, made)
     if isinstance(operator, Mask):
         write_picture(hole, Picture(1 - operator.known))
     facts = {**dataclasses.asdict(how), "sigma": 255 * how.sigma}

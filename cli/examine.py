@@ -62,4 +62,4 @@ def write_unchanged(item: Item, source: Picture) -> str:
         write_atomically(item.target, item.source.read_bytes())
         return "It is left alone: the file is copied bit for bit."
     write_picture(item.target, source)
-    return "It is left alone: the pixels are written as they are, in another kind of file."
+    return "It is left alone: the pixels are written as they are, as well as another kind of file holds them."

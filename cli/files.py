@@ -17,6 +17,7 @@ __all__ = ["Item", "beside", "pair_up", "prepare"]
 LONGEST, ROOM = 255, len(".state")
 WRITABLE = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 READABLE = WRITABLE | {".gif", ".ppm", ".pgm", ".pbm", ".jp2", ".avif", ".tga"}
+COMPANIONS = (".mask", ".reference", ".who", ".std")
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,22 @@ class Item:
     """Where the source lies within the folder that was given."""
 
 
-def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool, spared: Sequence[Path] = ()) -> list[Item]:
+def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool) -> list[Item]:
     """Return what to read and where to write.
 
     A single file goes to the file `output`; into the folder of that name if it is one or has no suffix. Several files,
     and the pictures of a folder, go into the folder `output` under their own names; `recursive` takes the folders below
-    along, as the same tree. Names that start with a dot and other systems' files are left out.
+    along, as the same tree. Names that start with a dot, other systems' files, and what lies beside another picture as
+    its mask or map (`a.png.mask.png`) are left out.
 
     Args:
         inputs: Files and folders.
         output: A file or a folder.
         recursive: Whether to go into folders of folders.
-        spared: Files that must not be written either: a mask, a reference.
 
     Raises:
         InputError: A folder without pictures.
-        OutputError: A result would replace its input or another result, or has no suffix of a picture.
+        OutputError: A result would replace an input or another result, or has no suffix of a picture.
     """
     into_file = len(inputs) == 1 and not inputs[0].is_dir() and not output.is_dir() and output.suffix
     if into_file:
@@ -59,15 +60,26 @@ def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool, spared: Se
     for item in items:
         if len(os.fsencode(item.target.name)) + ROOM > LONGEST:
             raise OutputError(f"'{item.target.name[:40]}...' is too long a name for the files beside it; shorten it.")
-        for kept in (item.source, *spared):
-            if _same(kept, item.target):
-                raise OutputError(f"'{item.target}' is an input itself and never replaced; choose another output.")
         if item.target.suffix.lower() not in WRITABLE:
             raise OutputError(f"'{item.target}' needs a suffix of a picture: {', '.join(sorted(WRITABLE))}.")
         other = seen.setdefault(item.target, item.source)
         if other != item.source:
             raise OutputError(f"'{other}' and '{item.source}' would both become '{item.target}'; restore them apart.")
+    spare(items, [item.source for item in items])
     return items
+
+
+def spare(items: Sequence[Item], kept: Sequence[Path]) -> None:
+    """Raise `OutputError` where a result would replace a file that is read.
+
+    Args:
+        items: The pictures.
+        kept: The files that are read.
+    """
+    files = {_identity(path) for path in kept}
+    for item in items:
+        if _identity(item.target) in files:
+            raise OutputError(f"'{item.target}' is an input itself and never replaced; choose another output.")
 
 
 def _within(given: Path, output: Path, recursive: bool) -> Iterator[Item]:
@@ -90,21 +102,33 @@ def _name(path: Path) -> str:
 
 def _is_picture(path: Path, root: Path) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts)
-    return path.suffix.lower() in READABLE and not hidden and path.is_file()
+    return path.suffix.lower() in READABLE and not hidden and path.is_file() and not _companion(path)
+
+
+def _companion(path: Path) -> bool:
+    """Return whether a file lies beside another picture, as its mask or as a map that was written with it."""
+    owner, kind = path.with_name(Path(path.stem).stem), Path(path.stem).suffix
+    return kind in COMPANIONS and owner.suffix.lower() in READABLE and owner.is_file()
 
 
 def _inside(path: Path, folder: Path) -> bool:
     return folder.resolve() in (path.resolve(), *path.resolve().parents)
 
 
-def _same(a: Path, b: Path) -> bool:
-    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+def _identity(path: Path) -> object:
+    """Return what two names of one file have in common."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.resolve()
+    return found.st_dev, found.st_ino
 
 
 def beside(given: Path | None, item: Item, *, what: str) -> Path | None:
     """Return the mask or reference of an item: the file given, or the one of the same name in the folder given.
 
-    In a folder it is looked for at the same place as the item in its own: `a.png`, another suffix, or `a.png.mask.png`.
+    In a folder it is looked for at the same place as the item in its own: `a.png.mask.png` or `a.mask.png`, else
+    `a.png`, else the same with another suffix; never the item itself.
 
     Args:
         given: A file, a folder or None.
@@ -117,12 +141,14 @@ def beside(given: Path | None, item: Item, *, what: str) -> Path | None:
     if given is None or not given.is_dir():
         return given
     folder = given / item.below
-    stems = (item.source.stem, f"{item.source.name}.{what}", f"{item.source.stem}.{what}")
+    name, stem = item.source.name, item.source.stem
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    for path in paths:
-        if path.stem in stems and path.suffix.lower() in READABLE:
-            return path
-    raise InputError(f"There is no {what} named '{item.source.stem}' in '{folder}'.")
+    for wanted in (f"{name}.{what}", f"{stem}.{what}", name, stem):
+        for path in paths:
+            named = wanted in (path.stem, path.name) and path.suffix.lower() in READABLE
+            if named and _identity(path) != _identity(item.source):
+                return path
+    raise InputError(f"There is no {what} named '{stem}' in '{folder}'.")
 
 
 def prepare(target: Path, size: int) -> None:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from hybridprior.config import RestoreConfig
 from hybridprior.diagnosis import LEAVE, Diagnosis
 from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
+from hybridprior.fusion import Evidence
 from hybridprior.imageio import Picture, check_format, read_picture, write_atomically, write_picture
 from hybridprior.operators import Mask, Operator, Window
 from hybridprior.operators.base import Shape
@@ -79,7 +80,9 @@ class Job:
         shown = self.bar and self.request.format != "quiet"
         with progress(self.item.source.name, config.solver.steps, shown=shown) as callbacks:
             result = self._restore(config, [*callbacks, *([oracle] if oracle else [])], state["run"])
-        result = dataclasses.replace(result, picture=self._completed(result.picture))
+        result = dataclasses.replace(
+            result, picture=self._completed(result.picture), fusion=self._framed(result.fusion)
+        )
         record = Sidecar(self.request, self.item, self.diagnosis)
         with _undisturbed():
             self._write_state(result, oracle)
@@ -125,7 +128,7 @@ class Job:
     def _shown(self) -> Shape:
         """The result's shape."""
         batch, channels, height, width = self.operator.picture_shape(self._shape)
-        shown = self.operator.frame(torch.empty(1, 1, height, width)).shape
+        shown = self.operator.frame(torch.empty(1, 1, height, width, device="meta")).shape
         return batch, channels, shown[-2], shown[-1]
 
     @cached_property
@@ -172,14 +175,18 @@ class Job:
 
     def _seen(self, x: torch.Tensor) -> torch.Tensor:
         """Return what would be shown of a step's picture."""
-        return self._completed(self.operator.reconcile(x, self.source.pixels, noisy=bool(self.request.sigma)))
+        return self._completed(self.operator.reconcile(x, self.source.pixels, noisy=self.request.noisy))
 
     def _put_back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return what is shown of x, with y's pixels where they are known without noise."""
         x = self.operator.frame(x.cpu())
         if not isinstance(self.operator, Mask | Window):
             return x
-        return self.operator.reconcile(x, y, noisy=bool(self.request.sigma))
+        return self.operator.reconcile(x, y, noisy=self.request.noisy)
+
+    def _framed(self, evidence: Evidence | None) -> Evidence | None:
+        """Return the evidence with the map of what is shown."""
+        return evidence and dataclasses.replace(evidence, map=self.operator.frame(evidence.map[None])[0])
 
     def _left_alone(self) -> bool:
         """Write the picture as it is, with the reason; return that nothing was interrupted."""
@@ -205,8 +212,11 @@ class Job:
 
     def _write_picture(self, result: Result) -> None:
         """Write the picture, after all else: a picture alone is a finished one."""
-        alpha = None if self.request.task == "inpaint" and self.request.mask is None else self.source.alpha
-        size = result.picture.shape[-2:]
+        alpha, margin, size = self.source.alpha, self.request.outpaint, result.picture.shape[-2:]
+        if alpha is not None and margin:
+            alpha = F.pad(alpha, (margin,) * 4, value=1.0)
+        elif self.request.task == "inpaint" and self.request.mask is None and self.request.operator is None:
+            alpha = None  # it said what to fill in
         if alpha is not None and alpha.shape[-2:] != size:
             alpha = F.interpolate(alpha, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
         icc = self.source.icc if result.picture.shape[1] == self.source.pixels.shape[1] else None

@@ -36,6 +36,7 @@ __all__ = [
     "TASK_NAMES",
     "Tile",
     "Weight",
+    "check_alone",
     "check_belongs",
     "check_denoiser_sigma",
     "check_kernel",
@@ -142,6 +143,14 @@ def check_belongs(context: typer.Context, task: str, asked: str = "--task") -> N
         given = context.get_parameter_source(name)
         if owner != task and given is not None and given.name == "COMMANDLINE":
             raise ConfigError(f"--{name.replace('_', '-')} goes with {asked} {owner}.")
+
+
+def check_alone(context: typer.Context) -> None:
+    """Raise `ConfigError` for an option that says what A is, beside --operator."""
+    for name in OWNERS:
+        given = context.get_parameter_source(name)
+        if given is not None and given.name == "COMMANDLINE":
+            raise ConfigError(f"--operator says all of A; leave --{name.replace('_', '-')} out.")
 
 
 def check_scale(scale: float) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from hybridprior.choice import check_parts, configure, without_fusion
 from hybridprior.config import RestoreConfig
 from hybridprior.device import choose_device
+from hybridprior.errors import ConfigError
 from hybridprior.fidelity import FIDELITIES, Fidelity, Poisson
 from hybridprior.operators.load import load_operator
 from hybridprior.presets import preset
@@ -67,6 +68,11 @@ class Request:
         return self.noise if self.peak is None else Poisson(self.peak)
 
     @property
+    def noisy(self) -> bool:
+        """Whether the measurements were said to be noisy, by sigma or by the kind of noise."""
+        return bool(self.sigma) or self.noise != "gaussian"
+
+    @property
     def config(self) -> RestoreConfig:
         """The preset with what was asked for put in its place; denoising's where the picture is to settle the task."""
         chosen = preset(self.preset, "denoise" if self.task == AUTO_TASK else self.task)
@@ -100,4 +106,8 @@ def known_parts(request: Request) -> None:
         load_operator(request.operator)
     check_parts(request.config)
     if request.uncertainty:
+        if request.stop is not None or request.tile:
+            raise ConfigError(
+                "--uncertainty stops by held-out measurements, on the whole picture; leave --stop, --tile out."
+            )
         check_sampled(request.config)

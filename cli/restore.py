@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hybridprior.config import RestoreConfig
-from hybridprior.errors import ConfigError, HybridPriorError
+from hybridprior.errors import ConfigError, HybridPriorError, InputError
 
 from .console import FORMATS, note
-from .files import pair_up
+from .files import Item, beside, pair_up, spare
 from .options import (
     AUTO_TASK,
     BOUNDARIES,
@@ -36,6 +38,7 @@ from .options import (
     Threads,
     Tile,
     Weight,
+    check_alone,
     check_belongs,
     check_denoiser_sigma,
     check_kernel,
@@ -140,6 +143,8 @@ def restore(
     elif sigma is not None or operator is not None or noise != "gaussian":
         raise ConfigError("--task auto asks the picture alone; leave out --sigma, --noise, --operator, or name a task.")
     check_belongs(context, task)
+    if operator is not None:
+        check_alone(context)
     if task == "deblur" and blur is None and operator is None:
         raise ConfigError("--task deblur needs its kernel: --blur gaussian:2, motion:15:30 or a file.")
     if mask is not None and outpaint:
@@ -149,8 +154,8 @@ def restore(
     factor, level, dtype = check_scale(scale), check_sigma(sigma), _dtype(dtype)
     lam, asked = check_weight(weight), check_denoiser_sigma(denoiser_sigma)
     check_kernel(kernel)
-    spared = [path for path in (mask, reference) if path is not None and path.is_file()]
-    items = pair_up(inputs, output, recursive=recursive, spared=spared)
+    items = pair_up(inputs, output, recursive=recursive)
+    spare(items, list(_read_besides(items, mask=mask, reference=reference, blur=blur)))
 
     from .job import Job
     from .request import Request, known_parts
@@ -200,6 +205,21 @@ def restore(
         raise typer.Exit(_code(failed, len(items), interrupted))
     set_threads(threads)
     raise typer.Exit(_run([Job(request, item) for item in items], batch))
+
+
+def _read_besides(
+    items: Sequence[Item], *, mask: Path | None, reference: Path | None, blur: str | None
+) -> Iterator[Path]:
+    """Yield the files that are read besides the pictures: masks, references, a kernel."""
+    if blur is not None:
+        yield Path(blur.rsplit(":", 1)[0])
+        yield Path(blur)
+    for given, what in ((mask, "mask"), (reference, "reference")):
+        for item in items:
+            with contextlib.suppress(InputError):  # said when its turn comes
+                path = beside(given, item, what=what)
+                if path is not None:
+                    yield path
 
 
 def _dtype(name: str | None) -> str | None:

@@ -78,10 +78,8 @@ def configure(
     alone = alone or (generator is not None and _unjudged(made.regulariser))
     made = without_fusion(made) if alone and regulariser is None else made
     made = _asked(made, denoiser, denoiser_sigma)
-    if made.regulariser.name == FUSED and (made.generator.name == "pixels" or made.method == "splitting"):
-        raise ConfigError("The regulariser 'auto' weighs a network against R; leave out generator 'pixels' and solver.")
-    if made.regulariser.name == FUSED and stop is not None:
-        raise ConfigError("The regulariser 'auto' stops by its own evidence; leave the stopping rule out.")
+    if made.regulariser.name == FUSED:
+        _check_fused(made, stop, weight)
     asked = solver == "gradient" or (config.generator.name == "pixels" and config.method == "splitting")
     if not asked and changes.keys() & {"generator", "regulariser"} and _plugs(made, regulariser):
         made = _plug_and_play(made, keep_rule=stop is not None)
@@ -90,6 +88,19 @@ def configure(
     if steps is not None:
         made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, steps=steps))
     return made
+
+
+def _check_fused(config: RestoreConfig, stop: object, weight: float | Mapping[str, float] | None) -> None:
+    """Raise `ConfigError` for what "auto" leaves no room for."""
+    if config.generator.name == "pixels" or config.method == "splitting":
+        raise ConfigError("The regulariser 'auto' weighs a network against R; leave out generator 'pixels' and solver.")
+    if stop is not None:
+        raise ConfigError("The regulariser 'auto' stops by its own evidence; leave the stopping rule out.")
+    if isinstance(weight, Mapping):
+        raise ConfigError(
+            "The regulariser 'auto' has no terms to weigh one by one; give one weight, or name the regulariser, such "
+            f"as '{'+'.join(weight)}'."
+        )
 
 
 def without_fusion(config: RestoreConfig) -> RestoreConfig:

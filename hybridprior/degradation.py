@@ -17,7 +17,7 @@ from hybridprior.picture import from_pillow, to_pil
 from hybridprior.presets import TASKS
 from hybridprior.psf import make_psf
 
-__all__ = ["Degradation", "degrade"]
+__all__ = ["Degradation", "degrade", "jpeg_file"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def degrade(x: torch.Tensor, how: Degradation) -> tuple[torch.Tensor, Operator]:
         mask = Mask((torch.rand((1, 1, *x.shape[-2:]), generator=rng) >= how.missing).float())
         return mask(_noisy(x, how.sigma, rng)), mask
     if how.task == "dejpeg":
-        return _compressed(_noisy(x, how.sigma, rng), how.quality)
+        return _compressed(x, how)
     operator = _operator(x, how)
     return _noisy(operator(x), how.sigma, rng), operator
 
@@ -110,12 +110,26 @@ def _operator(x: torch.Tensor, how: Degradation) -> Operator:
     return Identity()
 
 
-def _compressed(x: torch.Tensor, quality: int) -> tuple[torch.Tensor, Operator]:
+def jpeg_file(x: torch.Tensor, how: Degradation, *, icc: bytes | None = None, exif: bytes | None = None) -> bytes:
+    """Return the JPEG file that `degrade` reads for "dejpeg".
+
+    Args:
+        x: `(1, C, H, W)` in [0, 1].
+        how: The degradation.
+        icc: A colour profile for the file.
+        exif: An EXIF block for it.
+    """
+    file, rng = io.BytesIO(), torch.Generator().manual_seed(how.seed)
+    given = {name: value for name, value in (("icc_profile", icc), ("exif", exif)) if value}
+    to_pil(_noisy(x, how.sigma, rng)).save(file, "JPEG", quality=how.quality, **given)
+    return file.getvalue()
+
+
+def _compressed(x: torch.Tensor, how: Degradation) -> tuple[torch.Tensor, Operator]:
     """Return a picture after JPEG, and the operator that knows its tables."""
     from PIL import Image
 
-    file = io.BytesIO()
-    to_pil(x).save(file, "JPEG", quality=quality)
+    file = io.BytesIO(jpeg_file(x, how))
     y = from_pillow(Image.open(file)).pixels
     return y, Jpeg.of_file(file, y)
 

@@ -137,6 +137,8 @@ def _decide(sigma: float, larger: bool, error: float, quality: int | None) -> tu
             "dejpeg",
             f"The picture went through JPEG at quality {quality}: an error of about {255 * error:.1f}, {more}.",
         )
+    if sigma > NOISY:
+        return LEAVE, f"The picture has {noise}, less than its JPEG of quality {quality} lost, and that is a good one."
     jpeg = "no trace of JPEG" if quality is None else f"its JPEG of quality {quality} is a good one"
     return LEAVE, f"The picture is clean: what noise there may be is below {255 * NOISY:.1f} of 255, and {jpeg}."
 

@@ -76,7 +76,7 @@ PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "fast": {
         "denoise": _ours(_SLIM, "heldout", steps=1000, jitter=0.015, beta2=0.95),
         "sr": _ours(_SLIM, "auto", steps=400, jitter=0.03, optimiser="muon"),
-        "inpaint": _ours(_SLIM, "auto", steps=600, jitter=0.02, optimiser="muon"),
+        "inpaint": _ours(_SLIM, "auto", steps=1200, jitter=0.02, optimiser="muon"),
         "deblur": _ours(_SLIM, "auto", steps=800, jitter=0.015, optimiser="muon"),
         "dejpeg": _alone(_ours(_SLIM, "heldout", steps=1000, jitter=0.015, beta2=0.95)),
         "demosaic": _ours(_SLIM, "auto", steps=600, jitter=0.02, optimiser="muon"),

@@ -194,7 +194,7 @@ class _Parts:
 def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
     """Return the configuration with the stopping rule "auto" settled by the noise, and no more steps than help."""
     if config.regulariser.name == FUSED and problem.pixels < 2:  # one measurement cannot judge itself
-        config = dataclasses.replace(config, regulariser=Part("none"))
+        config = dataclasses.replace(config, regulariser=Part("none"), stopping=Part("fixed"))
     exact = config.method == "splitting" and config.generator.name == "pixels"
     if config.stopping.name == AUTO:
         rule = "heldout" if problem.noisy and not exact else "fixed"

@@ -202,7 +202,8 @@ def _stretches(length: int, config: TileConfig, grid: int) -> list[tuple[int, in
     if not side or length <= side:
         return [(0, length)]
     count = math.ceil((length - config.overlap) / (side - config.overlap))
-    starts = [round(i * (length - side) / (count - 1) / grid) * grid for i in range(count)]
+    starts = [round(i * (length - side) / (count - 1) / grid) * grid for i in range(count - 1)]
+    starts.append(math.ceil((length - side) / grid) * grid)  # the last one reaches the end, whatever the grid
     return [(start, min(side, length - start)) for start in starts]
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from hybridprior import Diagnosis, InputError, diagnose
 from hybridprior.compression import blockiness, file_steps, losses, pixel_quality, quality_of, steps_of
 from hybridprior.data import demo_picture
+from hybridprior.diagnosis import LEAVE, _decide
 from hybridprior.noise import channel_sigmas, estimate_sigma, grain, noise_correlation
 from hybridprior.picture import to_pil
 
@@ -138,3 +139,10 @@ def test_any_shape_has_a_diagnosis(shape: tuple[int, ...]) -> None:
 def test_grain_tells_noise_from_texture(clean: torch.Tensor) -> None:
     assert grain(_noisy(clean, 10)).evenness > 0.75 > grain(clean).evenness
     assert abs(noise_correlation(_noisy(clean, 10), 10 / 255)) < 0.1
+
+
+def test_noise_that_a_good_jpeg_outweighs_is_said() -> None:
+    """It was called less than what is worth taking off, which it is not."""
+    task, reason = _decide(3 / 255, False, 4 / 255, 92)
+    assert task == LEAVE
+    assert "3.0" in reason and "below" not in reason

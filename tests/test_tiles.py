@@ -38,6 +38,15 @@ def test_tiles_cover_the_picture_and_keep_to_the_grid(height: int, width: int, g
     torch.testing.assert_close(canvas.picture(), picture)
 
 
+@pytest.mark.parametrize("length", range(65, 140))
+def test_tiles_reach_the_end_of_a_picture_with_an_odd_side(length: int) -> None:
+    seen = torch.zeros(length)
+    for box in lay_out((1, 3, length, 8), TileConfig(side=64, overlap=16), 2):
+        assert box.top % 2 == 0 and box.height <= 64
+        seen[box.top : box.top + box.height] += 1
+    assert seen.min() >= 1
+
+
 def test_one_side_is_no_tiles() -> None:
     assert len(lay_out((1, 3, 500, 700), TileConfig(), 1)) == 1
     with pytest.raises(ConfigError, match="overlap"):

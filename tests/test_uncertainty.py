@@ -102,8 +102,27 @@ def test_every_pixel_has_a_standard_deviation(restored) -> None:
     assert found is not None
     assert found.std.shape == found.raw.shape == result.picture.shape == truth.shape
     assert found.std.dtype == torch.float32
-    torch.testing.assert_close(found.std, (found.scale**2 * found.raw.square() + found.floor**2).sqrt())
+    told = found.std > 0
+    expected = (found.scale**2 * found.raw.square() + found.floor**2).sqrt()
+    torch.testing.assert_close(found.std[told], expected[told])
     assert found.samples == (FEW.samples if found.method == "langevin" else FEW.members)
+
+
+def test_what_is_known_without_noise_is_right_and_certain(small: torch.Tensor) -> None:
+    y, operator, sigma = _degraded(small, "inpaint")
+    result = restore(y, operator, config=TINY, sigma=sigma, options=dataclasses.replace(FEW, samples=3, burn_in=0))
+    known = operator.known.expand_as(small) > 0
+    assert torch.equal(result.picture[known], small[known])
+    assert bool((result.uncertainty.std[known] == 0).all()) and bool((result.uncertainty.std[~known] > 0).all())
+    assert result.config.stopping.name == "heldout"
+
+
+def test_what_is_right_and_certain_says_nothing_of_calibration() -> None:
+    rng = torch.Generator().manual_seed(0)
+    std, truth = 0.1 + 0.1 * torch.rand(1, 1, 80, 80, generator=rng), torch.rand(1, 1, 80, 80, generator=rng)
+    picture = truth + std * torch.randn(std.shape, generator=rng)
+    more = [torch.cat([x, y], dim=-1) for x, y in ((picture, truth), (std, torch.zeros_like(std)), (truth, truth))]
+    assert calibration(*more) == calibration(picture, std, truth)
 
 
 def test_the_fit_brings_the_map_nearer_to_the_errors(restored) -> None:

@@ -227,7 +227,8 @@ def _scene(name: str, sidecars: Sequence[Sidecar], album: Album, results: Sequen
     if after and sizes and after.size not in sizes:
         album.missing.append(f"'{clean}' is of another size than what was restored, and not the truth of it.")
         after = None
-    if before and sizes and first.task in SAME_SIZE and before.size not in sizes:
+    as_large = first.task in SAME_SIZE and not number(inner(first.record, "request").get("outpaint"))
+    if before and sizes and as_large and before.size not in sizes:
         album.missing.append(f"'{source}' is of another size than what was restored, and not the picture it was.")
         before = None
     known = [number(each.record.get("psnr")) or 0.0 for each, (shown, _) in zip(sidecars, found, strict=True) if shown]

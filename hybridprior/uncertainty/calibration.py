@@ -51,7 +51,7 @@ def calibration(picture: torch.Tensor, std: torch.Tensor, truth: torch.Tensor) -
 
     Args:
         picture: `(1, C, H, W)`.
-        std: Its standard deviations, in the same shape.
+        std: Its standard deviations, in the same shape; pixels that are right and certain (0) are left out.
         truth: The ground truth.
 
     Raises:
@@ -59,7 +59,11 @@ def calibration(picture: torch.Tensor, std: torch.Tensor, truth: torch.Tensor) -
     """
     if not picture.shape == std.shape == truth.shape:
         raise ShapeError(f"Picture, std and truth differ: {[tuple(x.shape) for x in (picture, std, truth)]}.")
-    error, spread = (picture - truth).abs().flatten().double(), std.flatten().double().clamp_min(1e-12)
+    error, spread = (picture - truth).abs().flatten().double(), std.flatten().double()
+    told = (error > 0) | (spread > 0)
+    if bool(told.any()):
+        error, spread = error[told], spread[told]
+    spread = spread.clamp_min(1e-12)
     nominal = torch.tensor(NOMINAL, dtype=torch.float64)
     reach = math.sqrt(2) * torch.erfinv(nominal)
     ratio = error / spread

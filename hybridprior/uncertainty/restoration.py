@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 from hybridprior.choice import FUSED, configure, without_fusion
-from hybridprior.config import RestoreConfig
+from hybridprior.config import Part, RestoreConfig
 from hybridprior.device import choose_device, choose_precision
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import CLEAN, Fidelity, Gaussian
 from hybridprior.generators import build_generator
 from hybridprior.interruption import interruptible
-from hybridprior.operators import Operator, as_operator
+from hybridprior.operators import Mask, Operator, Window, as_operator
 from hybridprior.operators.base import Shape
 from hybridprior.picture import as_tensor
 from hybridprior.presets import preset as find_preset
@@ -41,6 +41,9 @@ __all__ = ["check_sampled", "restore_with_uncertainty"]
 
 FEWEST = 20
 """Steps that the network goes on for with all the measurements, at least."""
+
+RULE = "heldout"
+"""What stops every run: there are measurements that it does not see."""
 
 PROBE = 1e-2
 """Standard deviation of the noise by which A is found to pass on the variance of pixels."""
@@ -70,7 +73,7 @@ def restore_with_uncertainty(
         y: The measurements, as of `restore`, and so are the others.
         operator: A.
         preset: Where the configuration comes from.
-        config: The whole configuration, in place of a preset; its stopping rule is not used.
+        config: The whole configuration, in place of a preset; held-out measurements stop it, whatever its rule.
         options: How samples are drawn and calibrated.
         sigma: Standard deviation of the noise in [0, 1].
         fidelity: E.
@@ -84,7 +87,8 @@ def restore_with_uncertainty(
         state: `Result.state` of an interrupted run.
 
     Returns:
-        The picture with its `uncertainty`; None of it where the run was interrupted or diverged.
+        The picture with its `uncertainty`; None of it where the run was interrupted or diverged. What is known without
+        noise is as it was measured, and its deviation 0.
 
     Raises:
         ConfigError: A generator without a network, R by splitting, or "auto".
@@ -96,11 +100,22 @@ def restore_with_uncertainty(
     config = config or without_fusion(find_preset(preset, a.task))
     config = configure(config, regulariser=regulariser, weight=weight, steps=steps, seed=seed)
     check_sampled(config)
+    config = dataclasses.replace(config, stopping=Part(RULE))
     where = choose_device(device)
-    measurement = as_tensor(y, picture=a.pictures and shape is None).to(where)
-    problem = Problem.make(measurement, copy.deepcopy(a).to(where), fidelity, sigma=sigma)
+    measurement = as_tensor(y, picture=a.pictures and shape is None)
+    problem = Problem.make(measurement.to(where), copy.deepcopy(a).to(where), fidelity, sigma=sigma)
     run = _Sampling(problem, config, options or UncertaintyConfig(), started=started)
-    return run.result(callbacks, state)
+    return _reconciled(run.result(callbacks, state), a, measurement, noisy=not problem.exact)
+
+
+def _reconciled(result: Result, operator: Operator, y: torch.Tensor, *, noisy: bool) -> Result:
+    """Return the result as the measurements allow it; what is known without noise is certain."""
+    picture, found = operator.reconcile(result.picture, y, noisy=noisy), result.uncertainty
+    if found is not None and isinstance(operator, Mask | Window):
+        none = torch.zeros_like(y)
+        std, raw = (operator.reconcile(deviation, none, noisy=noisy) for deviation in (found.std, found.raw))
+        found = dataclasses.replace(found, std=std, raw=raw)
+    return dataclasses.replace(result, picture=picture, uncertainty=found)
 
 
 def check_sampled(config: RestoreConfig) -> None:
@@ -126,7 +141,7 @@ class _Sampling:
         if self.noisy:
             self.kept, self.held = problem.part(options.share, config.seed)
         else:
-            share = build_stopping_rule("heldout").held_share(problem.pixels)
+            share = build_stopping_rule(RULE).held_share(problem.pixels)
             self.kept, self.held = problem.hold_out(share, config.seed)
 
     def result(self, callbacks: Sequence[Callback], state: Mapping[str, Any] | None) -> Result:
@@ -159,7 +174,7 @@ class _Sampling:
             self.kept,
             build_generator(part.name, channels, part.options, seed=seed),
             build_regulariser(config.regulariser.name, config.regulariser.options, config.weights),
-            build_stopping_rule("heldout"),
+            build_stopping_rule(RULE),
             config=config,
             precision=self.precision,
             started=self.started,

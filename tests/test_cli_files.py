@@ -1,0 +1,140 @@
+"""Which files `hprior` reads for which, and that it replaces none of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hybridprior.diagnosis import diagnose
+from hybridprior.imageio import Picture, read_picture, write_picture
+
+FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed", "--format", "json", "--jobs", "1"]
+FILL = ["--task", "inpaint", "--reg", "none", *FAST]
+
+
+def _hole(path: Path, top: int) -> None:
+    """Write a mask of 24 x 20 whose hole begins at a row."""
+    mask = np.zeros((20, 24), dtype=np.uint8)
+    mask[top : top + 4, 6:12] = 255
+    Image.fromarray(mask).save(path)
+
+
+def _filled(path: str, source: Path) -> list[int]:
+    """Return the rows that are not as they were."""
+    changed = (read_picture(path).pixels != read_picture(source).pixels).any(dim=1)[0].any(dim=1)
+    return changed.nonzero().flatten().tolist()
+
+
+def test_a_mask_lies_beside_its_picture_and_is_none_itself(hprior, small: Path) -> None:
+    Path("in").mkdir()
+    read = read_picture(small)
+    write_picture(Path("in/a.png"), read)
+    _hole(Path("in/a.png.mask.png"), 8)
+    outcome = hprior("restore", "in", "-o", "out", "--mask", "in", *FILL)
+    assert outcome.code == 0, outcome.err
+    assert len(outcome.out.splitlines()) == 1
+    assert _filled("out/a.png", small) == [8, 9, 10, 11]
+
+
+def test_the_mask_of_the_same_name_comes_first(hprior, small: Path) -> None:
+    Path("in").mkdir()
+    Path("masks").mkdir()
+    for name, top in (("a.png", 2), ("a.tif", 12)):
+        write_picture(Path("in") / name, read_picture(small))
+        _hole(Path("masks") / name, top)
+    assert hprior("restore", "in", "-o", "out", "--mask", "masks", *FILL).code == 0
+    assert _filled("out/a.png", small) == [2, 3, 4, 5]
+    assert _filled("out/a.tif", small) == [12, 13, 14, 15]
+
+
+def test_no_result_replaces_what_another_one_is_made_of(hprior, small: Path) -> None:
+    deep = Path("ph/2023/2023")
+    deep.mkdir(parents=True)
+    for folder in (deep, deep.parent):
+        write_picture(folder / "x.png", read_picture(small))
+    before = (deep.parent / "x.png").read_bytes()
+    refused = hprior("restore", "ph/2023", "-o", "ph", "--recursive", "--overwrite", *FAST)
+    assert (refused.code, "never replaced" in refused.err) == (2, True)
+    assert (deep.parent / "x.png").read_bytes() == before
+    Path("masks").mkdir()
+    _hole(Path("masks/small.png"), 3)
+    assert hprior("restore", small, "-o", "masks", "--mask", "masks", "--overwrite", *FILL).code == 2
+    Image.fromarray(np.eye(3, dtype=np.uint8) * 255).save("kernel.png")
+    blurred = ["--task", "deblur", "--blur", "kernel.png", *FAST]
+    assert hprior("restore", small, "-o", "kernel.png", "--overwrite", *blurred).code == 2
+    assert hprior("restore", small, "-o", "sharp.png", *blurred).code == 0
+
+
+def test_a_jpeg_that_is_made_has_the_tables_that_were_asked_for(hprior, crop: torch.Tensor, tmp_path: Path) -> None:
+    write_picture(tmp_path / "clean.png", Picture(crop))
+    for name in ("made.jpg", "made.png"):
+        assert hprior("degrade", "clean.png", "-o", name, "--task", "dejpeg", "--quality", 10).code == 0
+    assert torch.equal(read_picture("made.jpg").pixels, read_picture("made.png").pixels)
+    found = diagnose("made.jpg")
+    assert (found.jpeg_quality, found.task) == (10, "dejpeg")
+
+
+def test_a_compressed_picture_stays_within_its_file_with_uncertainty_too(hprior, tmp_path: Path) -> None:
+    from hybridprior.data import demo_picture
+    from hybridprior.operators import Jpeg
+
+    picture = read_picture(demo_picture()).pixels[..., :32, :32].contiguous()
+    write_picture(tmp_path / "clean.png", Picture(picture))
+    assert hprior("degrade", "clean.png", "-o", "made.jpg", "--task", "dejpeg", "--quality", 10).code == 0
+    options = ["--task", "dejpeg", "--preset", "fast", "--steps", 2, "--uncertainty", "--format", "quiet"]
+    assert hprior("restore", "made.jpg", "-o", "out.tiff", *options).code == 0
+    found, y = read_picture("out.tiff").pixels, read_picture("made.jpg").pixels
+    allowed = Jpeg.of_file(Path("made.jpg"), y).reconcile(found, y, noisy=False)
+    assert float((allowed - found).abs().max()) < 2 / 255
+
+
+def test_transparency_is_kept_within_a_margin(hprior, small: Path) -> None:
+    alpha = torch.rand(1, 1, 20, 24).mul(255).round().div(255)
+    write_picture("clear.png", Picture(read_picture(small).pixels, alpha))
+    assert hprior("restore", "clear.png", "-o", "a.png", "--outpaint", 4, "--report", *FILL).code == 0
+    found = read_picture("a.png").alpha
+    assert torch.equal(found[..., 4:-4, 4:-4], alpha)
+    assert bool((found[..., :4, :] == 1).all())
+    assert "another size" not in Path("a.png.html").read_text()
+
+
+@pytest.mark.parametrize("noise", [["poisson", "--peak", 30], ["laplace"]])
+def test_named_noise_is_taken_off_what_the_mask_keeps(hprior, small: Path, noise: list) -> None:
+    _hole(Path("mask.png"), 8)
+    assert hprior("restore", small, "-o", "a.png", "--mask", "mask.png", "--noise", *noise, *FILL).code == 0
+    assert len(_filled("a.png", small)) == 20
+
+
+def test_the_map_of_who_was_believed_is_as_large_as_the_result(hprior, crop: torch.Tensor, tmp_path: Path) -> None:
+    write_picture(tmp_path / "y.png", Picture(crop[..., :40, :40].contiguous()))
+    options = ["--task", "deblur", "--blur", "gaussian:1", "--reg", "auto", "--sigma", 2.55, "--preset", "fast"]
+    assert hprior("restore", "y.png", "-o", "out.png", *options, "--steps", 4).code == 0
+    assert read_picture("out.png.who.png").pixels.shape[-2:] == read_picture("out.png").pixels.shape[-2:] == (40, 40)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--task", "sr", "--scale", 100000], "more than can be restored"),
+        (["--task", "inpaint", "--outpaint", 10_000_000], "more than can be restored"),
+        (["--task", "inpaint", "--operator", "torch:flip", "--mask", "none.png"], "--mask out"),
+        (["--sigma", 25, "--weight", "denoiser=1,foo=3"], "'auto' has no terms"),
+        (["--sigma", 25, "--uncertainty", "--stop", "fixed"], "--stop"),
+        (["--sigma", 25, "--uncertainty", "--tile", 128], "--tile"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(hprior, small: Path, options: list, said: str) -> None:
+    refused = hprior("restore", small, "-o", "out.png", *options, "--steps", 2)
+    assert (refused.code, len(refused.err.strip().splitlines())) == (2, 1), refused.err
+    assert said in refused.err
+    assert not Path("out.png").exists()
+
+
+def test_one_pixel_is_a_picture(hprior, tmp_path: Path) -> None:
+    write_picture(tmp_path / "one.png", Picture(torch.full((1, 3, 1, 1), 0.5)))
+    outcome = hprior("restore", "one.png", "-o", "out.png", "--sigma", 25, "--steps", 2, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["steps"] == 2
