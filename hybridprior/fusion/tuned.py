@@ -49,7 +49,7 @@ LEVELS = (1 / 255, 50 / 255)
 BATCH = 4
 """Noise levels in a step there."""
 
-PATCH = 128
+PATCH = 256
 """Side of the part of the picture that a step looks at, drawn anew each time."""
 
 EVERY = 20
