@@ -12,12 +12,13 @@ from pathlib import Path
 
 from hybridprior.errors import InputError, OutputError
 
-__all__ = ["Item", "beside", "pair_up", "prepare"]
+__all__ = ["Item", "beside", "pair_up", "prepare", "spare"]
 
 LONGEST, ROOM = 255, len(".state")
 WRITABLE = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 READABLE = WRITABLE | {".gif", ".ppm", ".pgm", ".pbm", ".jp2", ".avif", ".tga"}
 COMPANIONS = (".mask", ".reference", ".who", ".std")
+"""What stands before the suffix of a file that lies beside another picture: `a.png.mask.png`."""
 
 
 @dataclass(frozen=True)
