@@ -22,13 +22,12 @@ ACTIVE: list[threading.Event] = []
 def interruptible() -> Iterator[threading.Event]:
     """Turn Ctrl-C into an event that is looked at between steps; one pressed seconds later interrupts at once.
 
-    Only the main thread can wait for Ctrl-C. What it learns, the blocks of other threads learn too.
+    Only the main thread can wait for Ctrl-C. What it learns, the blocks of other threads learn too, and so does a block
+    that begins within one that already knows.
     """
     event, first = threading.Event(), time.monotonic()
     if threading.current_thread() is not threading.main_thread():
         with _listed(event):
-            if any(waiting.is_set() for waiting in tuple(ACTIVE)):
-                event.set()
             yield event
         return
     before = signal.getsignal(signal.SIGINT)
@@ -58,6 +57,8 @@ def interrupt() -> None:
 @contextmanager
 def _listed(event: threading.Event) -> Iterator[None]:
     ACTIVE.append(event)
+    if any(waiting.is_set() for waiting in tuple(ACTIVE)):
+        event.set()
     try:
         yield
     finally:

@@ -12,7 +12,9 @@ from hybridprior.degradation import Degradation, degrade
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.device import choose_precision
 from hybridprior.fidelity import Gaussian
-from hybridprior.fusion import FusionConfig, restore_fused, weigh
+from hybridprior.fusion import FusionConfig, auto, restore_fused, weigh
+from hybridprior.fusion import tuned as tuned_module
+from hybridprior.fusion.alone import Alone
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.fusion.evidence import even, simplex, worse
 from hybridprior.fusion.race import FEWEST, Race
@@ -317,7 +319,7 @@ def test_a_small_picture_tunes_the_denoiser_for_the_large_one(photograph: torch.
 
 
 def test_a_small_picture_is_handed_over_thrice_with_noise(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugged, handed = Candidates._plugged, Candidates.handed
+    plugged, handed = Alone.plugged, Candidates.handed
     noisy, found = [], []
 
     def listen(self, problem, prior, **how):
@@ -326,7 +328,7 @@ def test_a_small_picture_is_handed_over_thrice_with_noise(crop: torch.Tensor, mo
             noisy.append(picture)
         return picture
 
-    monkeypatch.setattr(Candidates, "_plugged", listen)
+    monkeypatch.setattr(Alone, "plugged", listen)
     monkeypatch.setattr(Candidates, "handed", lambda *a: found.append(handed(*a)) or found[-1])
     for how, runs in ((Degradation("sr", scale=2), 3), (Degradation("inpaint", missing=0.5), 0)):
         noisy.clear(), found.clear()
@@ -469,3 +471,44 @@ def test_a_race_goes_on_as_it_was(crop: torch.Tensor) -> None:
     halves[1].load_state_dict(halves[0].state_dict())
     assert [halves[1].judge(step) for step in steps[120:]] == verdicts[120:]
     assert any(verdict.stop for verdict in verdicts)
+
+
+def test_the_rival_in_the_race_is_the_tuned_denoiser(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    rivals, pictures = [], []
+    monkeypatch.setattr(auto, "Race", lambda rival, *a, **k: rivals.append(rival) or Race(rival, *a, **k))
+    monkeypatch.setattr(auto, "weigh", lambda found, *a, **k: pictures.append(found) or weigh(found, *a, **k))
+    y = _windows() + SIGMA * torch.randn(_windows().shape, generator=torch.Generator().manual_seed(0))
+    restore(y, sigma=SIGMA, config=CONFIG, steps=10, regulariser="auto")
+    assert torch.equal(rivals[0], pictures[0]["tuned"])
+    assert not torch.equal(rivals[0], pictures[0]["global"])
+
+
+@pytest.mark.parametrize("step", ["lesson", "local"])
+def test_ctrl_c_leaves_the_denoisers_picture_while_it_is_the_better_one(
+    crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
+    arguments = {"sigma": SIGMA, "config": CONFIG, "steps": 60, "regulariser": "auto"}
+    taught, calls = tuned_module._of_itself, []
+
+    def press(*how):
+        calls.append(how)
+        if len(calls) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return taught(*how)
+
+    whole = restore(y, **arguments)
+    with monkeypatch.context() as patched:
+        if step == "lesson":
+            patched.setattr(tuned_module, "_of_itself", press)
+        seen = [] if step == "lesson" else [lambda at: signal.raise_signal(signal.SIGINT) if at.number == 3 else None]
+        part = restore(y, callbacks=seen, **arguments)
+    assert part.status is Status.INTERRUPTED and len(part.trace) == (1 if step == "lesson" else 3)
+    shipped = load_denoiser("shipped")
+    shipped.precision = "fp32"
+    alone = shipped.denoise(y, SIGMA)
+    assert psnr(part.picture, crop) > psnr(alone, crop) - 0.3
+    assert "denoiser alone" in part.message
+    if step == "lesson":
+        torch.testing.assert_close(part.picture, alone)
+    assert torch.equal(restore(y, state=part.state, **arguments).picture, whole.picture)

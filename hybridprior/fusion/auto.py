@@ -4,6 +4,8 @@ Where there is noise, y is parted in two whose noise is independent; where there
 picture shows is not what was told, some measurements are held out. The local prior fits the one part and stops by the
 other, which then weighs all candidates. In the end each that counts is brought up to all the measurements, so that none
 is lost: the denoiser runs again, and theta goes on for a few steps.
+
+Where one pass of the denoiser is an answer, that comes first, tuned to the picture: the local prior has to come near.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from hybridprior.config import Part, RestoreConfig
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.device import Precision
 from hybridprior.fidelity import CLEAN, Gaussian
-from hybridprior.fusion.candidates import Candidates, FusionConfig, PressedError
+from hybridprior.fusion.alone import Alone, PressedError
+from hybridprior.fusion.candidates import Candidates, FusionConfig
 from hybridprior.fusion.evidence import Evidence, even, weigh, worse
 from hybridprior.fusion.race import Race
+from hybridprior.fusion.tuned import Tuned
 from hybridprior.generators import Generator
 from hybridprior.interruption import interruptible
 from hybridprior.noise import estimate_sigma, noise_correlation
@@ -33,7 +37,7 @@ from hybridprior.problem import Problem
 from hybridprior.regularisers import build_regulariser
 from hybridprior.result import Result, Status, Timings
 from hybridprior.solver import Callback, Solver
-from hybridprior.stopping import build_stopping_rule
+from hybridprior.stopping import StoppingRule, build_stopping_rule
 
 __all__ = ["restore_fused"]
 
@@ -85,30 +89,25 @@ def restore_fused(
     if not noise.there and isinstance(problem.operator, Identity) and isinstance(problem.fidelity, Gaussian):
         return _left_alone(problem, config, precision)
     denoiser = _ready(denoiser or load_denoiser(options.denoiser), problem, config)
-    local, held = _local(problem, generator, config, denoiser, noise, precision=precision, started=started)
-    if state is not None:
-        local.load_state_dict(state)
+    kept, held, rule = _judged(problem, config, noise)
     with interruptible() as pressed:
+        prior = Alone(config, precision=precision, noisy=noise.there, pressed=pressed)
+        tuned = _tuned(denoiser, prior, config, options)
+        rival = _rival(tuned, prior, kept, held, noise)
+        rule = rule if rival is None else Race(rival, held, sigma=problem.fidelity.sigma)
+        plain, none = dataclasses.replace(config, regulariser=Part("none")), build_regulariser("none")
+        local = Solver(kept, generator, none, rule, config=plain, precision=precision, started=started, judge=held)
+        local.keep_best = True
+        if state is not None:
+            local.load_state_dict(state)
         result = dataclasses.replace(local.run(callbacks), config=config, sigma=problem.fidelity.sigma)
         if result.status in (Status.INTERRUPTED, Status.DIVERGED) or local.best_theta is None:
-            return dataclasses.replace(result, message=result.status.value)
-        result = _latest(result, local, held)
-        saved, begun = local.state_dict(), time.perf_counter()
-        candidates = Candidates(local, denoiser, config, options, noisy=noise.there, pressed=pressed, shown=noise.shown)
-        try:
-            picture, evidence = _fused(problem, held, local.problem, result.picture, candidates, noise)
-        except PressedError:
-            status = Status.INTERRUPTED
-            return dataclasses.replace(result, status=status, message=status.value, state=saved)
-    spent = result.timings.steps + time.perf_counter() - begun
-    return dataclasses.replace(
-        result,
-        picture=picture,
-        message=_message(evidence, problem.fidelity.sigma, noise.shown),
-        fusion=evidence,
-        timings=Timings(result.timings.setup, spent),
-        held_out=0.0,
-    )
+            result = dataclasses.replace(result, message=result.status.value)
+        else:
+            result = _latest(result, local, held)
+            candidates = Candidates(local, prior, tuned, options, weight=config.weight, shown=noise.shown)
+            result = _concluded(result, problem, held, local, candidates, noise)
+    return result if result.fusion else _best(result, rival, problem, held, tuned.network)
 
 
 @dataclass(frozen=True)
@@ -163,32 +162,45 @@ def _ready(denoiser: Denoiser, problem: Problem, config: RestoreConfig) -> Denoi
     return denoiser
 
 
-def _local(
-    problem: Problem,
-    generator: Generator,
-    config: RestoreConfig,
-    denoiser: Denoiser,
-    noise: _Noise,
-    *,
-    precision: Precision,
-    started: float | None,
-) -> tuple[Solver, Problem]:
-    """Return the local prior's solver on a part of the measurements, and the problem with the others."""
-    patience = None if noise.there else {"patience": config.solver.steps}
-    rule = build_stopping_rule("heldout", patience)
+def _judged(problem: Problem, config: RestoreConfig, noise: _Noise) -> tuple[Problem, Problem, StoppingRule]:
+    """Return the part of the measurements that candidates see, the one that judges them, and the local prior's rule."""
+    rule = build_stopping_rule("heldout", None if noise.there else {"patience": config.solver.steps})
     if noise.there and noise.shown is None:
-        kept, held = problem.part(PARTED, config.seed)
-        if isinstance(problem.operator, Identity) and not noise.correlated:
-            with torch.no_grad():
-                rival = denoiser.denoise(kept.filled(), kept.fidelity.sigma)
-            rule = Race(rival, held, sigma=problem.fidelity.sigma)
-    else:
-        kept, held = problem.hold_out(rule.held_share(problem.pixels), config.seed)
-    plain = dataclasses.replace(config, regulariser=Part("none"))
-    none = build_regulariser("none")
-    local = Solver(kept, generator, none, rule, config=plain, precision=precision, started=started, judge=held)
-    local.keep_best = True
-    return local, held
+        return *problem.part(PARTED, config.seed), rule
+    return *problem.hold_out(rule.held_share(problem.pixels), config.seed), rule
+
+
+def _tuned(denoiser: Denoiser, prior: Alone, config: RestoreConfig, options: FusionConfig) -> Tuned:
+    """Return the denoiser with its lessons ahead."""
+    steps, rate = options.tuned, options.tuned_rate
+    return Tuned(denoiser, steps=steps, rate=rate, seed=config.seed, restored=prior.restored, look_up=prior.look_up)
+
+
+def _rival(tuned: Tuned, prior: Alone, kept: Problem, held: Problem, noise: _Noise) -> torch.Tensor | None:
+    """Return the global prior's best picture where it takes no time to speak of beside the local one; None elsewhere.
+
+    Ctrl-C leaves the denoiser as it is, and the local prior to stop at its first step.
+    """
+    if not prior.direct(kept) or noise.shown is not None or noise.correlated:
+        return None
+    try:
+        best = tuned.judged(kept, held) if tuned.possible(kept) else None
+    except PressedError:
+        best = None
+    if best is None:
+        with torch.no_grad():
+            return tuned.denoiser.denoise(kept.filled(), kept.fidelity.sigma)
+    return best
+
+
+def _best(result: Result, rival: torch.Tensor | None, problem: Problem, held: Problem, network: Denoiser) -> Result:
+    """Return the result of a run that was cut short, with the denoiser's picture if evidence likes its rival better."""
+    if rival is None or not float(held.error(rival)) < float(held.error(result.picture.to(held.y))):
+        return result
+    with torch.no_grad():
+        picture = network.denoise(problem.filled(), problem.fidelity.sigma)
+    message = f"{result.message} Until then the denoiser alone was the better one."
+    return dataclasses.replace(result, picture=picture.float().cpu(), message=message)
 
 
 def _latest(result: Result, local: Solver, held: Problem) -> Result:
@@ -200,6 +212,26 @@ def _latest(result: Result, local: Solver, held: Problem) -> Result:
         return result
     picture = local.take_last().detach().float().cpu().clone()
     return dataclasses.replace(result, picture=picture, chosen_step=local.step)
+
+
+def _concluded(
+    result: Result, problem: Problem, held: Problem, local: Solver, candidates: Candidates, noise: _Noise
+) -> Result:
+    """Return the fusion's result, or the local prior's if Ctrl-C came."""
+    saved, begun = local.state_dict(), time.perf_counter()
+    try:
+        picture, evidence = _fused(problem, held, local.problem, result.picture, candidates, noise)
+    except PressedError:
+        status = Status.INTERRUPTED
+        return dataclasses.replace(result, status=status, message=status.value, state=saved)
+    return dataclasses.replace(
+        result,
+        picture=picture,
+        message=_message(evidence, problem.fidelity.sigma, noise.shown),
+        fusion=evidence,
+        timings=Timings(result.timings.setup, result.timings.steps + time.perf_counter() - begun),
+        held_out=0.0,
+    )
 
 
 def _fused(
@@ -215,7 +247,7 @@ def _fused(
     if noise.correlated:
         evidence = even(list(pictures), problem.shape)
     else:
-        evidence = weigh(pictures, held, seed=candidates.config.seed, few=candidates.few(problem))
+        evidence = weigh(pictures, held, seed=candidates.tuned.seed, few=candidates.few(problem))
     believed = [name for name, plane in zip(evidence.names, evidence.map, strict=True) if float(plane.max()) >= LEAST]
     final: dict[str, torch.Tensor] = {}
     if {"local", "handed"} & set(believed):

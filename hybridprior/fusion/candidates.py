@@ -12,29 +12,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import threading
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from hybridprior.config import Part, RestoreConfig
-from hybridprior.denoisers import Denoiser
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Gaussian
+from hybridprior.fusion.alone import Alone
 from hybridprior.fusion.tuned import Tuned
-from hybridprior.generators import Pixels
-from hybridprior.operators import Identity, Resample
+from hybridprior.operators import Resample
 from hybridprior.problem import Problem
 from hybridprior.proximal import Proximal
 from hybridprior.regularisers import Regulariser
 from hybridprior.regularisers.denoiser import DenoiserConfig, DenoiserRegulariser
 from hybridprior.seeds import derive
 from hybridprior.solver import Solver
-from hybridprior.splitting import SplittingSolver
-from hybridprior.stopping import build_stopping_rule
 
-__all__ = ["Candidates", "FusionConfig", "PressedError"]
+__all__ = ["Candidates", "FusionConfig"]
 
 FEWEST = 20
 """Steps that a network goes on for, at least."""
@@ -72,46 +67,32 @@ class FusionConfig:
             raise ConfigError("auto: runs is 1 or more, tuned 0 or more steps, and tuned_rate is positive.")
 
 
-class PressedError(Exception):
-    """Ctrl-C came between two steps."""
-
-
 class Candidates:
     """The candidates of one picture, after the local prior's run."""
 
     def __init__(
         self,
         local: Solver,
-        denoiser: Denoiser,
-        config: RestoreConfig,
+        prior: Alone,
+        tuned: Tuned,
         options: FusionConfig,
         *,
-        noisy: bool,
-        pressed: threading.Event,
+        weight: float,
         shown: float | None = None,
     ) -> None:
         """Take over from the local prior.
 
         Args:
             local: Its solver, after its run, with its best state kept.
-            denoiser: The global prior, on the measurements' device.
-            config: The local prior's, with lambda of the hybrid.
+            prior: How a denoiser restores by itself.
+            tuned: The denoiser, on the measurements' device, and its lessons.
             options: How the others come about.
-            noisy: Whether there is noise that a single pass of the denoiser can take off.
-            pressed: Set by Ctrl-C.
+            weight: lambda of the hybrid.
             shown: The noise level that the picture shows, where it is not the one that was told.
         """
-        self.local, self.config, self.options, self.pressed = local, config, options, pressed
-        self.denoiser, self.noisy, self.best = denoiser, noisy, local.best_theta
+        self.local, self.prior, self.tuned, self.options = local, prior, tuned, options
+        self.denoiser, self.weight, self.best = tuned.denoiser, weight, local.best_theta
         self.steps, self.shown = local.chosen, shown
-        self.tuned = Tuned(
-            self.denoiser,
-            steps=options.tuned,
-            rate=options.tuned_rate,
-            seed=config.seed,
-            restored=self._restored,
-            look_up=self._look_up,
-        )
         self.rest = 0.0
         """Standard deviation of the local picture's error, as far as it is known."""
         self.hybrid_state: dict[str, Any] | None = None
@@ -125,7 +106,7 @@ class Candidates:
             local: `(1, C, H, W)`.
         """
         pictures = {"local": local}
-        if not self._direct(problem):  # where one pass is the answer, it has a few per cent of the weight
+        if not self.prior.direct(problem):  # where one pass is the answer, it has a few per cent of the weight
             pictures["hybrid"] = self.hybrid(problem)
         if Proximal(problem).exact:  # a curved E has no plug-and-play
             pictures |= {"global": self.alone(problem), "handed": self.handed(problem, local)}
@@ -165,17 +146,17 @@ class Candidates:
 
     def alone(self, problem: Problem) -> torch.Tensor:
         """Return what the denoiser makes of the measurements without a generator."""
-        return self._restored(self.denoiser, problem)
+        return self.prior.restored(self.denoiser, problem)
 
     def handed(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
         """Return what the denoiser makes of the local picture and the measurements together."""
-        if self._direct(problem):
+        if self.prior.direct(problem):
             share = self.options.mixed
             level = math.hypot(share * problem.fidelity.sigma, (1 - share) * self.rest)
-            return self._denoised(self.denoiser, share * problem.filled() + (1 - share) * local, level)
+            return self.prior.denoised(self.denoiser, share * problem.filled() + (1 - share) * local, level)
         if self._reduced(problem):
             return self._repeated(problem, local)
-        return self._plugged(problem, self._regulariser(self.options.handed), start=local)
+        return self.prior.plugged(problem, self._regulariser(self.options.handed), start=local)
 
     def few(self, problem: Problem) -> tuple[str, ...]:
         """Return the candidates that are believed as long as evidence is not sure of others; none where all compete.
@@ -185,29 +166,20 @@ class Candidates:
         """
         return ("global", "handed") if self._reduced(problem) else ()
 
-    def _restored(self, denoiser: Denoiser, problem: Problem) -> torch.Tensor:
-        """Return what a denoiser makes of the measurements by itself."""
-        if self._direct(problem):
-            return self._denoised(denoiser, problem.filled(), problem.fidelity.sigma)
-        return self._plugged(problem, DenoiserRegulariser(DenoiserConfig(), denoiser=denoiser))
-
     def _repeated(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
         """Return the mean of some runs of plug-and-play from the local picture, each with noise for the denoiser."""
         prior = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=self.denoiser)
-        seeds = [derive(self.config.seed, f"run {k}") for k in range(self.options.runs)]
-        return torch.stack([self._plugged(problem, prior, start=local, longer=2, seed=seed) for seed in seeds]).mean(0)
+        seeds = [derive(self.local.config.seed, f"run {k}") for k in range(self.options.runs)]
+        runs = [self.prior.plugged(problem, prior, start=local, longer=2, seed=seed) for seed in seeds]
+        return torch.stack(runs).mean(0)
 
     def _as_shown(self, problem: Problem) -> Problem:
         """Return the problem with the noise level that the picture shows."""
         return dataclasses.replace(problem, fidelity=Gaussian(self.shown or problem.fidelity.sigma))
 
-    def _direct(self, problem: Problem) -> bool:
-        """Return whether one pass of the denoiser is the answer: A = 1, and noise."""
-        return self.noisy and isinstance(problem.operator, Identity)
-
     def _reduced(self, problem: Problem) -> bool:
         """Return whether y is the picture made smaller, without noise."""
-        return not self.noisy and isinstance(problem.operator, Resample)
+        return not self.prior.noisy and isinstance(problem.operator, Resample)
 
     def _share(self, share: float) -> int:
         return max(FEWEST, round(share * self.steps))
@@ -218,39 +190,7 @@ class Candidates:
     def _gone_on(
         self, problem: Problem, steps: int, start: dict[str, Any] | None, prior: Regulariser | None = None
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        weight = self.config.weight if prior is not None else 0.0
+        weight = self.weight if prior is not None else 0.0
         found = self.local.go_on(problem, steps, start=start, regulariser=prior, weight=weight)
-        self._look_up()
+        self.prior.look_up()
         return found
-
-    def _denoised(self, denoiser: Denoiser, x: torch.Tensor, sigma: float) -> torch.Tensor:
-        self._look_up()
-        with torch.no_grad():
-            return denoiser.denoise(x, sigma)
-
-    def _plugged(
-        self,
-        problem: Problem,
-        prior: Regulariser,
-        *,
-        start: torch.Tensor | None = None,
-        longer: int = 1,
-        seed: int | None = None,
-    ) -> torch.Tensor:
-        """Return the picture of plug-and-play, of some times as many steps as it has by itself."""
-        steps = longer * self.config.splitting.iterations
-        loop = dataclasses.replace(self.config.solver, steps=steps, averaging=0.0, jitter=0.0)
-        changes: dict[str, Any] = {"generator": Part("pixels"), "method": "splitting", "stopping": Part("fixed")}
-        seed = self.config.seed if seed is None else seed
-        config = dataclasses.replace(self.config, solver=loop, weight=1.0, seed=seed, **changes)
-        pixels, rule = Pixels(problem.shape[1]), build_stopping_rule("fixed")
-        precision = self.local.precision
-        solver = SplittingSolver(problem, pixels, prior, rule, config=config, precision=precision, start=start)
-        picture = solver.run().picture.to(problem.y)
-        self._look_up()
-        return picture
-
-    def _look_up(self) -> None:
-        """Raise `PressedError` after Ctrl-C."""
-        if self.pressed.is_set():
-            raise PressedError

@@ -1,7 +1,7 @@
 """When the local prior is out of the race: more of its steps would bring the fusion nothing.
 
-Where A = 1 and there is noise, the global prior is one pass of the denoiser, and on most photographs a network that
-starts from nothing never comes near. Every fifty steps the best mean of both on the evidence,
+Where A = 1 and there is noise, the global prior is one pass of the denoiser, tuned to the picture, and on most
+photographs a network that starts from nothing never comes near. Every fifty steps the best mean of both on evidence,
 
     min |w r_local + (1 - w) r_global|^2 over w in [0, 1],
 

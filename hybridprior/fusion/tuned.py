@@ -92,6 +92,9 @@ class Tuned:
         """The steps of each lesson that were best."""
         self.network = denoiser
         """The network after these."""
+        self.found: torch.Tensor | None = None
+        """The judge's picture, once the lessons are over."""
+        self.over = False
 
     def possible(self, problem: Problem) -> bool:
         """Return whether there are weights to tune, not too many, and something to tune them on."""
@@ -102,10 +105,14 @@ class Tuned:
     def judged(self, problem: Problem, judge: Problem) -> torch.Tensor | None:
         """Return the picture `(1, C, H, W)` at the steps that the judge liked best; None if that is the start.
 
+        The lessons are taken once; asked again, the answer is the same.
+
         Args:
             problem: Measurements for which it is `possible`.
             judge: Others, whose noise is independent.
         """
+        if self.over:
+            return self.found
         network, start = copy.deepcopy(self.denoiser), self.restored(self.denoiser, problem)
         found, least, self.steps = start, float(judge.error(start)), ()
         for lesson in _lessons(problem):
@@ -121,8 +128,9 @@ class Tuned:
                 if since == PATIENCE:
                     break
             network, self.steps = best, (*self.steps, steps)
-        self.network = network
-        return found if any(self.steps) else None
+        self.network, self.over = network, True
+        self.found = found if any(self.steps) else None
+        return self.found
 
     def again(self, problem: Problem) -> torch.Tensor:
         """Return the picture `(1, C, H, W)` of all the measurements.
