@@ -8,6 +8,7 @@ dimensions. The largest eigenvalues are dropped until the mean of the rest is th
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,15 @@ import torch.nn.functional as F
 
 from hybridprior.fidelity import SIGMA_FLOOR
 
-__all__ = ["Grain", "channel_sigmas", "estimate_sigma", "grain", "noise_correlation", "robust_sigma"]
+__all__ = [
+    "Grain",
+    "channel_sigmas",
+    "estimate_sigma",
+    "flattest_sigma",
+    "grain",
+    "noise_correlation",
+    "robust_sigma",
+]
 
 PATCH = 8
 """The side of a patch, at most."""
@@ -25,6 +34,12 @@ ENOUGH = 4
 
 FLATTEST = 20
 """Patches, at least, that correlation is judged on."""
+
+EMPTY = 1e-4
+"""Standard deviation of a patch that has nothing in it."""
+
+FLAT = 0.02
+"""Share of the patches that are the flattest."""
 
 TEXTURED = 1.5
 """Variance of the flattest patches, in units of the noise's, above which there is more than noise in them."""
@@ -46,7 +61,7 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
     """Return the standard deviation of white noise in y, `SIGMA_FLOOR` at the least.
 
     Where patches are too few for an estimate (a tiny picture, or one with a hole every few pixels) the floor is
-    returned.
+    returned. In a single channel fine texture looks like noise, so that there is no more than where it is flattest.
 
     Args:
         y: `(1, C, H, W)`, intensity in [0, 1].
@@ -66,7 +81,8 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
         rest = values[:count]
         if rest.mean() <= rest.median():
             break
-    return max(float(rest.mean().clamp_min(0).sqrt()), SIGMA_FLOOR)
+    found = max(float(rest.mean().clamp_min(0).sqrt()), SIGMA_FLOOR)
+    return min(found, flattest_sigma(y)) if y.shape[1] == 1 else found
 
 
 def channel_sigmas(y: torch.Tensor, known: torch.Tensor | None = None) -> tuple[float, ...]:
@@ -115,6 +131,27 @@ def noise_correlation(y: torch.Tensor, sigma: float, known: torch.Tensor | None 
     if len(patches) < FLATTEST or float(flat.square().mean()) > TEXTURED * sigma**2:
         return 0.0
     return _correlation(flat)
+
+
+def flattest_sigma(y: torch.Tensor) -> float:
+    """Return the standard deviation of white noise in the flattest patches of y: it is not more than that anywhere.
+
+    A patch less a plane has PATCH^2 - 3 = k degrees of freedom, so that its mean square varies by 2 / k of sigma^4;
+    how small the least of them are by chance alone is that of a truncated normal distribution. Patches that are clipped
+    or of one value, as frames are, say nothing; infinity where there are too few others.
+
+    Args:
+        y: `(1, C, H, W)`, intensity in [0, 1].
+    """
+    patches = _patches(y, ((y > 0) & (y < 1)).to(y), clipped=True)
+    patches = patches[patches.square().mean(dim=(1, 2)) > EMPTY**2]
+    if len(patches) < PERCENT:
+        return math.inf
+    count = max(FLATTEST, round(FLAT * len(patches)))
+    free, normal, share = PATCH**2 - 3, NormalDist(), min(count / len(patches), 0.5)
+    by_chance = 1 - math.sqrt(2 / free) * normal.pdf(normal.inv_cdf(share)) / share
+    variance = float(patches[:count].square().sum(dim=(1, 2)).mean()) / free / by_chance
+    return max(math.sqrt(variance), SIGMA_FLOOR)
 
 
 class Grain(NamedTuple):

@@ -1,5 +1,6 @@
 """`restore()` on pictures of every kind, and the decibels it must not lose."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,8 @@ from hybridprior.bench import measure
 from hybridprior.degradation import Degradation, degrade
 from hybridprior.generators import Pixels
 from hybridprior.metrics import psnr_for_task
-from hybridprior.operators import Window
+from hybridprior.noise import estimate_sigma, flattest_sigma
+from hybridprior.operators import Demosaic, Window
 from hybridprior.presets import PRESETS, preset
 from hybridprior.regularisers import TotalVariation
 from hybridprior.stopping import Fixed
@@ -114,6 +116,30 @@ def test_the_noise_level_is_estimated_where_it_is_not_given(photograph: torch.Te
     y = photograph + 0.1 * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(1))
     assert _quick(y, steps=1).sigma == pytest.approx(0.1, rel=0.1)
     assert _quick(Resample(4)(photograph), Resample(4), steps=1).sigma < 0.01
+
+
+@pytest.mark.parametrize(("sigma", "least", "most"), [(0.0, 0.0, 2.5), (5.0, 4.7, 7.0), (25.0, 23.5, 26.5)])
+def test_texture_is_no_noise_of_a_mosaic(photograph: torch.Tensor, sigma: float, least: float, most: float) -> None:
+    y, operator = degrade(photograph, Degradation("demosaic", sigma=sigma / 255))
+    assert least < 255 * operator.noise_level(y) < most
+
+
+def test_texture_is_no_noise_of_a_grey_picture(photograph: torch.Tensor) -> None:
+    assert 255 * estimate_sigma(photograph.mean(1, keepdim=True)) < 2.5
+
+
+def test_a_frame_of_one_value_does_not_hide_the_noise(photograph: torch.Tensor) -> None:
+    grey = photograph.mean(1, keepdim=True)
+    y = grey + 15 / 255 * torch.randn(grey.shape, generator=torch.Generator().manual_seed(1))
+    y[..., :24] = 0.5
+    assert 13 < 255 * estimate_sigma(y) < 17
+
+
+def test_what_is_clipped_says_nothing_of_a_mosaics_noise(photograph: torch.Tensor) -> None:
+    y = (photograph + 25 / 255 * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
+    y[..., :60, :], y[..., -60:, :] = 1.0, 0.0
+    assert 20 < 255 * flattest_sigma(Demosaic()(y)) < 30
+    assert flattest_sigma(torch.ones(1, 1, 64, 64)) == math.inf
 
 
 @pytest.mark.parametrize(

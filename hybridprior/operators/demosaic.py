@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from hybridprior.errors import ShapeError, unknown_name
-from hybridprior.noise import estimate_sigma
+from hybridprior.noise import estimate_sigma, flattest_sigma
 from hybridprior.operators.base import OPERATORS, Box, Operator, Shape
 
 __all__ = ["PATTERNS", "Demosaic"]
@@ -72,8 +72,12 @@ class Demosaic(Operator):
         return torch.where(seen > 0, y.expand_as(total), torch.where(weight > 0, total / weight.clamp_min(1), there))
 
     def noise_level(self, y: torch.Tensor) -> float:
-        """Return that of the four pictures of one colour each that the mosaic is made of, the least of them."""
-        return min(estimate_sigma(y[..., row::2, column::2]) for row in (0, 1) for column in (0, 1))
+        """Return that of the four small pictures that the mosaic is made of, seen as one of four channels.
+
+        In so small a picture texture looks like noise: there is no more than where it is flattest.
+        """
+        four = F.pixel_unshuffle(y[..., : y.shape[-2] // 2 * 2, : y.shape[-1] // 2 * 2], 2)
+        return min(estimate_sigma(four), flattest_sigma(four))
 
     def crop(self, box: Box) -> tuple[Operator, Box]:
         """Return the same operator, and the same part of the mosaic."""
