@@ -83,8 +83,9 @@ def restore_fused(
         denoiser: In place of the one that the options name.
         callbacks: Called with the local prior's steps.
         state: That of an interrupted run.
-        started: `time.perf_counter()` when the set-up began.
+        started: `time.perf_counter()` when the set-up began, of which tuning the denoiser is a part; now if not given.
     """
+    started = time.perf_counter() if started is None else started
     noise = _Noise.of(problem)
     if not noise.there and isinstance(problem.operator, Identity) and isinstance(problem.fidelity, Gaussian):
         return _left_alone(problem, config, precision)
