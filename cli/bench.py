@@ -158,7 +158,7 @@ def bench(
         quick=quick,
     )
     runs = runs_of(suite, task, asked)
-    table = Table(folder, suite, how, device, colour)
+    table = Table(folder, suite, how, device, colour, told)
     failed = 0
     for picture in found:
         try:
@@ -168,7 +168,7 @@ def bench(
                         row = _row(task, picture, how, replace(config, seed=seed), crop, device, colour, told)
                     table.add(name, config, row, peak[0])
         except HybridPriorError as error:
-            note(str(error))
+            note(str(error) if str(picture[1]) in str(error) else f"'{picture[1]}': {error}")
             failed += 1
     say(table.text())
     raise typer.Exit(1 if failed else 0)
@@ -214,4 +214,7 @@ def _row(
 def _seeds(text: str) -> list[int]:
     if not all(part.strip().isdigit() for part in text.split(",")):
         raise ConfigError(f"--seeds are whole numbers with commas, such as 0,1,2, not '{text}'.")
-    return [int(part) for part in text.split(",")]
+    found = [int(part) for part in text.split(",")]
+    if len(set(found)) < len(found):
+        raise ConfigError(f"--seeds names one twice: '{text}'.")
+    return found

@@ -34,6 +34,9 @@ __all__ = ["numbers", "read_grid", "whole", "words"]
 
 KNOWN = ("images", "task", "generator", "reg", "weight", "denoiser", "seeds", "preset", "crop", "steps")
 
+LEAST = {"crop": 16, "steps": 1}
+"""Of options that are one number."""
+
 OF_A_TASK = ("sigma", "scale", "kernel", "missing", "blur", "quality", "data_seed")
 
 
@@ -67,8 +70,14 @@ def read_grid(
         made["weights"] = tuple(numbers(given["weight"], "weight"))
     if "seeds" in given:
         made["seeds"] = tuple(whole(given["seeds"], "seeds"))
-    made |= {name: given[name] for name in ("preset", "denoiser") if name in given}
-    made |= {name: whole(given[name], name)[0] for name in ("crop", "steps") if name in given}
+        if len(set(made["seeds"])) < len(made["seeds"]):
+            raise ConfigError(f"seeds names one twice: '{given['seeds']}'.")
+    for name in ("preset", "denoiser"):
+        if name in given:
+            if not isinstance(given[name], str):
+                raise ConfigError(f"{name} is one name, not '{given[name]}'.")
+            made[name] = given[name]
+    made |= {name: _one(given[name], name, least) for name, least in LEAST.items() if name in given}
     return Grid(**made), pictures
 
 
@@ -92,9 +101,17 @@ def _conditions(given: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[Deg
             blurs=words(told.get("blur", Degradation.blur), "blur"),
             qualities=whole(told.get("quality", Degradation.quality), "quality"),
             kernel=check_kernel(told.get("kernel", Degradation.kernel)),
-            seed=whole(told.get("data_seed", Degradation.seed), "data_seed")[0],
+            seed=_one(told.get("data_seed", Degradation.seed), "data_seed", 0),
         )
     return tuple(found)
+
+
+def _one(value: Any, option: str, least: int) -> int:
+    """Return one whole number of some size."""
+    found = whole(value, option)
+    if len(found) != 1 or found[0] < least:
+        raise ConfigError(f"{option} is one whole number, {least} or more, not '{value}'.")
+    return found[0]
 
 
 def words(value: Any, option: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import asdict
 from pathlib import Path
@@ -31,8 +30,9 @@ FIELDS = {
 class Table:
     """What was measured so far, and its files."""
 
-    def __init__(self, folder: Path, suite: str, how: Degradation, device: str, colour: bool) -> None:
+    def __init__(self, folder: Path, suite: str, how: Degradation, device: str, colour: bool, told: float) -> None:
         self.folder, self.suite, self.how, self.device, self.colour = folder, suite, how, device, colour
+        self.told = told
         self.rows: dict[str, list[Row]] = {}
         self.configs: dict[str, RestoreConfig] = {}
         self.costs: dict[str, list[Cost]] = {}
@@ -41,6 +41,7 @@ class Table:
         """Keep a row and the memory that it took, and write the tables."""
         from hybridprior.bench import cost, draw_curves
         from hybridprior.imageio import write_atomically
+        from hybridprior.records import write_json
 
         self.rows.setdefault(preset, []).append(row)
         self.configs[preset] = config
@@ -50,13 +51,14 @@ class Table:
         record = {
             "suite": self.suite,
             "degradation": asdict(self.how),
+            "told": self.told,
             "colour": self.colour,
             "circumstances": self._circumstances(),
             "configs": {name: config.to_dict() for name, config in self.configs.items()},
             "costs": {name: [asdict(cost) for cost in costs] for name, costs in self.costs.items()},
             "rows": [{"preset": name, **asdict(row)} for name, rows in self.rows.items() for row in rows],
         }
-        write_atomically(self.folder / "rows.json", (json.dumps(record, indent=1) + "\n").encode())
+        write_json(self.folder / "rows.json", record)
         write_atomically(self.folder / "table.md", self.text().encode())
         note(f"{row.picture} {preset}: {row.psnr:.2f} dB at step {row.chosen_step}, oracle {row.oracle_psnr:.2f}")
 
@@ -65,7 +67,7 @@ class Table:
         from hybridprior.bench import comparison, gains, markdown, side_by_side
 
         where = self._circumstances()
-        notes = [f"{name}: {value}" for name, value in {**_plain(self.how), **where}.items()]
+        notes = [f"{name}: {value}" for name, value in {**_plain(self.how, self.told), **where}.items()]
         tables = [
             markdown(rows, None if self.colour else self.how, title=f"{self.suite}, preset {name}", notes=notes)
             for name, rows in self.rows.items()
@@ -97,12 +99,13 @@ class Table:
         }
 
 
-def _plain(how: Degradation) -> dict[str, Any]:
+def _plain(how: Degradation, told: float) -> dict[str, Any]:
     fields = FIELDS[how.task]
-    facts = {name: getattr(how, name) for name in (*fields, "seed")}
+    fields += ("sigma",) if how.sigma and "sigma" not in fields else ()
+    facts: dict[str, Any] = {name: getattr(how, name) for name in (*fields, "seed")}
     if "sigma" in facts:
         facts["sigma"] = f"{255 * how.sigma:g}/255"
-    return facts
+    return facts if told == 1 else {**facts, "told": f"{told:g} times sigma"}
 
 
 def _shape(row: Row) -> tuple[int, int, int, int]:

@@ -128,12 +128,21 @@ def _prepare(
     network = build_config(UNetConfig, {**before["size"], **size}, part="network")
     where = choose_device(device)
     paths = find_photographs(data, without=output)
-    held = read_names(validation) if validation else [path.name for path in paths[29::30] or paths[-1:]]
+    held = read_names(validation) if validation else [_below(path, data) for path in paths[29::30] or paths[-1:]]
+    known = before.get("held")
+    if known and validation and set(known) != set(held):
+        raise InputError(f"The training holds out other photographs than '{validation}' says; leave --validation out.")
+    held = known or held
     training, judging = split(paths, held)
     judge = Validation.read(judging)
     photographs = Photographs(training, smallest=2 * config.patch)
     note(f"{len(photographs)} photographs to learn from, {len(judge.pictures)} to validate with.")
-    return Trainer(photographs, config, network=network, device=where, precision=choose_precision(where, dtype)), judge
+    precision = choose_precision(where, dtype)
+    return Trainer(photographs, config, network=network, device=where, precision=precision, held=held), judge
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _start_from(trainer: Trainer, name: str) -> None:
@@ -186,13 +195,14 @@ def _keep(trainer: Trainer, judge: Validation, output: Path, loss: float | None)
     """Validate, and write everything that is known so far."""
     from hybridprior.denoisers.shipped import pack
     from hybridprior.imageio import write_atomically
+    from hybridprior.records import write_json
     from hybridprior.training.curve import draw_curve
 
     figures = {str(sigma): round(value, 3) for sigma, value in judge.measure(trainer.denoise).items()}
     trainer.history.append({"step": trainer.step, "loss": loss, "psnr": figures})
     trainer.save(output / CHECKPOINT)
     record = {"config": asdict(trainer.config), "network": asdict(trainer.mean.config), "history": trainer.history}
-    write_atomically(output / HISTORY, json.dumps(record, indent=1).encode())
+    write_json(output / HISTORY, record)
     write_atomically(output / CURVE, draw_curve(trainer.history))
     write_atomically(output / WEIGHTS, pack(trainer.mean, note=f"{trainer.step} of {trainer.config.steps} steps"))
     say(json.dumps(trainer.history[-1]))

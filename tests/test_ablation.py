@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hybridprior.ablation import Combination, Grid, Row, Table, ablate, conditions, gather
+from hybridprior.bench import find_pictures
 from hybridprior.errors import ConfigError, HybridPriorError, InputError
 from hybridprior.generators import GENERATORS, Pixels
 from hybridprior.imageio import Picture, read_picture, write_picture
@@ -256,3 +257,115 @@ def test_bad_usage_is_one_sentence(
     said = capsys.readouterr().err.strip().splitlines()
     assert [line for line in said if line.startswith("hprior: ")] == said[-1:]
     assert "Traceback" not in "".join(said)
+
+
+def _folder(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        write_picture(folder / name, Picture(torch.rand(1, 3, 16, 16)))
+    return folder
+
+
+def test_two_pictures_of_one_name_are_refused_and_hidden_ones_left_out(
+    pictures: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="both be called 'house'"):
+        find_pictures(_folder(tmp_path / "twins", "house.png", "House.bmp"))
+    (tmp_path / "in").mkdir()
+    write_picture(tmp_path / "in" / "a.webp", Picture(pictures["eye"]))
+    (tmp_path / "in" / "._a.png").write_bytes(b"no picture")
+    assert [name for name, _ in find_pictures(tmp_path / "in")] == ["a"]
+    twins = {"an eye": pictures["eye"], "an-eye": pictures["eye"]}
+    with pytest.raises(InputError, match="'an-eye'"):
+        ablate(twins, SMALL, output=tmp_path / "out")
+
+
+def test_no_degraded_picture_takes_the_place_of_a_truth(pictures: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    found = {"eye": pictures["eye"], "eye-denoise-sigma-25": pictures["reeds"]}
+    with pytest.raises(InputError, match="rename"):
+        ablate(found, SMALL, output=tmp_path)
+    with pytest.raises(InputError, match="too long"):
+        ablate({"e" * 200: pictures["eye"]}, SMALL, output=tmp_path)
+
+
+def test_tensors_are_cropped_as_files_are(pictures: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    grid = Grid(generators=("pixels",), regularisers=("none",), preset="fast", crop=16)
+    ablate(pictures, grid, output=tmp_path)
+    assert read_picture(tmp_path / "pictures" / "eye.png").pixels.shape[-2:] == (16, 16)
+
+
+def test_other_contents_of_a_file_are_another_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hybridprior.ablation import Cell
+
+    monkeypatch.chdir(tmp_path)
+    parts = Combination("pixels", "denoiser", 1.0)
+
+    def cells() -> list[str]:
+        found = []
+        for blur, denoiser in (("k.npy", "shipped"), ("gaussian:1", "file:d.safetensors"), ("gaussian:1", "shipped")):
+            (how,) = conditions(["deblur"], blurs=[blur])
+            config = Grid((how,), denoiser=denoiser, preset="fast").configure(how, parts, 0)
+            found.append(Cell("eye", "0", how, parts, "fast", config).id)
+        return found
+
+    Path("k.npy").write_bytes(b"one")
+    Path("d.safetensors").write_bytes(b"one")
+    before = cells()
+    Path("k.npy").write_bytes(b"two")
+    Path("d.safetensors").write_bytes(b"two")
+    after = cells()
+    assert before == [*before[:2], after[2]] and before[0] != after[0] and before[1] != after[1]
+
+
+@pytest.mark.parametrize("damage", ["[]", "null", '{"status": "done"}', '{"status": "done", "result": "x.png"}', "png"])
+def test_a_damaged_cell_is_computed_again(pictures: dict[str, torch.Tensor], tmp_path: Path, damage: str) -> None:
+    grid = Grid(generators=("pixels",), regularisers=("none",), preset="fast")
+    (row,) = ablate({"eye": pictures["eye"]}, grid, output=tmp_path)
+    if damage == "png":
+        (tmp_path / "cells" / f"{row.id}.png").write_bytes(b"\x89PNG")
+    else:
+        (tmp_path / "cells" / f"{row.id}.json").write_text(damage)
+        assert len(gather(tmp_path)) == 0
+    (again,) = ablate({"eye": pictures["eye"]}, grid, output=tmp_path)
+    assert again.psnr == row.psnr
+    assert read_picture(tmp_path / "cells" / f"{row.id}.png").pixels.shape == pictures["eye"].shape
+
+
+def test_means_stand_side_by_side_over_the_same_pictures(done: tuple[Path, Table]) -> None:
+    failed = [
+        dataclasses.replace(row, status="failed", psnr=None, oracle_psnr=None)
+        if (row.picture, row.generator) == ("eye", "decoder")
+        else row
+        for row in done[1]
+    ]
+    lines = Table(failed).to_markdown().splitlines()
+    reeds, mean = (next(line for line in lines if line.startswith(start)) for start in ("| reeds", "| mean of 1"))
+    assert mean.split("|")[2:] == reeds.split("|")[2:]
+
+
+def test_figures_of_another_grid_do_not_stay(pictures: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    (tmp_path / "regions-old.png").write_bytes(b"old")
+    (tmp_path / "impedance.png").write_bytes(b"another's")
+    grid = Grid(generators=("pixels",), regularisers=("none",), preset="fast")
+    ablate({"eye": pictures["eye"]}, grid, output=tmp_path)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"impedance.png"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['preset = ["fast"]', "crop = [32, 64]", "crop = -5", "steps = 0", "data_seed = [0, 1]", "seeds = [1, 1]"],
+)
+def test_a_file_with_the_wrong_kind_of_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, line: str
+) -> None:
+    monkeypatch.chdir(_folder(tmp_path / "in", "a.png"))
+    Path("grid.toml").write_text(f'images = ["a.png"]\n{line}\n')
+    assert _cli(monkeypatch, "--config", "grid.toml") == 2
+    assert line.split(" = ", maxsplit=1)[0] in capsys.readouterr().err
+
+
+def test_a_kernel_larger_than_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(_folder(tmp_path / "in", "a.png"))
+    assert _cli(monkeypatch, "a.png", "--task", "deblur", "--blur", "gaussian:12") == 2
+    said = capsys.readouterr().err
+    assert "'a'" in said and "too large" in said and "Traceback" not in said

@@ -94,13 +94,23 @@ def test_tables_and_figures_of_several_levels() -> None:
     found = attribute(rows)
     line = next(line for line in found.to_markdown().splitlines() if "sigma 5 " in line)
     assert (
-        line == "| denoise, sigma 5 | skip, denoiser 1 | 20.00 | 28.00 | 30.00 | 31.00 | +4.50 | +6.50 | -7.00 | 0.00 |"
+        line == "| denoise, sigma 5 | skip, denoiser 1 | 20.00 | 28.00 | 30.00 | 31.00 | +4.50 | +6.50 | -7.00 |  | 1 |"
     )
     assert found.to_latex().count(r"\toprule") == found.to_latex().count(r"\bottomrule") == 4
     ((name, data),) = draw_attribution(found.means)
     assert name == "attribution-denoise.png"
     assert data.startswith(b"\x89PNG")
     assert "No picture" in attribute(rows[:3]).to_markdown()
+
+
+def test_no_kernel_is_more_than_another() -> None:
+    rows = []
+    for blur in ("gaussian:1", "motion:5:30"):
+        how = Degradation("deblur", sigma=2.55 / 255, blur=blur)
+        told = {"task": "deblur", "condition": how.label, "degradation": dataclasses.asdict(how)}
+        rows += [dataclasses.replace(row, **told) for row in _game((20.0, 28.0, 30.0, 31.0))]
+    names = [name for name, _ in draw_attribution(attribute(rows).means)]
+    assert names == [f"attribution-deblur-{kernel}.png" for kernel in ("gaussian-1", "motion-5-30")]
 
 
 def test_the_local_prior_wins_where_its_error_is_smaller(photograph: torch.Tensor) -> None:

@@ -353,8 +353,25 @@ def test_bench_measures_a_folder(hprior, small: Path) -> None:
     _refused(hprior("bench", "denoise", "--data", "nowhere"), "nowhere")
     _refused(hprior("bench", "denoise", "--data", "set", "--pictures", "lena"), "lena")
     _refused(hprior("bench", "denoise", "--data", "set", "--seeds", "one"), "--seeds")
+    _refused(hprior("bench", "denoise", "--data", "set", "--seeds", "0,0"), "--seeds")
     _refused(hprior("bench", "denoise", "--data", "set", "--scale", 4), "--scale goes with suite sr")
     _refused(hprior("bench", "speed", "--data", "set", "--colour"), "--colour goes with --task inpaint")
+
+
+def test_bench_says_what_was_measured(hprior, small: Path) -> None:
+    Path("set").mkdir()
+    for name, side in (("house.png", 32), ("a|b.png", 24)):
+        Image.open(demo_picture()).resize((side, side)).save(Path("set") / name)
+    bench = ["bench", "denoise", "--data", "set", "--preset", "fast", "--reg", "none", "--generator", "pixels"]
+    assert hprior(*bench, "--sigma", 0, "-o", "clean").code == 0
+    json.loads(Path("clean/rows.json").read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert hprior(*bench, "--told", 2, "-o", "told").code == 0
+    table = Path("told/table.md").read_text()
+    assert "told: 2 times sigma" in table and json.loads(Path("told/rows.json").read_text())["told"] == 2
+    assert "32.09" not in table and "| a\\|b |" in table
+    missing = ["bench", "inpaint", *bench[2:], "--sigma", 10, "--pictures", "house", "-o", "missing"]
+    assert hprior(*missing).code == 0
+    assert "sigma: 10/255" in Path("missing/table.md").read_text()
 
 
 def test_demo(hprior) -> None:

@@ -49,6 +49,20 @@ def test_pixels_have_no_impedance_and_a_network_has(crop: torch.Tensor) -> None:
     assert told[-1] == (8, 8)
     with pytest.raises(InputError):
         impedance(torch.full((1, 3, 8, 8), 0.5))
+    with pytest.raises(InputError):
+        impedance(torch.tensor([0.8, 0.4, 0.2]).view(1, 3, 1, 1).expand(1, 3, 8, 8))
+
+
+def test_what_is_solved_in_tiles_has_no_impedance_and_no_spectrum(
+    photograph: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybridprior.tiles.SMALL", 0)
+    monkeypatch.setattr("hybridprior.tiles.longest_side", lambda *a, **k: 160)
+    picture = photograph[..., :168, :168]
+    with pytest.raises(InputError, match="crop"):
+        impedance(picture, ["decoder"], preset="fast", steps=2)
+    with pytest.raises(InputError, match="crop"):
+        spectra(picture, generator="decoder", regulariser="tv", preset="fast", steps=2)
 
 
 def test_correspondence_of_a_picture_without_its_high_frequencies(photograph: torch.Tensor) -> None:
@@ -94,7 +108,7 @@ def test_the_verbs_write_figures_tables_and_drawings(
             main()
         assert not ended.value.code
     said = capsys.readouterr().out
-    assert "| pixels | 0.000 |" in said and "| 50-100 % |" in said
+    assert "| pixels | 0.000 |  |" in said and "| 50-100 % |" in said
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         f"{name}.{suffix}" for name in ("impedance", "spectrum") for suffix in ("json", "md", "png")
     }

@@ -82,6 +82,15 @@ def test_the_means_are_over_what_is_done(tmp_path: Path, x: torch.Tensor) -> Non
     assert row["PSNR"] == pytest.approx(sum(first) / 2)
 
 
+def test_cells_of_another_grid_are_not_shown(tmp_path: Path, x: torch.Tensor) -> None:
+    folder = write_ablation(tmp_path / "study", x)
+    first = sorted((folder / "cells").glob("*.json"))[0]
+    (folder / "cells" / "ffff.json").write_text(first.read_text().replace(first.stem, "ffff"))
+    assert dict(from_folder(folder).facts)["cells done"] == "10 of 10"
+    (folder / "ablation.json").unlink()
+    assert dict(from_folder(folder).facts)["cells done"] == "11 of 11"
+
+
 def test_what_a_killed_run_lacks_is_named_and_the_rest_is_shown(tmp_path: Path, x: torch.Tensor) -> None:
     folder = write_ablation(tmp_path / "study", x)
     (folder / "cells/0000.json").unlink()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hybridprior.bench import Cost, Row, comparison, cost, draw_curves, measured_peak
+from hybridprior.bench.report import side_by_side
 from hybridprior.bench.speed import ceiling, step_flops
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.device import Precision
@@ -62,3 +63,12 @@ def test_the_costs_of_a_run_are_measured() -> None:
     assert 50 * 2**20 < peak[0] < 400 * 2**20
     assert ceiling(torch.device("cpu"), Precision(False, True, ""), channels=16, side=32) > 1e7
     assert cost(RestoreConfig(), (1, 3, 32, 32), "cpu", 7.0).peak == pytest.approx(7.0)
+
+
+def test_ways_stand_side_by_side_over_the_same_pictures() -> None:
+    rows = {
+        "one": [dataclasses.replace(ROW, picture="a", psnr=20.0), dataclasses.replace(ROW, picture="b", psnr=40.0)],
+        "other": [dataclasses.replace(ROW, picture="a", psnr=21.0)],
+    }
+    assert side_by_side(rows).splitlines()[-1] == "| **mean of 1** | 20.00 | 21.00 |"
+    assert side_by_side({"one": rows["one"]}).splitlines()[-1] == "| **mean** | 30.00 |"

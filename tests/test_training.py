@@ -143,6 +143,14 @@ def test_what_is_packed_denoises_alike(photographs: Photographs, tmp_path: Path)
     torch.testing.assert_close(loaded.network(x, sigma), trainer.denoise(x, sigma), rtol=0, atol=0.01)
 
 
+def test_photographs_of_one_name_in_two_folders() -> None:
+    paths = [Path("a/1.png"), Path("b/1.png"), Path("b/11.png")]
+    assert split(paths, ["b/1.png"]) == ([paths[0], paths[2]], [paths[1]])
+    assert split(paths, ["1.png"]) == ([paths[2]], paths[:2])
+    with pytest.raises(InputError, match=r"'c/1\.png'"):
+        split(paths, ["c/1.png"])
+
+
 def test_the_step_size_rises_and_falls() -> None:
     config = TrainConfig(steps=100, warmup=9, decay=0.5, learning_rate=1.0)
     assert [config.rate(step) for step in (0, 4, 9, 49, 75)] == pytest.approx([0.1, 0.5, 1.0, 1.0, 0.5])
@@ -200,7 +208,12 @@ def test_the_command_line_trains_is_interrupted_and_goes_on(
     assert [row["step"] for row in record["history"]] == [2, 4]
     assert set(record["history"][0]["psnr"]) == {"5", "15", "25", "50", "75", "100"}
     assert load_denoiser(f"file:{run / 'denoiser.safetensors'}").denoise(torch.rand(1, 3, 9, 9), 0.1).shape[-1] == 9
-    hprior("--steps", "6", "--validate-every", "2", "--resume")
+    capsys.readouterr()
+    app([*arguments[:6], "--steps", "6", "--validate-every", "2", "--resume"], standalone_mode=False)
+    assert read_checkpoint(run / "checkpoint.pt")["held"] == ["3.png"]
+    (tmp_path / "others.txt").write_text("0.png\n")
+    with pytest.raises(HybridPriorError, match="other photographs"):
+        app([*arguments[:7], str(tmp_path / "others.txt"), "--steps", "7", "--resume"], standalone_mode=False)
     record = json.loads((run / "history.json").read_text())
     assert [row["step"] for row in record["history"]] == [2, 4, 6]
     assert record["config"]["batch"] == 2

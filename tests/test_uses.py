@@ -1,5 +1,6 @@
 """The paper's other uses: flash and no flash, feature inversion, activation maximisation, and what a prior does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from hybridprior import ConfigError, Part, RestoreConfig, ShapeError, SolverConfig, restore
+from hybridprior.config import TileConfig
 from hybridprior.generators import Pixels, PixelsConfig
 from hybridprior.metrics import psnr
 from hybridprior.uses import (
@@ -80,6 +82,10 @@ def test_photographs_of_different_sizes_are_refused(small: torch.Tensor) -> None
         restore_flash(small, small[..., 1:], config=TINY)
     with pytest.raises(ShapeError, match="larger"):
         Guided(small, 3).input((1, 3, 8, 8), torch.Generator())
+    with pytest.raises(ShapeError, match="tiles"):
+        restore_flash(
+            small.repeat(1, 1, 4, 4), small.repeat(1, 1, 4, 4), config=replace(TINY, tiles=TileConfig(64, 16))
+        )
 
 
 def test_features_lead_back_to_the_picture(small: torch.Tensor) -> None:

@@ -79,8 +79,8 @@ class Share:
     """phi_global."""
     interaction: float
     """I."""
-    seed_spread: float
-    """The greatest of their three standard deviations over seeds; of a mean, the mean."""
+    seed_spread: float | None
+    """The greatest of their three standard deviations over seeds, None of a single seed; of a mean, the mean."""
     pictures: int = 1
     """How many pictures."""
     low: Mapping[str, float] = field(default_factory=dict)
@@ -124,7 +124,8 @@ class Attribution:
         for judge, metric in dict.fromkeys((row.judge, row.metric) for row in self.means):
             lines = [row for row in self.means if (row.judge, row.metric) == (judge, metric)]
             title = f"Mean {'PSNR in dB' if metric == 'psnr' else 'SSIM'}, {_step(judge)}"
-            yield title, ["condition", "parts", *head], [[*_where(row), *_figures(row)] for row in lines]
+            body = [[*_where(row), *_figures(row), str(row.pictures)] for row in lines]
+            yield title, ["condition", "parts", *head, "pictures"], body
         single = [row for row in self.rows if (row.judge, row.metric) == ("chosen", "psnr")]
         if single:
             body = [[row.picture, *_where(row), *_figures(row)] for row in single]
@@ -222,7 +223,7 @@ def _share(row: Row, judge: str, metric: str, trials: Sequence[Sequence[float]])
         metric=metric,
         **dict(zip(VALUES, map(mean, zip(*trials, strict=True)), strict=True)),
         **dict(zip(PARTS, map(mean, parts), strict=True)),
-        seed_spread=max(map(pstdev, parts)),
+        seed_spread=max(map(pstdev, parts)) if len(trials) > 1 else None,
     )
 
 
@@ -237,7 +238,8 @@ def _averaged(shares: Sequence[Share]) -> Share:
         drawn = torch.randint(len(shares), (RESAMPLES, len(shares)), generator=stream(0, "bootstrap"))
         bounds = figures[drawn].mean(1).quantile(torch.tensor(BOUNDS, dtype=torch.float64), 0)
         low, high = (dict(zip(names, bound.tolist(), strict=True)) for bound in bounds)
-    spread = mean(share.seed_spread for share in shares)
+    spreads = [share.seed_spread for share in shares if share.seed_spread is not None]
+    spread = mean(spreads) if spreads else None
     return dataclasses.replace(
         shares[0], picture="mean", **found, seed_spread=spread, pictures=len(shares), low=low, high=high
     )
@@ -262,4 +264,4 @@ def _figures(row: Share) -> list[str]:
         text = f"{getattr(row, name):+.{digits}f}"
         bounds = (row.low.get(name, math.nan), row.high.get(name, math.nan))
         cells.append(f"{text} [{bounds[0]:+.{digits}f}, {bounds[1]:+.{digits}f}]" if row.low else text)
-    return [*cells, f"{row.seed_spread:.{digits}f}"]
+    return [*cells, "" if row.seed_spread is None else f"{row.seed_spread:.{digits}f}"]

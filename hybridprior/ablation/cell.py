@@ -1,7 +1,7 @@
 """A cell of the grid: one restoration of one picture, a job that any process can take.
 
 A cell's name is the hash of all that decides its result: the picture's name
-and pixels, the degradation and the configuration.
+and pixels, the degradation and the configuration, and what is in the files of weights and kernels that these name.
 Its picture is written before its record, each by way of a temporary file, so that a record is a finished cell; what is
 finished is never computed again.
 """
@@ -23,16 +23,17 @@ from typing import Any
 import torch
 
 from hybridprior.ablation.grid import Combination
+from hybridprior.ablation.table import Row
 from hybridprior.bench import Trial, measure
 from hybridprior.config import RestoreConfig
 from hybridprior.degradation import Degradation
-from hybridprior.errors import OutputError
+from hybridprior.errors import HybridPriorError, OutputError
 from hybridprior.imageio import Picture, read_picture, write_picture
 from hybridprior.metrics import ssim
 from hybridprior.records import finite, write_json
 from hybridprior.result import Status
 
-__all__ = ["Cell", "Job", "failure", "run_job", "slug"]
+__all__ = ["Cell", "Job", "failure", "read_cell", "run_job", "slug"]
 
 POINTS = 200
 """Points of a trace that are kept, about."""
@@ -64,6 +65,7 @@ class Cell:
     def id(self) -> str:
         """The cell's name, sixteen hexadecimal digits."""
         decisive = [self.picture, self.digest, dataclasses.asdict(self.how), self.config.to_dict()]
+        decisive += [contents] if (contents := _contents(decisive[2:])) else []
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
@@ -94,13 +96,28 @@ class Job:
 
     def finished(self) -> dict[str, Any] | None:
         """Return the record of the cell if it is done, or None."""
-        path = self.folder / "cells" / f"{self.cell.id}.json"
-        try:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        record = read_cell(self.folder / "cells" / f"{self.cell.id}.json")
+        if record is None or record["status"] != "done":
             return None
-        done = record.get("status") == "done" and (self.folder / str(record["result"])).is_file()
-        return record if done else None
+        try:
+            read_picture(self.folder / str(record.get("result")))
+        except HybridPriorError:
+            return None
+        return record
+
+
+def read_cell(path: Path) -> dict[str, Any] | None:
+    """Return the record of a cell, or None where there is none that is whole.
+
+    Args:
+        path: Its file.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        Row.of(record)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return record  # type: ignore[no-any-return]
 
 
 def run_job(job: Job) -> dict[str, Any]:
@@ -155,6 +172,22 @@ def failure(job: Job, error: BaseException, seconds: float = 0.0) -> dict[str, A
 def slug(how: Degradation) -> str:
     """Return a degradation as part of a file's name: "denoise-sigma-25", "inpaint-50-missing"."""
     return re.sub(r"[^a-z0-9.]+", "-", f"{how.task} {how.label}".lower()).strip("-")
+
+
+def _contents(decisive: Any) -> list[str]:
+    """Return the hashes of the files that are named anywhere in what decides."""
+    if isinstance(decisive, dict):
+        return _contents(list(decisive.values()))
+    if isinstance(decisive, list | tuple):
+        return [found for part in decisive for found in _contents(part)]
+    if not isinstance(decisive, str):
+        return []
+    named = Path(decisive.removeprefix("file:").removeprefix("local-dir:"))
+    file = decisive.rpartition(":")[0]  # of several arrays
+    paths = [path for path in (named, Path(file)) if path.name and path.suffix and path.is_file()]
+    if decisive.startswith("local-dir:") and named.is_dir():
+        paths = sorted(path for path in named.rglob("*") if path.is_file())
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
 
 
 def _computed(job: Job) -> dict[str, Any]:

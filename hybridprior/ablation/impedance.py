@@ -36,6 +36,9 @@ __all__ = ["TARGETS", "Impedance", "area", "draw_impedance", "impedance", "imped
 
 TARGETS = ("picture", "picture + noise", "shuffled", "noise")
 
+FLAT = 1e-8
+"""Variance of a picture that has no structure."""
+
 POINTS = 120
 """Points of a curve that are kept, about, evenly on the logarithm of the steps."""
 
@@ -50,8 +53,8 @@ class Impedance:
     """f_theta by name."""
     value: float
     """I, the mean over seeds."""
-    spread: float
-    """Its standard deviation over seeds."""
+    spread: float | None
+    """Its standard deviation over seeds; None of a single one."""
     steps: tuple[int, ...]
     """Where the curves are known."""
     curves: Mapping[str, tuple[float, ...]]
@@ -87,11 +90,11 @@ def impedance(
 
     Raises:
         ConfigError: An unknown name.
-        InputError: A picture of one intensity.
+        InputError: A picture of one colour, or one that is too large to be solved whole.
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    if float(picture.var(correction=0)) == 0:
-        raise InputError("A picture of one intensity has no structure to be learned.")
+    if _variance(picture) < FLAT:
+        raise InputError("A picture of one colour has no structure to be learned.")
     found, done, of = [], 0, len(generators) * len(seeds) * len(TARGETS)
     for name in generators:
         values: list[float] = []
@@ -106,7 +109,8 @@ def impedance(
             values.append(area(curves["shuffled"][-1], curves["picture"][-1]))
         kept = _kept(min(len(curve) for runs in curves.values() for curve in runs))
         means = {t: tuple(mean(run[k - 1] for run in runs) for k in kept) for t, runs in curves.items()}
-        found.append(Impedance(name, mean(values), pstdev(values), kept, means))
+        spread = pstdev(values) if len(values) > 1 else None
+        found.append(Impedance(name, mean(values), spread, kept, means))
     return sorted(found, key=lambda one: -one.value)
 
 
@@ -143,7 +147,12 @@ def impedance_table(found: Sequence[Impedance]) -> str:
     """Return the ranking in Markdown, with the share of each target that is not fitted at the end."""
     head = ["generator", "impedance", "seeds", *(f"{target}, left" for target in TARGETS)]
     body = [
-        [one.generator, f"{one.value:.3f}", f"{one.spread:.3f}", *(f"{one.curves[t][-1]:.3f}" for t in TARGETS)]
+        [
+            one.generator,
+            f"{one.value:.3f}",
+            "" if one.spread is None else f"{one.spread:.3f}",
+            *(f"{one.curves[target][-1]:.3f}" for target in TARGETS),
+        ]
         for one in found
     ]
     return markdown(head, body)
@@ -176,8 +185,13 @@ def _fitted(target: torch.Tensor, config: RestoreConfig, device: str) -> list[fl
     result = restore(target, config=config, sigma=1.0, device=device)
     if result.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
-    variance = float((target - target.mean((2, 3), keepdim=True)).square().mean())
-    return [2 * point.energy / variance for point in result.trace]
+    if len(result.trace) > config.solver.steps:
+        raise InputError("The picture is too large for the memory and would be solved in tiles; crop it.")
+    return [2 * point.energy / _variance(target) for point in result.trace]
+
+
+def _variance(x: torch.Tensor) -> float:
+    return float((x - x.mean((2, 3), keepdim=True)).square().mean())
 
 
 def _kept(count: int) -> tuple[int, ...]:

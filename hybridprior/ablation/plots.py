@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,8 @@ def draw_attribution(means: Sequence[Share]) -> Iterator[tuple[str, bytes]]:
         means: Over pictures.
     """
     psnr = [share for share in means if share.metric == "psnr"]
-    for task, noise in dict.fromkeys((share.task, _noise(share)) for share in psnr):
-        lines = [share for share in psnr if (share.task, _noise(share)) == (task, noise)]
+    for task, noise, kernel in dict.fromkeys((share.task, _noise(share), _kernel(share)) for share in psnr):
+        lines = [share for share in psnr if (share.task, _noise(share), _kernel(share)) == (task, noise, kernel)]
         games = list(dict.fromkeys((share.generator, share.both) for share in lines))
         figure = _figure(3.8 * len(games) + 0.6, 6.4)
         panels = figure.subplots(2, len(games), squeeze=False, sharex=True, sharey="row")
@@ -62,7 +63,8 @@ def draw_attribution(means: Sequence[Share]) -> Iterator[tuple[str, bytes]]:
         panels[0][-1].legend(frameon=False, fontsize="small")
         panels[1][-1].legend(frameon=False, fontsize="small")
         noisy = "" if noise is None or not noise else f"-sigma-{noise:g}"
-        yield f"attribution-{task}{noisy}.png", png(figure)
+        blurred = f"-{re.sub(r'[^a-z0-9.]+', '-', kernel.lower()).strip('-')}" if kernel else ""
+        yield f"attribution-{task}{blurred}{noisy}.png", png(figure)
 
 
 def draw_region(region: Region) -> bytes:
@@ -131,6 +133,11 @@ def _draw_bounds(axes: Axes, levels: list[float], low: list[float], high: list[f
 
 def _bounds(share: Share) -> tuple[dict[str, float], dict[str, float]]:
     return dict(share.low), dict(share.high)
+
+
+def _kernel(share: Share) -> str:
+    """Return what blurred the picture: no axis has an order of kernels."""
+    return share.condition.partition(", sigma")[0] if share.task == "deblur" else ""
 
 
 def _noise(share: Share) -> float | None:

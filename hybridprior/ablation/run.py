@@ -26,16 +26,17 @@ from typing import Any
 import torch
 
 from hybridprior.ablation.attribution import attribute
-from hybridprior.ablation.cell import Cell, Job, slug
+from hybridprior.ablation.cell import Cell, Job, read_cell, slug
 from hybridprior.ablation.executor import check_executor, run_jobs, share
 from hybridprior.ablation.grid import Grid
 from hybridprior.ablation.plots import draw_attribution, draw_region
 from hybridprior.ablation.regions import regions
 from hybridprior.ablation.table import Row, Table
 from hybridprior.bench import find_pictures, read_truth, short_name
+from hybridprior.bench.suites import middle
 from hybridprior.degradation import degrade
 from hybridprior.device import choose_device
-from hybridprior.errors import InputError, OutputError
+from hybridprior.errors import HybridPriorError, InputError, OutputError
 from hybridprior.imageio import Picture, read_picture, write_atomically, write_picture
 from hybridprior.records import write_json
 
@@ -43,6 +44,9 @@ __all__ = ["VERSION", "ablate", "gather", "write_report"]
 
 VERSION = 1
 """Of the layout of the folder."""
+
+LONGEST = 160
+"""Bytes of the name of a degraded picture, at most; the names of figures are longer."""
 
 Given = str | os.PathLike[str]
 
@@ -124,7 +128,7 @@ def gather(output: Given) -> Table:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"There is no ablation in '{folder}'.") from error
     paths = [folder / "cells" / f"{name}.json" for name in names]
-    return Table(Row.of(json.loads(path.read_text(encoding="utf-8"))) for path in paths if path.is_file())
+    return Table(Row.of(record) for path in paths if (record := read_cell(path)) is not None)
 
 
 def write_report(folder: Path, table: Table) -> None:
@@ -152,19 +156,21 @@ def write_report(folder: Path, table: Table) -> None:
     }
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
-    for name, data in draw_attribution(found.means):
-        write_atomically(folder / name, data)
+    figures = dict(draw_attribution(found.means))
     for place in places:
-        name = (
-            f"regions-{place.picture}-{_slug(f'{place.task} {place.condition} {place.generator} {place.regulariser}')}"
-        )
-        write_atomically(folder / f"{name}.png", draw_region(place))
+        words = _slug(f"{place.task} {place.condition} {place.generator} {place.regulariser}")
+        figures[f"regions-{place.picture}-{words}.png"] = draw_region(place)
+    for name, data in figures.items():
+        write_atomically(folder / name, data)
+    for path in (*folder.glob("attribution-*.png"), *folder.glob("regions-*.png")):
+        if path.name not in figures:  # of another grid
+            path.unlink(missing_ok=True)
 
 
 def _truths(pictures: Sequence[Given] | Mapping[str, torch.Tensor], grid: Grid) -> dict[str, Picture]:
     """Return the ground truths by name."""
     if isinstance(pictures, Mapping):
-        return {_name(name): Picture(x.detach().float().cpu(), depth="uint16") for name, x in pictures.items()}
+        return _tensors(pictures, grid)
     found: dict[str, Path] = {}
     for given in map(Path, pictures):
         for short, path in find_pictures(given) if given.is_dir() else [(short_name(given), given)]:
@@ -179,6 +185,18 @@ def _truths(pictures: Sequence[Given] | Mapping[str, torch.Tensor], grid: Grid) 
     return {name: Picture(x, depth="uint8" if exact[name] else "uint16") for name, x in truths.items()}
 
 
+def _tensors(pictures: Mapping[str, torch.Tensor], grid: Grid) -> dict[str, Picture]:
+    """Return the ground truths that were given as tensors."""
+    found: dict[str, Picture] = {}
+    for given, x in pictures.items():
+        name = _name(given)
+        if name in found:
+            raise InputError(f"Two pictures would both be called '{name}', one of them '{given}'; rename it.")
+        truth = middle(x.detach().float().cpu(), given, multiple=grid.multiple, crop=grid.crop)
+        found[name] = Picture(truth, depth="uint16")
+    return found
+
+
 def _lay_out(truths: Mapping[str, Picture], grid: Grid, folder: Path, command: str) -> list[Cell]:
     """Write the ground truths, the degraded pictures and what is to be done; return the cells."""
     try:
@@ -187,13 +205,17 @@ def _lay_out(truths: Mapping[str, Picture], grid: Grid, folder: Path, command: s
     except OSError as error:
         raise OutputError(f"'{folder}' cannot be made: {error.strerror or error}.") from error
     cells = []
+    _check_names(truths, grid)
     for name, picture in truths.items():
         path = folder / "pictures" / f"{name}.png"
         write_picture(path, picture)
         truth = read_picture(path).pixels
         digest = hashlib.sha256(truth.numpy().tobytes() + repr(tuple(truth.shape)).encode()).hexdigest()
         for how in grid.conditions:
-            y, _ = degrade(truth, how)
+            try:
+                y, _ = degrade(truth, how)
+            except HybridPriorError as error:
+                raise type(error)(f"'{name}': {error}") from error
             write_picture(folder / "pictures" / f"{name}-{slug(how)}.png", Picture(y))
             for parts, seed in itertools.product(grid.combinations(), grid.seeds):
                 cells.append(Cell(name, digest, how, parts, grid.preset, grid.configure(how, parts, seed)))
@@ -206,6 +228,15 @@ def _lay_out(truths: Mapping[str, Picture], grid: Grid, folder: Path, command: s
     }
     write_json(folder / "ablation.json", record)
     return cells
+
+
+def _check_names(truths: Mapping[str, Picture], grid: Grid) -> None:
+    """Raise `InputError` where a picture has the name of what becomes of another, or one that is too long."""
+    for name, how in itertools.product(truths, grid.conditions):
+        if (made := f"{name}-{slug(how)}") in truths:
+            raise InputError(f"'{made}' is what '{name}' is called when it is degraded; rename the picture.")
+        if len(made.encode()) > LONGEST:
+            raise InputError(f"The name '{name}' is too long for the files that are made of it; rename the picture.")
 
 
 def _name(text: str) -> str:

@@ -137,7 +137,7 @@ def spectra(
 
     Raises:
         ConfigError: An unknown name, or R "auto", which has no steps.
-        InputError: A picture too small for the bands.
+        InputError: A picture too small for the bands, or too large to be solved whole.
     """
     if FUSED in (regulariser, *regulariser.split("+")):
         raise ConfigError("The regulariser 'auto' has no steps to look at; take denoiser, score or feature.")
@@ -158,6 +158,8 @@ def spectra(
         config = dataclasses.replace(grid.configure(how, parts, seed), stopping=Part("fixed"))
         found.append(Spectrum(parts.label, truth, bands))
         measure("picture", truth, how, config, device=device, callbacks=found[-1:])
+        if not found[-1].steps:
+            raise InputError("The picture is too large for the memory and is solved in tiles; crop it.")
     return found
 
 

@@ -168,18 +168,22 @@ class Table(Sequence[Row]):
             choices = list(dict.fromkeys(row.parts for row in rows))
             head = ["picture", "start", *(parts.label for parts in choices)]
             body = []
-            for picture in [*dict.fromkeys(row.picture for row in rows), None]:
-                own = [row for row in rows if row.done and picture in (None, row.picture)]
+            pictures = list(dict.fromkeys(row.picture for row in rows))
+            there = {(row.picture, row.parts) for row in rows if row.done}
+            whole = [picture for picture in pictures if all((picture, parts) in there for parts in choices)]
+            average = "mean" if len(whole) == len(pictures) else f"mean of {len(whole)}"
+            for name, over in [*((picture, [picture]) for picture in pictures), (average, whole)]:
+                own = [row for row in rows if row.done and row.picture in over]
                 starts = [row.baseline_psnr for row in own if row.baseline_psnr is not None]
-                cells = [_cell([row for row in own if row.parts == parts], picture is not None) for parts in choices]
-                body.append([picture or "mean", f"{mean(starts):.2f}" if starts else "", *cells])
+                cells = [_cell([row for row in own if row.parts == parts], name in pictures) for parts in choices]
+                body.append([name, f"{mean(starts):.2f}" if starts else "", *(cells if over else [""] * len(cells))])
             yield f"{task}, {condition}: PSNR in dB (oracle)", head, body
 
 
 def markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     """Return a table in Markdown, its first column flush left."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines) + "\n"
 
 
 def latex(head: Sequence[str], body: Iterable[Sequence[str]], *, caption: str) -> str:

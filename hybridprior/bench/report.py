@@ -47,8 +47,11 @@ def side_by_side(rows: Mapping[str, Sequence[Row]]) -> str:
     for picture in pictures:
         found = [[row.psnr for row in measured if row.picture == picture] for measured in rows.values()]
         lines.append(_line([picture, *(_spread(values) if values else "" for values in found)]))
-    whole = [f"{mean(row.psnr for row in measured):.2f}" for measured in rows.values()]
-    return "\n".join([*lines, _line(["**mean**", *whole])]) + "\n"
+    done = [{(row.picture, row.seed) for row in measured} for measured in rows.values()]
+    common = set.intersection(*done) if done else set()
+    whole = [[row.psnr for row in measured if (row.picture, row.seed) in common] for measured in rows.values()]
+    average = "**mean**" if len(common) == len(set.union(*done)) else f"**mean of {len(common)}**"
+    return "\n".join([*lines, _line([average, *(f"{mean(part):.2f}" if part else "" for part in whole)])]) + "\n"
 
 
 def gains(rows: Mapping[str, Sequence[Row]]) -> str:
@@ -103,4 +106,4 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

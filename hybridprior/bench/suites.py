@@ -19,15 +19,28 @@ from hybridprior.config import RestoreConfig
 from hybridprior.degradation import Degradation, degrade
 from hybridprior.errors import InputError
 from hybridprior.fidelity import SIGMA_FLOOR
-from hybridprior.imageio import read_picture
+from hybridprior.imageio import SUFFIXES, read_picture
 from hybridprior.oracle import Oracle
 from hybridprior.restoration import restore
 from hybridprior.result import Result, Status
 from hybridprior.solver import Callback
 
-__all__ = ["SUITES", "Row", "Suite", "Trial", "find_pictures", "measure", "read_truth", "run_suite", "short_name"]
+__all__ = [
+    "SUITES",
+    "Row",
+    "Suite",
+    "Trial",
+    "find_pictures",
+    "measure",
+    "middle",
+    "read_truth",
+    "run_suite",
+    "short_name",
+]
 
-SUFFIXES = {".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg"}
+
+SIDES = {256, 512, 768}
+"""Of the pictures that published figures are of."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +112,17 @@ def find_pictures(data: Path, names: Sequence[str] = ()) -> list[tuple[str, Path
         names: Short names to keep; all if empty.
 
     Raises:
-        InputError: No folder, no picture in it, or none of a name.
+        InputError: No folder, no picture in it, none of a name, or two of one.
     """
     if not data.is_dir():
         raise InputError(f"There is no folder '{data}'.")
-    found = {short_name(path): path for path in sorted(data.iterdir()) if path.suffix.lower() in SUFFIXES}
+    found: dict[str, Path] = {}
+    for path in sorted(data.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        before = found.setdefault(short_name(path), path)
+        if before != path:
+            raise InputError(f"'{before}' and '{path}' would both be called '{short_name(path)}'; rename one of them.")
     if not found:
         raise InputError(f"There is no picture in '{data}'.")
     for name in names:
@@ -142,7 +161,8 @@ def run_suite(
     for short, path in pictures:
         suite = replace(SUITES[name], grey=SUITES[name].grey and not colour)
         truth = read_truth(path, multiple=suite.multiple, grey=suite.grey, crop=crop)
-        published = of_picture(short, how) if crop is None and suite == SUITES[name] else None
+        usual = crop is None and suite == SUITES[name] and told == 1 and set(truth.shape[-2:]) <= SIDES
+        published = of_picture(short, how) if usual else None
         for seed in seeds:
             seeded = replace(config, seed=seed)
             trial = measure(short, truth, how, seeded, told=told, device=device, callbacks=callbacks)
@@ -230,9 +250,25 @@ def read_truth(path: Path, *, multiple: int = 1, grey: bool = False, crop: int |
     x = read_picture(path).pixels
     if grey and x.shape[1] == 3:
         x = x.mean(dim=1, keepdim=True)
+    return middle(x, str(path), multiple=multiple, crop=crop)
+
+
+def middle(x: torch.Tensor, name: str, *, multiple: int = 1, crop: int | None = None) -> torch.Tensor:
+    """Return the middle of a picture.
+
+    Args:
+        x: `(1, C, H, W)`.
+        name: What it is called, for the message.
+        multiple: Its sides are cropped to multiples of this.
+        crop: The most pixels a side.
+
+    Raises:
+        InputError: Less than `multiple` pixels would be left.
+    """
     height, width = (min(side, crop or side) // multiple * multiple for side in x.shape[-2:])
     if min(height, width) < 1:
-        raise InputError(f"'{path}' is smaller than {multiple} pixels.")
+        cropped = f" cropped to {crop}" if crop and crop < min(x.shape[-2:]) else ""
+        raise InputError(f"'{name}'{cropped} is smaller than {multiple} pixels.")
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width].contiguous()
 

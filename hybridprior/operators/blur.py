@@ -57,9 +57,12 @@ class Blur(Operator):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the blurred picture, `(B, C, H, W)`, or smaller by the kernel where it is "valid"."""
-        if self.boundary != "valid":
-            x = F.pad(x, self.margins, mode=self.boundary)
         height, width = self.kernel.shape
+        if self.boundary != "valid":
+            if height // 2 >= x.shape[-2] or width // 2 >= x.shape[-1]:
+                sides = f"{x.shape[-1]} x {x.shape[-2]}"
+                raise ShapeError(f"A kernel of {width} x {height} is too large for a picture of {sides}.")
+            x = F.pad(x, self.margins, mode=self.boundary)
         blurred: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(x) * self._response(x), s=x.shape[-2:])
         return blurred[..., height - 1 :, width - 1 :]
 

@@ -115,7 +115,7 @@ def _records(folder: Path, index: Mapping[str, Any], missing: list[str]) -> list
     """Return the cells' records in order; say which are not there and which failed."""
     listed = index.get("cells")
     names = [word(name) for name in listed] if isinstance(listed, list) else []
-    others = sorted(path.stem for path in (folder / CELLS).glob("*.json"))
+    others = [] if names else sorted(path.stem for path in (folder / CELLS).glob("*.json"))  # of another grid, maybe
     read = {name: read_record(folder / CELLS / f"{name}.json") for name in dict.fromkeys([*names, *others])}
     absent = [name for name, record in read.items() if record is None]
     if absent:

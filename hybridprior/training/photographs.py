@@ -129,19 +129,21 @@ def split(paths: Sequence[Path], held: Collection[str]) -> tuple[list[Path], lis
 
     Args:
         paths: All photographs.
-        held: File names of the second kind.
+        held: File names of the second kind, or the ends of their paths from a folder on.
 
     Raises:
         InputError: A name that no photograph has, or nothing left to train on.
     """
-    names = {path.name for path in paths}
+    judging: set[Path] = set()
     for name in held:
-        if name not in names:
+        named = {path for path in paths if f"/{path.as_posix()}".endswith(f"/{name.lstrip('/')}")}
+        if not named:
             raise InputError(f"There is no photograph '{name}' to hold out.")
-    training = [path for path in paths if path.name not in held]
+        judging |= named
+    training = [path for path in paths if path not in judging]
     if not training:
         raise InputError("All photographs are held out; there is nothing to train on.")
-    return training, [path for path in paths if path.name in held]
+    return training, [path for path in paths if path in judging]
 
 
 def _read(path: Path) -> torch.Tensor | None:

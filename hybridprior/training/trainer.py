@@ -19,7 +19,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,7 @@ class Trainer:
         network: UNetConfig | None = None,
         device: torch.device | str = "cpu",
         precision: Precision | None = None,
+        held: Sequence[str] = (),
     ) -> None:
         """Draw the network's first weights.
 
@@ -83,10 +84,11 @@ class Trainer:
             network: The network's size.
             device: Where to train.
             precision: The arithmetic of the convolutions; fp32 if not given.
+            held: The photographs to validate with, for the checkpoint.
         """
         from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 
-        self.photographs, self.config = photographs, config or TrainConfig()
+        self.photographs, self.config, self.held = photographs, config or TrainConfig(), tuple(held)
         self.device = torch.device(device)
         self.precision = precision or Precision(False, True, "the default")
         layout = torch.channels_last if self.precision.channels_last else torch.contiguous_format
@@ -157,7 +159,10 @@ class Trainer:
         self.skipped += 1
         log.warning("step %d: the loss is no number; skipped", self.step + 1)
         if self.skipped > SKIPS:
-            raise ConfigError(f"The training diverged at step {self.step + 1}; go on with a smaller learning rate.")
+            raise ConfigError(
+                f"The training diverged at step {self.step + 1}; start with a smaller learning rate, or go on from the "
+                "last checkpoint with one."
+            )
         return math.nan
 
     def _autocast(self) -> torch.autocast:
@@ -202,6 +207,7 @@ class Trainer:
             "history": self.history,
             "config": dataclasses.asdict(self.config),
             "size": dataclasses.asdict(self.network.config),
+            "held": list(self.held),
         }
 
     def save(self, path: Path) -> None:

@@ -50,11 +50,15 @@ class Guided(Skip):
         """Return the guide in the middle of `shape`, its border repeated around it.
 
         Raises:
-            ShapeError: The guide is larger than the picture.
+            ShapeError: The guide is larger than the picture, of which it may be a tile.
         """
         down, across = shape[-2] - self.guide.shape[-2], shape[-1] - self.guide.shape[-1]
         if down < 0 or across < 0:
-            raise ShapeError(f"The guide is {tuple(self.guide.shape)}, larger than the picture.")
+            wanted, given = (f"{side[-1]} x {side[-2]}" for side in (self.guide.shape, shape))
+            raise ShapeError(
+                f"The guide is {wanted}, larger than what is solved at once, {given}: tiles cannot be guided. "
+                "Crop the pictures, or scale them down."
+            )
         top, left = down // 2, across // 2
         return F.pad(self.guide, (left, across - left, top, down - top), mode="replicate")
 
