@@ -17,6 +17,7 @@ import torch
 
 import hybridprior
 from hybridprior import metrics
+from hybridprior.choice import FUSED
 from hybridprior.device import choose_device
 from hybridprior.diagnosis import Diagnosis
 from hybridprior.imageio import Picture, write_picture
@@ -62,7 +63,7 @@ class Sidecar:
         if truth is not None and oracle is not None:
             figures["psnr"] = metrics.psnr_for_task(result.picture, truth, self.request.task)
             figures["ssim"] = metrics.ssim(result.picture, truth)
-            if oracle.step and result.fusion is None:  # it saw the local prior alone
+            if oracle.step and result.config.regulariser.name != FUSED:  # there it saw the local prior alone
                 figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
             figures["psnr_on"] = metrics.judged_on(self.request.task)
         return figures

@@ -279,6 +279,22 @@ def test_resume_in_two_parts_gives_the_same_bits(hprior, small: Path, monkeypatc
     assert not Path("parts.png.state").exists()
 
 
+def test_no_oracle_stands_beside_what_the_steps_did_not_make(
+    hprior, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: object, step: object) -> None:
+        self.step, self.psnr = 1, 9.0  # type: ignore[attr-defined]
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("hybridprior.oracle.Oracle.__call__", interrupt)
+    options = ["--preset", "fast", "--steps", 8, "--sigma", 25, "--reference", small, "--reg"]
+    assert hprior("restore", small, "-o", "both.png", *options, "auto").code == 130
+    assert hprior("restore", small, "-o", "alone.png", *options, "none").code == 130
+    both, alone = (json.loads(Path(f"{name}.png.json").read_text()) for name in ("both", "alone"))
+    assert both["psnr"] > 15 and "oracle_psnr" not in both and "denoiser alone" in both["message"]
+    assert alone["oracle_psnr"] == 9.0
+
+
 def test_a_figure_that_fails_loses_no_interrupted_run(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ["--preset", "fast", "--stop", "fixed", "--steps", 8, "--format", "quiet"]
 
