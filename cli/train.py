@@ -128,12 +128,13 @@ def _prepare(
     network = build_config(UNetConfig, {**before["size"], **size}, part="network")
     where = choose_device(device)
     paths = find_photographs(data, without=output)
-    held = read_names(validation) if validation else [_below(path, data) for path in paths[29::30] or paths[-1:]]
-    known = before.get("held")
-    if known and validation and set(known) != set(held):
+    last = paths[29::30] or paths[-1:]
+    usual = [_below(path, data) for path in last] if state is None else [path.name for path in last]
+    held = read_names(validation) if validation else before.get("held") or usual
+    training, judging = split(paths, held, folder=data)
+    held = [_below(path, data) for path in judging]
+    if validation and before.get("held") and set(before["held"]) != set(held):
         raise InputError(f"The training holds out other photographs than '{validation}' says; leave --validation out.")
-    held = known or held
-    training, judging = split(paths, held)
     judge = Validation.read(judging)
     photographs = Photographs(training, smallest=2 * config.patch)
     note(f"{len(photographs)} photographs to learn from, {len(judge.pictures)} to validate with.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -14,7 +15,21 @@ INSISTING = 2.0
 """Seconds after which another Ctrl-C does not wait for the step."""
 
 
-ACTIVE: list[threading.Event] = []
+class Waiting(threading.Event):
+    """The event of a block, which knows its thread, and since when it is set."""
+
+    def __init__(self) -> None:
+        """Remember the thread."""
+        super().__init__()
+        self.thread, self.since = threading.current_thread(), math.inf
+
+    def press(self) -> None:
+        """Set the event, now if it is not set already."""
+        self.since = min(self.since, time.monotonic())
+        self.set()
+
+
+ACTIVE: list[Waiting] = []
 """The events of all blocks that wait for Ctrl-C, one in another; all of them learn of it."""
 
 
@@ -25,7 +40,7 @@ def interruptible() -> Iterator[threading.Event]:
     Only the main thread can wait for Ctrl-C. What it learns, the blocks of other threads learn too, and so does a block
     that begins within one that already knows.
     """
-    event, first = threading.Event(), time.monotonic()
+    event = Waiting()
     if threading.current_thread() is not threading.main_thread():
         with _listed(event):
             yield event
@@ -33,9 +48,7 @@ def interruptible() -> Iterator[threading.Event]:
     before = signal.getsignal(signal.SIGINT)
 
     def handle(number: int, frame: object) -> None:
-        nonlocal first
-        insisted = event.is_set() and time.monotonic() - first > INSISTING
-        first = first if event.is_set() else time.monotonic()
+        insisted = time.monotonic() - event.since > INSISTING
         interrupt()
         if insisted:
             raise KeyboardInterrupt
@@ -51,14 +64,15 @@ def interruptible() -> Iterator[threading.Event]:
 def interrupt() -> None:
     """Tell all blocks, as Ctrl-C does."""
     for waiting in tuple(ACTIVE):
-        waiting.set()
+        waiting.press()
 
 
 @contextmanager
-def _listed(event: threading.Event) -> Iterator[None]:
+def _listed(event: Waiting) -> Iterator[None]:
     ACTIVE.append(event)
-    if any(waiting.is_set() for waiting in tuple(ACTIVE)):
-        event.set()
+    main = event.thread is threading.main_thread()  # which learns of Ctrl-C itself, but for blocks within another
+    if any(waiting.is_set() for waiting in tuple(ACTIVE) if not main or waiting.thread is event.thread):
+        event.press()
     try:
         yield
     finally:

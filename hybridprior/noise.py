@@ -61,7 +61,7 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
     """Return the standard deviation of white noise in y, `SIGMA_FLOOR` at the least.
 
     Where patches are too few for an estimate (a tiny picture, or one with a hole every few pixels) the floor is
-    returned. In a single channel fine texture looks like noise, so that there is no more than where it is flattest.
+    returned.
 
     Args:
         y: `(1, C, H, W)`, intensity in [0, 1].
@@ -81,8 +81,7 @@ def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
         rest = values[:count]
         if rest.mean() <= rest.median():
             break
-    found = max(float(rest.mean().clamp_min(0).sqrt()), SIGMA_FLOOR)
-    return min(found, flattest_sigma(y)) if y.shape[1] == 1 else found
+    return max(float(rest.mean().clamp_min(0).sqrt()), SIGMA_FLOOR)
 
 
 def channel_sigmas(y: torch.Tensor, known: torch.Tensor | None = None) -> tuple[float, ...]:
@@ -134,11 +133,11 @@ def noise_correlation(y: torch.Tensor, sigma: float, known: torch.Tensor | None 
 
 
 def flattest_sigma(y: torch.Tensor) -> float:
-    """Return the standard deviation of white noise in the flattest patches of y: it is not more than that anywhere.
+    """Return the standard deviation of white noise in the flattest patches of y; more is not there if it is uniform.
 
     A patch less a plane has PATCH^2 - 3 = k degrees of freedom, so that its mean square varies by 2 / k of sigma^4;
     how small the least of them are by chance alone is that of a truncated normal distribution. Patches that are clipped
-    or of one value, as frames are, say nothing; infinity where there are too few others.
+    or wholly of one value say nothing; infinity where there are too few others.
 
     Args:
         y: `(1, C, H, W)`, intensity in [0, 1].

@@ -113,6 +113,9 @@ class Solver:
         status = Status.STOPPED if self.ended else Status.FINISHED
         with interruptible() as interrupted:
             while self.step < self.config.solver.steps and not self.ended:
+                if interrupted.is_set():
+                    status = Status.INTERRUPTED
+                    break
                 started = time.perf_counter()
                 step, stop = self._advance()
                 synchronise(self.z.device)
@@ -122,13 +125,9 @@ class Solver:
                         callback(step)
                 if self.guard.given_up:
                     status = Status.DIVERGED
-                elif stop:
+                    break
+                if stop:
                     status, self.ended = Status.STOPPED, True
-                elif interrupted.is_set() and self.step < self.config.solver.steps:
-                    status = Status.INTERRUPTED
-                else:
-                    continue
-                break
         return self._result(status)
 
     def take_last(self) -> torch.Tensor:

@@ -315,6 +315,8 @@ def test_other_contents_of_a_file_are_another_cell(tmp_path: Path, monkeypatch: 
     Path("d.safetensors").write_bytes(b"two")
     after = cells()
     assert before == [*before[:2], after[2]] and before[0] != after[0] and before[1] != after[1]
+    how = conditions(["deblur"], blurs=["k" * 300 + ".npy"])[0]
+    assert Cell("eye", "0", how, parts, "fast", Grid((how,), preset="fast").configure(how, parts, 0)).id
 
 
 @pytest.mark.parametrize("damage", ["[]", "null", '{"status": "done"}', '{"status": "done", "result": "x.png"}', "png"])
@@ -344,11 +346,23 @@ def test_means_stand_side_by_side_over_the_same_pictures(done: tuple[Path, Table
 
 
 def test_figures_of_another_grid_do_not_stay(pictures: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    (tmp_path / "regions-old.png").write_bytes(b"old")
-    (tmp_path / "impedance.png").write_bytes(b"another's")
-    grid = Grid(generators=("pixels",), regularisers=("none",), preset="fast")
-    ablate({"eye": pictures["eye"]}, grid, output=tmp_path)
-    assert {path.name for path in tmp_path.glob("*.png")} == {"impedance.png"}
+    (tmp_path / "regions-mine.png").write_bytes(b"a user's")
+    truths = {"eye": pictures["eye"]}
+    both = Grid(generators=("decoder", "pixels"), regularisers=("none", "tv"), preset="fast", steps=2)
+    both = dataclasses.replace(both, regularisers=("none", "denoiser"))
+    ablate(truths, both, output=tmp_path)
+    first = {path.name for path in tmp_path.glob("*.png")}
+    assert len(first) == 3
+
+    def stop(*told: object) -> None:
+        if told[0] is not None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ablate(truths, both, output=tmp_path, callback=stop)
+    assert {path.name for path in tmp_path.glob("*.png")} == first
+    ablate(truths, Grid(generators=("pixels",), regularisers=("none",), preset="fast"), output=tmp_path)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"regions-mine.png"}
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,12 @@ def test_the_network_alone_and_auto_deblur(photograph: torch.Tensor) -> None:
     for reg, gain in (("none", LOCAL), ("auto", FUSED)):
         result = restore(y, blur, config=config, sigma=SIGMA, regulariser=reg)
         assert psnr(blur.frame(result.picture), truth) > psnr(y, truth) + gain - 0.4
+
+
+def test_only_what_cannot_be_padded_is_refused() -> None:
+    x = torch.rand(1, 1, 6, 6)
+    for boundary, side in (("replicate", 31), ("circular", 13), ("reflect", 11)):
+        assert Blur(torch.ones(side, side), boundary)(x).shape == x.shape
+    for boundary, side in (("circular", 15), ("reflect", 13)):
+        with pytest.raises(ShapeError, match="too large"):
+            Blur(torch.ones(side, side), boundary)(x)

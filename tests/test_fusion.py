@@ -483,32 +483,48 @@ def test_the_rival_in_the_race_is_the_tuned_denoiser(crop: torch.Tensor, monkeyp
     assert not torch.equal(rivals[0], pictures[0]["global"])
 
 
-@pytest.mark.parametrize("step", ["lesson", "local"])
+@pytest.mark.parametrize("stage", ["lesson", "local"])
 def test_ctrl_c_leaves_the_denoisers_picture_while_it_is_the_better_one(
-    crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch, step: str
+    crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
     arguments = {"sigma": SIGMA, "config": CONFIG, "steps": 60, "regulariser": "auto"}
-    taught, calls = tuned_module._of_itself, []
+    best, whole = auto._best, restore(y, **arguments)
 
-    def press(*how):
-        calls.append(how)
-        if len(calls) == 5:
+    def press(step: Step) -> None:
+        if step.number == 49:
             signal.raise_signal(signal.SIGINT)
-        return taught(*how)
 
-    whole = restore(y, **arguments)
-    with monkeypatch.context() as patched:
-        if step == "lesson":
-            patched.setattr(tuned_module, "_of_itself", press)
-        seen = [] if step == "lesson" else [lambda at: signal.raise_signal(signal.SIGINT) if at.number == 3 else None]
-        part = restore(y, callbacks=seen, **arguments)
-    assert part.status is Status.INTERRUPTED and len(part.trace) == (1 if step == "lesson" else 3)
+    monkeypatch.setattr("hybridprior.interruption.INSISTING", 60.0)
+    with monkeypatch.context() as patched:  # a second time while the picture is made, which loses nothing
+        patched.setattr(auto, "_best", lambda *found: (signal.raise_signal(signal.SIGINT), best(*found))[1])
+        if stage == "lesson":
+            patched.setattr(tuned_module, "_of_itself", _pressed(5))
+        part = restore(y, callbacks=[press], **arguments)
+    assert part.status is Status.INTERRUPTED and len(part.trace) == (0 if stage == "lesson" else 49)
     shipped = load_denoiser("shipped")
     shipped.precision = "fp32"
     alone = shipped.denoise(y, SIGMA)
     assert psnr(part.picture, crop) > psnr(alone, crop) - 0.3
-    assert "denoiser alone" in part.message
-    if step == "lesson":
+    if stage == "lesson":
+        assert "denoiser alone" in part.message
         torch.testing.assert_close(part.picture, alone)
-    assert torch.equal(restore(y, state=part.state, **arguments).picture, whole.picture)
+    with monkeypatch.context() as patched:  # and while the run that goes on is in its lessons
+        patched.setattr(tuned_module, "_of_itself", _pressed(3))
+        again = restore(y, state=part.state, **arguments)
+    assert again.status is Status.INTERRUPTED and len(again.trace) == len(part.trace)
+    assert again.state["rule"] == part.state["rule"]
+    assert torch.equal(restore(y, state=again.state, **arguments).picture, whole.picture)
+
+
+def _pressed(number: int):
+    """Return the first lesson, with Ctrl-C at a step."""
+    taught, calls = tuned_module._of_itself, []
+
+    def press(*how):
+        calls.append(how)
+        if len(calls) == number:
+            signal.raise_signal(signal.SIGINT)
+        return taught(*how)
+
+    return press

@@ -147,6 +147,7 @@ def test_photographs_of_one_name_in_two_folders() -> None:
     paths = [Path("a/1.png"), Path("b/1.png"), Path("b/11.png")]
     assert split(paths, ["b/1.png"]) == ([paths[0], paths[2]], [paths[1]])
     assert split(paths, ["1.png"]) == ([paths[2]], paths[:2])
+    assert split([Path("1.png"), *paths], ["1.png"], folder=Path())[1] == [Path("1.png")]
     with pytest.raises(InputError, match=r"'c/1\.png'"):
         split(paths, ["c/1.png"])
 
@@ -210,7 +211,7 @@ def test_the_command_line_trains_is_interrupted_and_goes_on(
     assert load_denoiser(f"file:{run / 'denoiser.safetensors'}").denoise(torch.rand(1, 3, 9, 9), 0.1).shape[-1] == 9
     capsys.readouterr()
     app([*arguments[:6], "--steps", "6", "--validate-every", "2", "--resume"], standalone_mode=False)
-    assert read_checkpoint(run / "checkpoint.pt")["held"] == ["3.png"]
+    assert read_checkpoint(run / "checkpoint.pt")["held"] == ["more/3.png"]
     (tmp_path / "others.txt").write_text("0.png\n")
     with pytest.raises(HybridPriorError, match="other photographs"):
         app([*arguments[:7], str(tmp_path / "others.txt"), "--steps", "7", "--resume"], standalone_mode=False)

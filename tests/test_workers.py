@@ -213,3 +213,37 @@ def test_a_bar_leaves_stdout_to_what_is_said(
     out, err = capsys.readouterr()
     assert out == "a figure\n"
     assert "pictures" in err
+
+
+def test_a_run_that_begins_later_is_not_stopped_by_another_threads_ctrl_c() -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with interruptible():
+            begun.set()
+            over.wait(10)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    begun.wait(10)
+    with interruptible() as first:
+        signal.raise_signal(signal.SIGINT)
+        with interruptible() as inner:
+            assert first.is_set() and inner.is_set()
+    with interruptible() as later:
+        assert not later.is_set()
+    over.set()
+    thread.join()
+
+
+def test_a_second_ctrl_c_soon_after_one_within_a_block_does_not_insist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybridprior.interruption.INSISTING", 0.2)
+    with interruptible() as outer:
+        time.sleep(0.3)
+        with interruptible():
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert outer.is_set()
+        time.sleep(0.3)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

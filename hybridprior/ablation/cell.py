@@ -184,10 +184,20 @@ def _contents(decisive: Any) -> list[str]:
         return []
     named = Path(decisive.removeprefix("file:").removeprefix("local-dir:"))
     file = decisive.rpartition(":")[0]  # of several arrays
-    paths = [path for path in (named, Path(file)) if path.name and path.suffix and path.is_file()]
-    if decisive.startswith("local-dir:") and named.is_dir():
-        paths = sorted(path for path in named.rglob("*") if path.is_file())
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    try:
+        paths = [path for path in (named, Path(file)) if path.name and path.suffix and path.is_file()]
+        if decisive.startswith("local-dir:") and named.is_dir():
+            paths = sorted(path for path in named.rglob("*") if path.is_file())
+        stats = [path.stat() for path in paths]
+        return [_hash(path, s.st_mtime_ns, s.st_size) for path, s in zip(paths, stats, strict=True)]
+    except (OSError, ValueError):  # no name of a file, or none that can be read, which who uses it will say
+        return []
+
+
+@functools.lru_cache(maxsize=4096)
+def _hash(path: Path, changed: int, size: int) -> str:
+    """Return the hash of a file, read again where it has changed."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _computed(job: Job) -> dict[str, Any]:

@@ -42,6 +42,8 @@ from hybridprior.records import write_json
 
 __all__ = ["VERSION", "ablate", "gather", "write_report"]
 
+INDEX = "ablation.json"
+
 VERSION = 1
 """Of the layout of the folder."""
 
@@ -124,7 +126,7 @@ def gather(output: Given) -> Table:
     """
     folder = Path(output)
     try:
-        names = json.loads((folder / "ablation.json").read_text(encoding="utf-8"))["cells"]
+        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"There is no ablation in '{folder}'.") from error
     paths = [folder / "cells" / f"{name}.json" for name in names]
@@ -139,7 +141,6 @@ def write_report(folder: Path, table: Table) -> None:
         table: Its cells, as far as they are there.
     """
     found, places = attribute(table), list(regions(table, folder))
-    write_json(folder / "attribution.json", {**found.to_dict(), "regions": [place.to_dict() for place in places]})
     lines = [
         f"- {place.picture}, {place.task}, {place.condition}: {place.generator} beat {place.regulariser} on "
         f"{100 * place.share:.0f} % of the pixels; by texture, smooth to rough: "
@@ -162,9 +163,21 @@ def write_report(folder: Path, table: Table) -> None:
         figures[f"regions-{place.picture}-{words}.png"] = draw_region(place)
     for name, data in figures.items():
         write_atomically(folder / name, data)
-    for path in (*folder.glob("attribution-*.png"), *folder.glob("regions-*.png")):
-        if path.name not in figures:  # of another grid
-            path.unlink(missing_ok=True)
+    drawn, whole = _listed(folder / "attribution.json", "figures"), len(table) == len(_listed(folder / INDEX, "cells"))
+    for name in drawn if whole else ():  # of another grid
+        if name not in figures:
+            (folder / Path(name).name).unlink(missing_ok=True)
+    kept = sorted(figures if whole else {*drawn, *figures})
+    record = {**found.to_dict(), "regions": [place.to_dict() for place in places], "figures": kept}
+    write_json(folder / "attribution.json", record)
+
+
+def _listed(path: Path, key: str) -> list[str]:
+    """Return the names that a record lists; none where there is no such record."""
+    try:
+        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))[key]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _truths(pictures: Sequence[Given] | Mapping[str, torch.Tensor], grid: Grid) -> dict[str, Picture]:
@@ -226,7 +239,7 @@ def _lay_out(truths: Mapping[str, Picture], grid: Grid, folder: Path, command: s
         "pictures": {name: {"truth": f"pictures/{name}.png"} for name in truths},
         "cells": [cell.id for cell in cells],
     }
-    write_json(folder / "ablation.json", record)
+    write_json(folder / INDEX, record)
     return cells
 
 

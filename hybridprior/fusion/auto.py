@@ -108,7 +108,7 @@ def restore_fused(
             result = _latest(result, local, held)
             candidates = Candidates(local, prior, tuned, options, weight=config.weight, shown=noise.shown)
             result = _concluded(result, problem, held, local, candidates, noise)
-    return result if result.fusion else _best(result, rival, problem, held, tuned.network)
+        return result if result.fusion else _best(result, rival, problem, held, tuned.network)
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _tuned(denoiser: Denoiser, prior: Alone, config: RestoreConfig, options: Fus
 def _rival(tuned: Tuned, prior: Alone, kept: Problem, held: Problem, noise: _Noise) -> torch.Tensor | None:
     """Return the global prior's best picture where it takes no time to speak of beside the local one; None elsewhere.
 
-    Ctrl-C leaves the denoiser as it is, and the local prior to stop at its first step.
+    Ctrl-C leaves the denoiser as it is, and the local prior takes no step.
     """
     if not prior.direct(kept) or noise.shown is not None or noise.correlated:
         return None

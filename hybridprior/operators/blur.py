@@ -10,6 +10,8 @@ The convolution is a product of Fourier transforms, whatever the size of the ker
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -59,7 +61,8 @@ class Blur(Operator):
         """Return the blurred picture, `(B, C, H, W)`, or smaller by the kernel where it is "valid"."""
         height, width = self.kernel.shape
         if self.boundary != "valid":
-            if height // 2 >= x.shape[-2] or width // 2 >= x.shape[-1]:
+            room = {"reflect": 1, "circular": 0}.get(self.boundary, -math.inf)  # as padding can
+            if height // 2 + room > x.shape[-2] or width // 2 + room > x.shape[-1]:
                 sides = f"{x.shape[-1]} x {x.shape[-2]}"
                 raise ShapeError(f"A kernel of {width} x {height} is too large for a picture of {sides}.")
             x = F.pad(x, self.margins, mode=self.boundary)

@@ -124,19 +124,21 @@ def centre(picture: torch.Tensor, side: int) -> torch.Tensor:
     return picture[..., top : top + h, left : left + w]
 
 
-def split(paths: Sequence[Path], held: Collection[str]) -> tuple[list[Path], list[Path]]:
+def split(paths: Sequence[Path], held: Collection[str], *, folder: Path | None = None) -> tuple[list[Path], list[Path]]:
     """Return the photographs to train on, and those to validate with.
 
     Args:
         paths: All photographs.
-        held: File names of the second kind, or the ends of their paths from a folder on.
+        held: The second kind: paths in the folder, else file names, or the ends of paths from a folder on.
+        folder: Where all of them are.
 
     Raises:
         InputError: A name that no photograph has, or nothing left to train on.
     """
     judging: set[Path] = set()
     for name in held:
-        named = {path for path in paths if f"/{path.as_posix()}".endswith(f"/{name.lstrip('/')}")}
+        exact = {path for path in paths if folder is not None and path == folder / name}
+        named = exact or {path for path in paths if f"/{path.as_posix()}".endswith(f"/{name.lstrip('/')}")}
         if not named:
             raise InputError(f"There is no photograph '{name}' to hold out.")
         judging |= named
