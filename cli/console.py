@@ -73,11 +73,16 @@ def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=steps, energy="-", chosen="-")
 
+        begun: list[float] = []  # seconds at the first step, most of them before it
+
         def move(step: Step) -> None:
             tile, tiles = step.tile or (1, 1)
+            if step.number == 1:
+                begun.append(step.seconds)
             done = (tile - 1) * steps + step.number
-            if step.tile is not None and (tile, step.number) == (1, FORETOLD):
-                note(f"{name}: {tiles} tiles, {_duration(step.seconds / step.number * steps * tiles)} at most.")
+            if step.tile is not None and begun and (tile, step.number) == (1, FORETOLD):
+                pace = (step.seconds - begun[0]) / (step.number - 1)
+                note(f"{name}: {tiles} tiles, {_duration((begun[0] + pace * steps) * tiles)} at most.")
             bar.update(
                 task, completed=done, total=steps * tiles, energy=f"{step.energy:.3f}", chosen=step.chosen or "-"
             )

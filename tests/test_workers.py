@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from hybridprior.cli.console import bar, say
+from hybridprior.cli.console import bar, progress, say
 from hybridprior.cli.job import Job
 from hybridprior.cli.workers import worth
 
@@ -22,6 +22,7 @@ from hybridprior.denoisers.base import READ, once
 from hybridprior.generators import build_generator
 from hybridprior.imageio import Picture, read_picture, write_picture
 from hybridprior.interruption import interruptible
+from hybridprior.result import Step
 
 FAST = ["--sigma", "25", "--preset", "fast", "--threads", "1"]
 
@@ -247,3 +248,11 @@ def test_a_second_ctrl_c_soon_after_one_within_a_block_does_not_insist(monkeypat
         time.sleep(0.3)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_the_time_of_tiles_counts_what_comes_before_the_steps_once_a_tile(capsys: pytest.CaptureFixture) -> None:
+    x = torch.zeros(1, 1, 4, 4)
+    with progress("scan.png", 1000, shown=True) as (move,):
+        for number in range(1, 21):
+            move(Step(number, x, x, 0.0, 0.0, None, 0, 30.0 + 0.1 * number, tile=(1, 9)))
+    assert "9 tiles, 20 min at most" in capsys.readouterr().err
