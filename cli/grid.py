@@ -70,8 +70,6 @@ def read_grid(
         made["weights"] = tuple(numbers(given["weight"], "weight"))
     if "seeds" in given:
         made["seeds"] = tuple(whole(given["seeds"], "seeds"))
-        if len(set(made["seeds"])) < len(made["seeds"]):
-            raise ConfigError(f"seeds names one twice: '{given['seeds']}'.")
     for name in ("preset", "denoiser"):
         if name in given:
             if not isinstance(given[name], str):

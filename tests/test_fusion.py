@@ -473,7 +473,7 @@ def test_a_race_goes_on_as_it_was(crop: torch.Tensor) -> None:
     assert any(verdict.stop for verdict in verdicts)
 
 
-def test_the_rival_in_the_race_is_the_tuned_denoiser(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rival_in_the_race_is_the_tuned_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
     rivals, pictures = [], []
     monkeypatch.setattr(auto, "Race", lambda rival, *a, **k: rivals.append(rival) or Race(rival, *a, **k))
     monkeypatch.setattr(auto, "weigh", lambda found, *a, **k: pictures.append(found) or weigh(found, *a, **k))

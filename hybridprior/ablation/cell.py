@@ -13,7 +13,6 @@ import functools
 import hashlib
 import json
 import logging
-import re
 import threading
 import time
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Any
 import torch
 
 from hybridprior.ablation.grid import Combination
-from hybridprior.ablation.table import Row
+from hybridprior.ablation.table import Row, slugged
 from hybridprior.bench import Trial, measure
 from hybridprior.config import RestoreConfig
 from hybridprior.degradation import Degradation
@@ -171,7 +170,7 @@ def failure(job: Job, error: BaseException, seconds: float = 0.0) -> dict[str, A
 
 def slug(how: Degradation) -> str:
     """Return a degradation as part of a file's name: "denoise-sigma-25", "inpaint-50-missing"."""
-    return re.sub(r"[^a-z0-9.]+", "-", f"{how.task} {how.label}".lower()).strip("-")
+    return slugged(f"{how.task} {how.label}")
 
 
 def _contents(decisive: Any) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hybridprior.ablation.attribution import Share
 from hybridprior.ablation.regions import Region
+from hybridprior.ablation.table import slugged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def draw_attribution(means: Sequence[Share]) -> Iterator[tuple[str, bytes]]:
         panels[0][-1].legend(frameon=False, fontsize="small")
         panels[1][-1].legend(frameon=False, fontsize="small")
         noisy = "" if noise is None or not noise else f"-sigma-{noise:g}"
-        blurred = f"-{re.sub(r'[^a-z0-9.]+', '-', kernel.lower()).strip('-')}" if kernel else ""
+        blurred = f"-{slugged(kernel)}" if kernel else ""
         yield f"attribution-{task}{blurred}{noisy}.png", png(figure)
 
 

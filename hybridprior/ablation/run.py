@@ -31,7 +31,7 @@ from hybridprior.ablation.executor import check_executor, run_jobs, share
 from hybridprior.ablation.grid import Grid
 from hybridprior.ablation.plots import draw_attribution, draw_region
 from hybridprior.ablation.regions import regions
-from hybridprior.ablation.table import Row, Table
+from hybridprior.ablation.table import Row, Table, slugged
 from hybridprior.bench import find_pictures, read_truth, short_name
 from hybridprior.bench.suites import middle
 from hybridprior.degradation import degrade
@@ -159,7 +159,7 @@ def write_report(folder: Path, table: Table) -> None:
         write_atomically(folder / name, text.encode())
     figures = dict(draw_attribution(found.means))
     for place in places:
-        words = _slug(f"{place.task} {place.condition} {place.generator} {place.regulariser}")
+        words = slugged(f"{place.task} {place.condition} {place.generator} {place.regulariser}")
         figures[f"regions-{place.picture}-{words}.png"] = draw_region(place)
     for name, data in figures.items():
         write_atomically(folder / name, data)
@@ -254,7 +254,3 @@ def _check_names(truths: Mapping[str, Picture], grid: Grid) -> None:
 
 def _name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "picture"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")

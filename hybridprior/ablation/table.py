@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, pstdev
@@ -220,6 +221,11 @@ def _cell(rows: Sequence[Row], spread: bool) -> str:
         return "failed"
     text = f"{mean(results):.2f}" + (f" ± {pstdev(results):.2f}" if spread and len(results) > 1 else "")
     return f"{text} ({mean(oracle):.2f})" if oracle else text
+
+
+def slugged(text: str) -> str:
+    """Return words as a part of a file's name: "sigma 25" is "sigma-25"."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
 
 
 def _escaped(text: str) -> str:
