@@ -79,6 +79,8 @@ class SplittingConfig:
     """Steps where x is pixels, each with the denoiser once and conjugate gradients once."""
     coupling: float = 0.23
     """How firmly pixels hold to v at lambda = 1, in units of sigma_k^-2: what Zhang et al. 2022 found for all tasks."""
+    coupling_end: float | None = None
+    """The same at the last step, to which it falls (or rises) by the same factor in each; it stays if not given."""
     inner: int = 5
     """Steps on theta between two looks of the denoiser, where x = f_theta(z)."""
     dual: bool = False
@@ -86,8 +88,13 @@ class SplittingConfig:
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
-        if self.iterations < 1 or self.inner < 1 or not self.coupling > 0:
-            raise ConfigError("splitting: iterations and inner are 1 or more, and coupling is positive.")
+        if self.iterations < 1 or self.inner < 1 or not (self.coupling > 0 and self.coupled(1.0) > 0):
+            raise ConfigError("splitting: iterations and inner are 1 or more; coupling and coupling_end are positive.")
+
+    def coupled(self, done: float) -> float:
+        """Return the coupling after a share of the steps, from 0 to 1."""
+        end = self.coupling if self.coupling_end is None else self.coupling_end
+        return self.coupling * (max(end, 0.0) / self.coupling) ** done
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ class Alone:
         *,
         start: torch.Tensor | None = None,
         longer: int = 1,
+        coupling_end: float | None = None,
         seed: int | None = None,
     ) -> torch.Tensor:
         """Return the picture of plug-and-play, `(1, C, H, W)`.
@@ -88,11 +89,14 @@ class Alone:
             prior: The denoiser, and its levels.
             start: Where it begins.
             longer: How many times as many steps it takes as the configuration says.
+            coupling_end: How firmly the picture holds to the denoiser's at the last step; as configured if not given.
             seed: The configuration's if not given.
         """
         steps = longer * self.config.splitting.iterations
         loop = dataclasses.replace(self.config.solver, steps=steps, averaging=0.0, jitter=0.0)
         changes: dict[str, Any] = {"generator": Part("pixels"), "method": "splitting", "stopping": Part("fixed")}
+        if coupling_end is not None:
+            changes["splitting"] = dataclasses.replace(self.config.splitting, coupling_end=coupling_end)
         seed = self.config.seed if seed is None else seed
         config = dataclasses.replace(self.config, solver=loop, weight=1.0, seed=seed, **changes)
         pixels, rule = Pixels(problem.shape[1]), build_stopping_rule("fixed")

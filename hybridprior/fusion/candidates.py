@@ -52,6 +52,8 @@ class FusionConfig:
     """Noise level at which plug-and-play takes over the local picture, in units of intensity."""
     runs: int = 3
     """How often plug-and-play takes over the local picture where A makes the picture smaller; their mean counts."""
+    coupling_end: float = 0.05
+    """How firmly these runs hold to what the denoiser makes at their last step (`SplittingConfig`)."""
     mixed: float = 0.5
     """Share of y in what the denoiser gets where A = 1; the rest is the local picture."""
     tuned: int = 100
@@ -63,8 +65,8 @@ class FusionConfig:
         """Raise `ConfigError` for numbers out of their range."""
         if not (self.hybrid > 0 and self.refit >= 0 and 0 < self.handed <= 1 and 0 <= self.mixed <= 1):
             raise ConfigError("auto: hybrid is positive, refit 0 or more; handed lies in (0, 1], mixed in [0, 1].")
-        if self.runs < 1 or self.tuned < 0 or not self.tuned_rate > 0:
-            raise ConfigError("auto: runs is 1 or more, tuned 0 or more steps, and tuned_rate is positive.")
+        if self.runs < 1 or self.tuned < 0 or not (self.tuned_rate > 0 and self.coupling_end > 0):
+            raise ConfigError("auto: runs is 1 or more, tuned 0 or more steps; tuned_rate, coupling_end are positive.")
 
 
 class Candidates:
@@ -170,8 +172,8 @@ class Candidates:
         """Return the mean of some runs of plug-and-play from the local picture, each with noise for the denoiser."""
         prior = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=self.denoiser)
         seeds = [derive(self.local.config.seed, f"run {k}") for k in range(self.options.runs)]
-        runs = [self.prior.plugged(problem, prior, start=local, longer=2, seed=seed) for seed in seeds]
-        return torch.stack(runs).mean(0)
+        how: dict[str, Any] = {"start": local, "longer": 2, "coupling_end": self.options.coupling_end}
+        return torch.stack([self.prior.plugged(problem, prior, **how, seed=seed) for seed in seeds]).mean(0)
 
     def _as_shown(self, problem: Problem) -> Problem:
         """Return the problem with the noise level that the picture shows."""
