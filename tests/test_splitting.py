@@ -77,6 +77,27 @@ def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> No
     torch.testing.assert_close(x, expected, rtol=1e-2, atol=2e-3)
 
 
+def test_the_coupling_falls_by_the_same_factor_in_each_step_and_only_the_last_counts_in_the_end() -> None:
+    assert SplittingConfig().coupled(0.0) == SplittingConfig().coupled(1.0) == SplittingConfig.coupling
+    falling = SplittingConfig(coupling=4.0, coupling_end=0.04)
+    assert [falling.coupled(done) for done in (0.0, 0.5, 1.0)] == pytest.approx([4.0, 0.4, 0.04])
+    y = Resample(2)(torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(1)))
+    pictures = []
+    for splitting in (falling, SplittingConfig(coupling=0.04), SplittingConfig(coupling=4.0)):
+        loop = SolverConfig(steps=200, averaging=0.0)
+        config = RestoreConfig(generator=Part("pixels"), solver=loop, method="splitting", splitting=splitting)
+        result = restore(y, Resample(2), config=config, sigma=SIGMA, regulariser=_constant(0.15))
+        pictures.append(result.picture)
+    near, far = ((pictures[0] - other).abs().max() for other in pictures[1:])
+    assert near < 0.005 < 0.05 < far
+
+
+@pytest.mark.parametrize("wrong", [{"coupling_end": 0.0}, {"coupling_end": -0.1}, {"coupling": 0.0}])
+def test_a_coupling_is_positive(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="coupling"):
+        SplittingConfig(**wrong)
+
+
 def test_denoising_by_pixels_is_the_denoiser_alone(crop: torch.Tensor) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
     prior = _prior()

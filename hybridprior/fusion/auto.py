@@ -44,6 +44,10 @@ __all__ = ["restore_fused"]
 LEAST = 0.01
 """Weight that a candidate has somewhere, at least, to be part of the picture."""
 
+COUNTS = 0.2
+"""Weight of the local picture and what was made of it, together, below which its theta does not go on: seconds for some
+thousandths of a decibel."""
+
 PARTED = 0.12
 """Share of the information that judges, where there is noise."""
 
@@ -252,7 +256,8 @@ def _fused(
     believed = [name for name, plane in zip(evidence.names, evidence.map, strict=True) if float(plane.max()) >= LEAST]
     final: dict[str, torch.Tensor] = {}
     if {"local", "handed"} & set(believed):
-        final["local"] = candidates.refitted("local", problem, local)
+        counts = evidence.most("local", "handed") >= COUNTS
+        final["local"] = candidates.refitted("local", problem, local) if counts else local
     for name in believed:
         if name not in final:
             final[name] = candidates.refitted(name, problem, final.get("local", local))

@@ -88,6 +88,11 @@ class Evidence:
         both = sum_of("hybrid", "handed", "tuned")
         return torch.stack([sum_of("local"), both, sum_of("global", "blind")])[None]
 
+    def most(self, *names: str) -> float:
+        """Return the most that some candidates weigh together anywhere."""
+        planes = [plane for name, plane in zip(self.names, self.map, strict=True) if name in names]
+        return float(torch.stack(planes).sum(0).max()) if planes else 0.0
+
     def combine(self, pictures: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the weighted mean of the candidates' pictures.
 
