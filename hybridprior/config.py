@@ -94,7 +94,8 @@ class SplittingConfig:
     def coupled(self, done: float) -> float:
         """Return the coupling after a share of the steps, from 0 to 1."""
         end = self.coupling if self.coupling_end is None else self.coupling_end
-        return self.coupling * (max(end, 0.0) / self.coupling) ** done
+        fall: float = max(end, 0.0) / self.coupling
+        return float(self.coupling * fall**done)
 
 
 @dataclass(frozen=True)
