@@ -332,18 +332,12 @@ def test_a_small_picture_is_handed_over_thrice_with_noise(crop: torch.Tensor, mo
     assert not any("coupling_end" in how for _, config, how in runs if not config.noise)
 
 
-@pytest.mark.parametrize("sigma", [0.0, 0.1])
-def test_holes_without_noise_are_handed_over_at_three_levels(
-    sigma: float, crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_holes_are_handed_over_once_without_noise(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, found = _listened(monkeypatch)
-    y, operator = degrade(crop[..., :32, :32], Degradation("inpaint", missing=0.5, sigma=sigma))
-    restore(y, operator, sigma=sigma, config=CONFIG, steps=5, regulariser="auto")
-    taken = [(picture, config.sigma_start) for picture, config, how in runs if "start" in how]
-    level = FusionConfig.handed
-    levels = [level] if sigma else [level / 2, level, 2 * level]
-    assert [at for _, at in taken] == levels * len(found) and found
-    torch.testing.assert_close(found[0], torch.stack([picture for picture, _ in taken[: len(levels)]]).mean(0))
+    y, operator = degrade(crop[..., :32, :32], Degradation("inpaint", missing=0.5))
+    restore(y, operator, sigma=0.0, config=CONFIG, steps=5, regulariser="auto")
+    assert not any(config.noise or "coupling_end" in how for _, config, how in runs)
+    assert len([config for _, config, how in runs if "start" in how]) == len(found) > 0
 
 
 def _listened(monkeypatch: pytest.MonkeyPatch) -> tuple[list, list]:

@@ -21,7 +21,7 @@ from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Gaussian
 from hybridprior.fusion.alone import Alone
 from hybridprior.fusion.tuned import Tuned
-from hybridprior.operators import Mask, Resample
+from hybridprior.operators import Resample
 from hybridprior.problem import Problem
 from hybridprior.proximal import Proximal
 from hybridprior.regularisers import Regulariser
@@ -33,10 +33,6 @@ __all__ = ["Candidates", "FusionConfig"]
 
 FEWEST = 20
 """Steps that a network goes on for, at least."""
-
-AROUND = (0.5, 1.0, 2.0)
-"""Levels at which plug-and-play takes over the local picture where pixels are missing, in units of `handed`; their mean
-counts. A low one keeps what the local prior drew in the holes, a high one draws them anew."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +158,7 @@ class Candidates:
             return self.prior.denoised(self.denoiser, share * problem.filled() + (1 - share) * local, level)
         if self._reduced(problem):
             return self._repeated(problem, local)
-        holes = not self.prior.noisy and isinstance(problem.operator, Mask)
-        priors = [self._regulariser(around * self.options.handed) for around in (AROUND if holes else (1.0,))]
-        return torch.stack([self.prior.plugged(problem, prior, start=local) for prior in priors]).mean(0)
+        return self.prior.plugged(problem, self._regulariser(self.options.handed), start=local)
 
     def few(self, problem: Problem) -> tuple[str, ...]:
         """Return the candidates that are believed as long as evidence is not sure of others; none where all compete.
