@@ -5,9 +5,9 @@ and ADMM (Venkatakrishnan, Bouman, Wohlberg, "Plug-and-Play Priors", GlobalSIP 2
 
     v_k = D(x_{k-1} + u; sigma_k),  x_k = argmin E(A x; y) + c lambda |x - v_k + u|^2 / (2 sigma_k^2),  u += x_k - v_k
 
-with u = 0 without duals. Where x is pixels, each step solves for x by conjugate gradients on any linear A, and v is
-the picture: the global prior alone. Where x = f_theta(z), x fits by a few steps on theta (Mataev, Elad, Milanfar,
-"DeepRED", ICCV Workshops 2019), and the picture is the averaged iterate, as ever.
+with u = 0 without duals, and c that may fall over the steps. Where x is pixels, each step solves for x by conjugate
+gradients on any linear A, and v is the picture: the global prior alone. Where x = f_theta(z), x fits by a few steps on
+theta (Mataev, Elad, Milanfar, "DeepRED", ICCV Workshops 2019), and the picture is the averaged iterate, as ever.
 """
 
 from __future__ import annotations
