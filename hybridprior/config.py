@@ -88,14 +88,9 @@ class SplittingConfig:
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
-        if self.iterations < 1 or self.inner < 1 or not (self.coupling > 0 and self.coupled(1.0) > 0):
+        couplings = (self.coupling, self.coupling if self.coupling_end is None else self.coupling_end)
+        if self.iterations < 1 or self.inner < 1 or not all(0 < c < math.inf for c in couplings):
             raise ConfigError("splitting: iterations and inner are 1 or more; coupling and coupling_end are positive.")
-
-    def coupled(self, done: float) -> float:
-        """Return the coupling after a share of the steps, from 0 to 1."""
-        end = self.coupling if self.coupling_end is None else self.coupling_end
-        fall: float = max(end, 0.0) / self.coupling
-        return float(self.coupling * fall**done)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.proximal import Proximal
 from hybridprior.regularisers import Regulariser
+from hybridprior.regularisers.schedule import Schedule
 from hybridprior.solver import Solver
 from hybridprior.stopping import StoppingRule
 
@@ -72,6 +73,9 @@ class SplittingSolver(Solver):
         self.clean: torch.Tensor | None = None
         self.dual: torch.Tensor | None = None
         self.coupling = math.inf
+        split = config.splitting
+        self.hold = Schedule(split.coupling, split.coupling_end or split.coupling, config.solver.steps)
+        """c over the steps."""
         if isinstance(self.generator, Pixels):
             cheap = self.problem.operator.initial(self.problem.filled()) if start is None else start
             self.generator.theta.data = cheap.to(self.problem.y).clone()
@@ -114,7 +118,7 @@ class SplittingSolver(Solver):
         denoising = isinstance(self.problem.operator, Identity) and self.problem.weights is None
         # Departs from the paper for A = 1: one step of R on y itself, with lambda in its noise level, is the answer.
         v = self._split(theta, self.step, math.sqrt(weight) if denoising else 1.0)
-        mu = weight * self.config.splitting.coupled(self._done()) / self.coupling**2
+        mu = weight * self.hold(self.step) / self.coupling**2
         if not denoising:
             near = v if self.dual is None else v - self.dual
             self.generator.theta.data = self.proximal(near, mu, start=theta)
@@ -127,10 +131,6 @@ class SplittingSolver(Solver):
         self.kept = self._theta()
         self.guard.kept()
         return (v if weight else self.generator.theta.data.clone()), energy, prior
-
-    def _done(self) -> float:
-        """Return the share of the steps that lie behind: 0 at the first, 1 at the last."""
-        return min(1.0, (self.step - 1) / max(1, self.config.solver.steps - 1))
 
     def _prior_memory(self) -> dict[str, Any]:
         split = {name: getattr(self, name, None) for name in SPLIT}

@@ -77,10 +77,8 @@ def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> No
     torch.testing.assert_close(x, expected, rtol=1e-2, atol=2e-3)
 
 
-def test_the_coupling_falls_by_the_same_factor_in_each_step_and_only_the_last_counts_in_the_end() -> None:
-    assert SplittingConfig().coupled(0.0) == SplittingConfig().coupled(1.0) == SplittingConfig.coupling
+def test_where_the_coupling_falls_only_the_last_counts_in_the_end() -> None:
     falling = SplittingConfig(coupling=4.0, coupling_end=0.04)
-    assert [falling.coupled(done) for done in (0.0, 0.5, 1.0)] == pytest.approx([4.0, 0.4, 0.04])
     y = Resample(2)(torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(1)))
     pictures = []
     for splitting in (falling, SplittingConfig(coupling=0.04), SplittingConfig(coupling=4.0)):
@@ -92,7 +90,9 @@ def test_the_coupling_falls_by_the_same_factor_in_each_step_and_only_the_last_co
     assert near < 0.005 < 0.05 < far
 
 
-@pytest.mark.parametrize("wrong", [{"coupling_end": 0.0}, {"coupling_end": -0.1}, {"coupling": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"coupling_end": 0.0}, {"coupling_end": -0.1}, {"coupling": 0.0}, {"coupling_end": float("nan")}]
+)
 def test_a_coupling_is_positive(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="coupling"):
         SplittingConfig(**wrong)

@@ -1,4 +1,7 @@
-"""The noise level of a denoising prior over a run: large at first, small in the end, evenly in its logarithm."""
+"""The noise level of a denoising prior over a run: large at first, small in the end, evenly in its logarithm.
+
+How firmly a splitting holds to what the denoiser makes of it falls likewise.
+"""
 
 from __future__ import annotations
 
