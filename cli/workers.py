@@ -35,7 +35,7 @@ __all__ = ["run_all", "worth"]
 FEWEST_STEPS = 100
 """Steps below which a process takes longer to start than it saves."""
 
-STREAMS = 4
+STREAMS = 8
 """Pictures that a GPU takes at a time."""
 
 ROOM_ON_GPU = 4 * 2**30

@@ -18,9 +18,9 @@ import torch
 from hybridprior.device import Precision
 from hybridprior.generators.base import Generator
 
-__all__ = ["Captured", "evaluated"]
+__all__ = ["Captured", "Recording", "evaluated"]
 
-REHEARSALS = 3
+REHEARSALS = 1
 """Runs before a recording, in which libraries choose their kernels and take their memory."""
 
 RECORDING = threading.Lock()
@@ -58,7 +58,7 @@ def _eager(generator: Generator, precision: Precision, z: torch.Tensor, *, cache
     return x.float()
 
 
-class _Recording(Generic[T]):
+class Recording(Generic[T]):
     """Work on a GPU that is recorded once and asked for again and again; its results are always in the same place."""
 
     def __init__(
@@ -67,7 +67,7 @@ class _Recording(Generic[T]):
         device: torch.device,
         *,
         rehearsal: Callable[[], object] = lambda: None,
-        after: _Recording[torch.Tensor] | None = None,
+        after: Recording[torch.Tensor] | None = None,
     ) -> None:
         """Rehearse and record.
 
@@ -125,9 +125,9 @@ class Captured:
         self.x: torch.Tensor
         self.asked = 0
         with RECORDING:
-            self.forth = _Recording(self._forth, z.device, rehearsal=self._rehearse)
+            self.forth = Recording(self._forth, z.device, rehearsal=self._rehearse)
             self.gradient = torch.zeros_like(self.forth.made)
-            self.back = _Recording(lambda: self._back(self.gradient), z.device, after=self.forth)
+            self.back = Recording(lambda: self._back(self.gradient), z.device, after=self.forth)
         self.x = self.forth.made
 
     def _rehearse(self) -> None:

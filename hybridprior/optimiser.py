@@ -46,8 +46,8 @@ OPTIMISERS: Registry[Factory] = Registry("optimiser")
 
 @OPTIMISERS.register("adam")
 def _adam(theta: Iterable[torch.nn.Parameter], config: SolverConfig, precision: Precision) -> torch.optim.Optimizer:
-    theta, betas = list(theta), (BETA1, config.beta2)
-    return torch.optim.Adam(theta, lr=config.learning_rate, betas=betas, fused=theta[0].device.type != "mps")
+    theta, betas, rate = list(theta), (BETA1, config.beta2), config.learning_rate
+    return torch.optim.Adam(theta, lr=rate, betas=betas, **_kind(theta[0].device, precision))
 
 
 @OPTIMISERS.register("muon")
@@ -63,8 +63,8 @@ class Muon(torch.optim.Adam):
             precision: Whether products of matrices may be bf16.
         """
         theta = list(theta)
-        fused = theta[0].device.type != "mps"
-        super().__init__(theta, lr=config.learning_rate, betas=(BETA1, config.beta2), fused=fused)
+        kind = _kind(theta[0].device, precision)
+        super().__init__(theta, lr=config.learning_rate, betas=(BETA1, config.beta2), **kind)
         matrices = [p for p in theta if p.ndim > 1 and min(p.shape[0], p[0].numel()) >= FEWEST]
         shapes = {(p.shape[0], p[0].numel()): None for p in matrices}
         self.alike = [[p for p in matrices if (p.shape[0], p[0].numel()) == shape] for shape in shapes]
@@ -97,6 +97,11 @@ class Muon(torch.optim.Adam):
             state.update(step=torch.zeros(()), momentum=torch.zeros_like(p))
         momentum: torch.Tensor = state["momentum"].mul_(MOMENTUM).add_(p.grad)
         return p.grad + MOMENTUM * momentum
+
+
+def _kind(device: torch.device, precision: Precision) -> dict[str, bool]:
+    """Return how Adam is to be carried out: in one kernel, and so that a CUDA graph can hold it."""
+    return {"fused": device.type != "mps", "capturable": precision.graphs and device.type == "cuda"}
 
 
 def orthogonal(matrices: torch.Tensor, kind: torch.dtype = torch.float32) -> torch.Tensor:

@@ -31,8 +31,9 @@ from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
 from hybridprior.result import Result, Status, Step, Timings, TracePoint
 from hybridprior.seeds import stream
-from hybridprior.state import agree, copied, fingerprint
+from hybridprior.state import agree, copied, fingerprint, snapshot
 from hybridprior.stopping.base import StoppingRule
+from hybridprior.stride import Stride, stride_of
 
 __all__ = ["Callback", "Solver"]
 
@@ -49,6 +50,9 @@ BEST_EVERY = 10
 
 class Solver:
     """One run of the loop, from its first step or from a saved state."""
+
+    strides = True
+    """Whether whole steps may be recorded for a GPU."""
 
     def __init__(
         self,
@@ -100,6 +104,7 @@ class Solver:
         self.best: torch.Tensor | None = None
         self.trace: list[TracePoint] = []
         self.keep_best, self.best_at = False, 0
+        self.stride: Stride | None = None
         self.best_theta: dict[str, Any] | None = None
         self.kept = self._theta()
         self.setup, self.seconds = time.perf_counter() - started, 0.0
@@ -167,7 +172,7 @@ class Solver:
             regulariser.prepare(problem, steps=steps, seed=self.config.seed, precision=self.config.precision)
         self.config = dataclasses.replace(self.config, weight=weight)
         self.optimiser = optimiser or self.optimiser
-        self.problem, self.held, self.kept = problem, None, self._theta()
+        self.problem, self.held, self.kept, self.stride = problem, None, self._theta(), None
         self.guard.afresh()
         with interruptible() as interrupted:
             for self.step in range(1, steps + 1):
@@ -184,19 +189,20 @@ class Solver:
     def _advance(self) -> tuple[Step | None, bool]:
         """Take one step; return what it showed (None if it was rolled back) and whether the rule says stop."""
         self.step += 1
-        iterate, energy, prior = self._descend()
-        if iterate is None:
-            return None, False
         # Departs from the paper, whose average lags behind at first: the window grows with the run up to the paper's.
         decay = min(self.config.solver.averaging, self.step / (self.step + 10))
-        self.average = average = self._averaged(iterate, decay)
+        iterate, energy, prior, error = self._taken(decay)
+        if iterate is None:
+            return None, False
+        average = self.average
+        assert average is not None
         step = Step(
             number=self.step,
             picture=average,
             iterate=iterate,
             energy=energy,
             prior=prior,
-            held_error=None if self.held is None else self.held.misfit(average),
+            held_error=error,
             chosen=self.chosen,
             seconds=self.setup + self.seconds,
         )
@@ -208,6 +214,28 @@ class Solver:
             self.best = average.clone() if self.best is None else self.best.copy_(average)
         self.trace.append(TracePoint(self.step, energy, prior, verdict.score))
         return step, verdict.stop
+
+    def _taken(self, decay: float) -> tuple[torch.Tensor | None, float, float, float | None]:
+        """Take a gradient step and average; return as `_descend` does, and the average's error on what was held out."""
+        if self.stride is None and self.strides:
+            self.stride = stride_of(self)
+            self.strides = self.stride is not None
+        if self.stride is None:
+            iterate, energy, prior = self._descend()
+            if iterate is not None:
+                self.average = self._averaged(iterate, decay)
+            judge, average = self.held, self.average
+            return iterate, energy, prior, None if judge is None or average is None else judge.misfit(average)
+        iterate, energy, error = self.stride(self.jittered(), 0.0 if self.average is None else decay)
+        self.average = self.stride.average
+        if self.guard.accident(self.step, energy):
+            if self.kept["average"] is None:
+                self.average = None
+            self._roll_back(energy)
+            return None, energy, math.nan, None
+        if self.guard.passed(self.step, energy):
+            self.kept = self._theta()
+        return iterate, energy, 0.0, error
 
     def _averaged(self, iterate: torch.Tensor, decay: float) -> torch.Tensor:
         """Return the exponential average with one more iterate."""
@@ -242,6 +270,7 @@ class Solver:
         """Go back to the last kept theta, with a slightly shorter step."""
         self.guard.count()
         log.warning("step %d: E = %.3g nats a measurement; rolled back", self.step, energy)
+        self.stride = None
         self.generator.load_state_dict(self.kept["theta"])
         if self.kept["average"] is not None and self.average is not None:
             self.average.copy_(self.kept["average"])
@@ -251,10 +280,8 @@ class Solver:
             group["lr"] = self.guard.learning_rate
 
     def _theta(self) -> dict[str, Any]:
-        theta = {name: value.detach().clone() for name, value in self.generator.state_dict().items()}
-        average = None if self.average is None else self.average.clone()
-        adam = copy.deepcopy(self.optimiser.state_dict())
-        return {"theta": theta, "adam": adam, "average": average, "prior": self._prior_memory()}
+        theta, adam = dict(self.generator.state_dict()), self.optimiser.state_dict()
+        return snapshot({"theta": theta, "adam": adam, "average": self.average, "prior": self._prior_memory()})
 
     def _prior_memory(self) -> dict[str, Any]:
         """Return what R remembers of the steps so far."""
@@ -285,7 +312,7 @@ class Solver:
         if state.keys() != self.state_dict().keys():
             raise ConfigError("This is not the saved state of a run; start a new one.")
         agree(state["fingerprint"], fingerprint(self.problem, self.config))
-        state = copied(state, self.problem.y.device)
+        state, self.stride = copied(state, self.problem.y.device), None
         self.generator.load_state_dict(state["theta"])
         self.optimiser.load_state_dict(state["adam"])
         self.trace = [TracePoint(*row) for row in state["trace"]]

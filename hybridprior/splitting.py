@@ -39,6 +39,8 @@ SPLIT = ("clean", "dual", "coupling")
 class SplittingSolver(Solver):
     """The loop with R entering by splitting."""
 
+    strides = False
+
     def __init__(
         self,
         problem: Problem,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from hybridprior.errors import ConfigError
 from hybridprior.problem import Problem
 from hybridprior.seeds import stream
 
-__all__ = ["agree", "copied", "fingerprint"]
+__all__ = ["agree", "copied", "fingerprint", "snapshot"]
 
 
 def fingerprint(problem: Problem, config: RestoreConfig) -> dict[str, Any]:
@@ -62,3 +63,29 @@ def copied(value: Any, device: torch.device) -> Any:
     if isinstance(value, Mapping):
         return {name: copied(item, device) for name, item in value.items()}
     return [copied(item, device) for item in value] if isinstance(value, list) else value
+
+
+def snapshot(values: dict[str, Any]) -> dict[str, Any]:
+    """Return nested values with every tensor copied where it is, a few hundred of them in a few kernels.
+
+    Args:
+        values: Tensors, mappings, lists, and what does not change.
+    """
+    pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
+    made: dict[str, Any] = _emptied(values, pairs)
+    kinds: dict[Any, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    for new, old in pairs:
+        kinds.setdefault((old.device, old.dtype), []).append((new, old))
+    for alike in kinds.values():
+        torch._foreach_copy_([new for new, _ in alike], [old for _, old in alike])
+    return made
+
+
+def _emptied(value: Any, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Any:
+    """Return the values with room for copies of the tensors, and note which belongs to which."""
+    if isinstance(value, torch.Tensor):
+        pairs.append((torch.empty_like(value, requires_grad=False), value.detach()))
+        return pairs[-1][0]
+    if isinstance(value, Mapping):
+        return {name: _emptied(item, pairs) for name, item in value.items()}
+    return [_emptied(item, pairs) for item in value] if isinstance(value, list) else copy.copy(value)

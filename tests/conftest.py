@@ -1,5 +1,6 @@
 """What the tests share: parts of the photograph that ships with the package, and `hprior` in this process."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from hybridprior.cli import main
 
 from hybridprior.data import demo_picture
 from hybridprior.imageio import Picture, read_picture, write_picture
+
+if not torch.cuda.is_available():
+    # Where there is no GPU its kernels are interpreted; Triton wants to know before it is imported.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session")

@@ -6,79 +6,30 @@ a CUDA graph does.
 
 import dataclasses
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from recordings import GRAPHS, PLAIN, Replayed, small_run
 
-from hybridprior import Gaussian, Mask, Problem, RestoreConfig, SolverConfig
 from hybridprior.capture import Captured
-from hybridprior.config import Part
-from hybridprior.device import Precision, choose_precision
-from hybridprior.generators import build_generator
-from hybridprior.regularisers import build_regulariser
+from hybridprior.device import choose_precision
 from hybridprior.result import Status
-from hybridprior.solver import Solver
-from hybridprior.stopping import build_stopping_rule
-
-SLIM = {"input_depth": 4, "down": (8, 16), "up": (8, 16), "skip": (4, 4)}
-GRAPHS = Precision(False, True, "asked for", graphs=True)
-PLAIN = dataclasses.replace(GRAPHS, graphs=False)
-
-
-class Replayed:
-    """A recording on the CPU."""
-
-    count = 0
-
-    def __init__(
-        self, work: Callable, device: torch.device, *, rehearsal: Callable = lambda: None, after: Any = None
-    ) -> None:
-        Replayed.count += 1
-        rehearsal()
-        self.work, self.made = work, work()
-
-    def __call__(self) -> Any:
-        with torch.enable_grad():  # as at the recording
-            anew = self.work()
-        for place, value in zip(_flat(self.made), _flat(anew), strict=True):
-            place.data.copy_(value)
-        return self.made
-
-
-def _flat(made: Any) -> list[torch.Tensor]:
-    return [one for one in (made if isinstance(made, tuple) else (made,)) if one is not None]
 
 
 @pytest.fixture(autouse=True)
 def recording(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridprior.capture._Recording", Replayed)
+    monkeypatch.setattr("hybridprior.capture.Recording", Replayed)
     monkeypatch.setattr(Replayed, "count", 0)
     monkeypatch.setattr("hybridprior.capture.REFUSED", threading.Event())
-
-
-def _solver(precision: Precision, *, reg: str = "none", optimiser: str = "adam", device: str = "cpu") -> Solver:
-    operator = Mask(1 - torch.eye(24)).to(device)
-    truth = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(5)).to(device)
-    problem = Problem.make(operator(truth), operator, Gaussian(25 / 255))
-    config = RestoreConfig(
-        generator=Part("skip", SLIM),
-        regulariser=Part(reg),
-        weight=1.0 if reg != "none" else 0.0,
-        solver=SolverConfig(steps=8, jitter=0.02, optimiser=optimiser, keep_every=2),
-    )
-    generator = build_generator("skip", 3, SLIM)
-    rule, prior = build_stopping_rule("fixed"), build_regulariser(reg, {}, config.weights)
-    return Solver(problem, generator, prior, rule, config=config, precision=precision)
 
 
 @pytest.mark.parametrize("reg", ["none", "tv"])
 @pytest.mark.parametrize("optimiser", ["adam", "muon"])
 def test_a_run_with_a_recorded_network_is_the_run(reg: str, optimiser: str) -> None:
-    plain, recorded = (_solver(precision, reg=reg, optimiser=optimiser) for precision in (PLAIN, GRAPHS))
+    plain, recorded = (small_run(precision, reg=reg, optimiser=optimiser) for precision in (PLAIN, GRAPHS))
     a, b = plain.run(), recorded.run()
-    assert isinstance(recorded.f_theta, Captured) and Replayed.count == 2
+    assert isinstance(recorded.f_theta, Captured) and Replayed.count == (4 if reg == "none" else 2)
     assert torch.allclose(a.picture, b.picture, atol=1e-4)
     assert [p.energy for p in a.trace] == pytest.approx([p.energy for p in b.trace], rel=1e-3)
     assert [p.prior for p in a.trace] == pytest.approx([p.prior for p in b.trace], rel=1e-3)
@@ -88,27 +39,27 @@ def test_a_run_with_a_recorded_network_is_the_run(reg: str, optimiser: str) -> N
 def test_what_is_recorded_outlives_other_measurements_and_a_state() -> None:
     ends = []
     for precision in (GRAPHS, PLAIN):
-        run = _solver(precision)
+        run = small_run(precision)
         run.run()
         start = run._theta()
         other, _ = run.problem.hold_out(0.2, seed=3)
         run.go_on(other, 3)
         picture, _ = run.go_on(other, 3, start=start)
         ends.append(picture)
-    assert Replayed.count == 2
+    assert Replayed.count == 4
     assert torch.allclose(*ends, atol=1e-4)
 
 
 def test_an_iterate_is_not_overwritten_by_the_next() -> None:
     """A graph writes into the same memory every time; who keeps an iterate must not see it change."""
     seen, kept = [], []
-    _solver(GRAPHS).run([lambda step: (seen.append(step.iterate), kept.append(step.iterate.clone()))])
+    small_run(GRAPHS).run([lambda step: (seen.append(step.iterate), kept.append(step.iterate.clone()))])
     assert all(torch.equal(a, b) for a, b in zip(seen, kept, strict=True))
     assert not torch.equal(seen[0], seen[-1])
 
 
 def test_an_accident_is_rolled_back(caplog: pytest.LogCaptureFixture) -> None:
-    run = _solver(GRAPHS)
+    run = small_run(GRAPHS)
     run.run()
     kept = {name: value.clone() for name, value in run.kept["theta"].items()}
     with torch.no_grad():
@@ -123,13 +74,13 @@ def test_an_accident_is_rolled_back(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_gradients_are_laid_out_as_theta_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever order the library that made them has chosen; the values are the same."""
-    plain, grad = _solver(PLAIN), torch.autograd.grad
+    plain, grad = small_run(PLAIN), torch.autograd.grad
 
     def contiguous(*arguments: Any, **named: Any) -> tuple[torch.Tensor, ...]:
         return tuple(g.contiguous() for g in grad(*arguments, **named))
 
     monkeypatch.setattr("torch.autograd.grad", contiguous)
-    run = _solver(GRAPHS)
+    run = small_run(GRAPHS)
     run.f_theta(run.z).sum().backward()
     assert all(p.grad.stride() == p.stride() for p in run.generator.parameters())
     assert any(not p.is_contiguous() for p in run.generator.parameters())
@@ -139,7 +90,7 @@ def test_gradients_are_laid_out_as_theta_is(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_only_the_last_picture_has_a_gradient() -> None:
-    run = _solver(GRAPHS)
+    run = small_run(GRAPHS)
     first, last = run.f_theta(run.z), run.f_theta(run.z)
     with pytest.raises(RuntimeError, match="evaluated again"):
         first.sum().backward()
@@ -149,7 +100,7 @@ def test_only_the_last_picture_has_a_gradient() -> None:
 
 def test_a_generator_that_does_not_say_so_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hybridprior.generators.skip.Skip.capturable", False)
-    assert torch.equal(_solver(GRAPHS).run().picture, _solver(PLAIN).run().picture)
+    assert torch.equal(small_run(GRAPHS).run().picture, small_run(PLAIN).run().picture)
     assert Replayed.count == 0
 
 
@@ -159,12 +110,12 @@ def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
     def refuse(*arguments: Any, **named: Any) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr("hybridprior.capture._Recording", refuse)
-    run = _solver(GRAPHS)
-    assert torch.equal(run.run().picture, _solver(PLAIN).run().picture)
+    monkeypatch.setattr("hybridprior.capture.Recording", refuse)
+    run = small_run(GRAPHS)
+    assert torch.equal(run.run().picture, small_run(PLAIN).run().picture)
     assert run._result(Status.FINISHED).precision == "fp32 channels_last (asked for)"
-    monkeypatch.setattr("hybridprior.capture._Recording", Replayed)
-    _solver(GRAPHS)
+    monkeypatch.setattr("hybridprior.capture.Recording", Replayed)
+    small_run(GRAPHS)
     assert Replayed.count == 0  # what a broken recording leaves behind may break the next
     assert caplog.text.count("not recorded") == 1
 
@@ -182,7 +133,7 @@ def test_the_reference_is_never_recorded(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("bf16", [False, True])
 def test_on_a_gpu_it_is_the_kernels_one_by_one(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    recorded, plain = (_solver(dataclasses.replace(p, bf16=bf16), device="cuda") for p in (GRAPHS, PLAIN))
+    recorded, plain = (small_run(dataclasses.replace(p, bf16=bf16), device="cuda") for p in (GRAPHS, PLAIN))
     assert isinstance(recorded.f_theta, Captured)
     weight, ends = torch.randn(1, 3, 24, 24, device="cuda"), []
     for run in (recorded, plain):

@@ -42,7 +42,7 @@ def test_every_direction_counts_the_same(shape: tuple[int, int], kind: torch.dty
 def test_a_matrix_of_low_rank_stays_bounded() -> None:
     rank = torch.randn(4, 64, 2, generator=stream(0, "u")) @ torch.randn(4, 2, 576, generator=stream(0, "v"))
     found = orthogonal(rank + 1e-7 * torch.randn(rank.shape, generator=stream(0, "n")), torch.bfloat16)
-    assert torch.linalg.svdvals(found).max() < 1.3
+    assert torch.linalg.svdvals(found).max() < 1.5
 
 
 def test_matrices_take_muons_step_and_the_rest_adams() -> None:

@@ -136,9 +136,9 @@ def test_weights_are_those_of_their_seed_whatever_other_threads_draw(small: Path
 
 def test_a_gpu_takes_as_many_pictures_as_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hybridprior.cli.workers.choose_device", lambda name: torch.device("cuda"))
-    for gigabytes, wanted in ((80, 4), (9, 2), (2, 1)):
+    for gigabytes, wanted in ((80, 8), (9, 2), (2, 1)):
         monkeypatch.setattr("hybridprior.cli.workers.free_memory", lambda device, g=gigabytes: g * 2**30)
-        assert worth(SimpleNamespace(device="cuda"), 7, None) == wanted
+        assert worth(SimpleNamespace(device="cuda"), 12, None) == wanted
     assert worth(SimpleNamespace(device="cuda"), 1, None) == 1
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from hybridprior.errors import ConfigError, unknown_name
+from hybridprior.generators import fused
 from hybridprior.generators.base import GENERATORS, Generator, Shape, uniform
 from hybridprior.generators.doubling import doubled
 
@@ -88,6 +89,17 @@ class SkipConfig:
                 raise unknown_name(f"skip {kind}", name, known)
 
 
+class _Chain(nn.Sequential):
+    """Layers one after another; on a GPU a convolution, its batch norm and its leaky ReLU with less glue."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        layers = list(self)
+        while layers:
+            x, taken = _first(layers, x)
+            layers = layers[taken:]
+        return x
+
+
 class _Level(nn.Module):
     """One scale: the skip beside the way down, the coarser levels, and the way up."""
 
@@ -96,9 +108,8 @@ class _Level(nn.Module):
         down, up, skip = config.down[level], config.up[level], config.skip[level]
         deepest = level == len(config.down) - 1
         self.skip = _block(channels, skip, config.filter_skip, config) if skip else None
-        self.down = nn.Sequential(
-            *_halving(channels, down, config), *_finish(down, config), _block(down, down, config.filter_down, config)
-        )
+        block = _block(down, down, config.filter_down, config)
+        self.down = _Chain(*_halving(channels, down, config), *_finish(down, config), block)
         self.deeper = nn.Identity() if deepest else _Level(down, level + 1, config)
         merged = skip + (down if deepest else config.up[level + 1])
         self.norm = _norm(merged)
@@ -107,10 +118,15 @@ class _Level(nn.Module):
         self.mode = config.upsample
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = doubled(self.deeper(self.down(x)), self.mode)
-        if self.skip is not None:
-            y = torch.cat([self.skip(x), y], dim=1)
-        out: torch.Tensor = self.close(self.up(self.norm(y)))
+        y = self.deeper(self.down(x))
+        if self.skip is None:
+            y = doubled(y, self.mode)
+        elif self.mode == "bilinear" and fused.fits(y):
+            y = fused.merged(self.skip(x), y)
+        else:
+            y = torch.cat([self.skip(x), doubled(y, self.mode)], dim=1)
+        y = fused.normalised(y, self.norm, filled=True) if fused.fits(y) else self.norm(y)
+        out: torch.Tensor = self.close(self.up(y))
         return out
 
 
@@ -151,6 +167,9 @@ class Skip(Generator):
         """Return the picture, `(B, C, H, W)`."""
         features = self.scales(z)
         # The last convolution is never bf16, whose steps above 1/2 are as coarse as eight bits.
+        if fused.fits(features):
+            theta, sigmoid = (self.output.weight, self.output.bias), self.config.sigmoid
+            return fused.mixed(features, *theta, sigmoid=sigmoid, kind=torch.float32)
         with torch.autocast(z.device.type, enabled=False):
             x: torch.Tensor = self.last(self.output(features.float()))
         return x
@@ -170,8 +189,20 @@ def _finish(channels: int, config: SkipConfig) -> tuple[nn.Module, nn.Module]:
     return _norm(channels), ACTIVATIONS[config.activation]()
 
 
+def _first(layers: list[nn.Module], x: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Return x behind the first layer, or behind the first three where these are one; and how many that is."""
+    conv, norm, act = (*layers[:3], None, None)[:3]
+    if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and fused.fits(x):
+        y = fused.unbiased(conv, x)
+        if isinstance(act, nn.LeakyReLU):
+            return fused.normalised(y, norm, act.negative_slope), 3
+        return fused.normalised(y, norm), 2
+    out: torch.Tensor = layers[0](x)
+    return out, 1
+
+
 def _block(channels_in: int, channels_out: int, side: int, config: SkipConfig) -> nn.Sequential:
-    return nn.Sequential(_conv(channels_in, channels_out, side, config), *_finish(channels_out, config))
+    return _Chain(_conv(channels_in, channels_out, side, config), *_finish(channels_out, config))
 
 
 def _halving(channels_in: int, channels_out: int, config: SkipConfig) -> list[nn.Module]:

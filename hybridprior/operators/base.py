@@ -50,6 +50,9 @@ class Operator(nn.Module):
     pictures: bool = True
     """Whether the measurements are pictures too, with intensity in [0, 1]."""
 
+    capturable: bool = False
+    """Whether `forward` can be recorded as a CUDA graph: the same kernels whatever the values, no copies to a GPU."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the measurements A x of a picture x, `(B, C, H, W)`, intensity in [0, 1]."""
         raise NotImplementedError

@@ -14,6 +14,7 @@ class Identity(Operator):
     """A x = x."""
 
     grid = 1
+    capturable = True
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x."""

@@ -21,6 +21,7 @@ class Mask(Operator):
 
     task = "inpaint"
     grid = 1
+    capturable = True
     known: torch.Tensor
 
     def __init__(self, known: torch.Tensor) -> None:

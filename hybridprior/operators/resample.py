@@ -52,6 +52,7 @@ class Resample(Operator):
     """
 
     task = "sr"
+    capturable = True
 
     def __init__(self, factor: int, kernel: str = "lanczos2") -> None:
         """Choose factor and kernel.

@@ -1,0 +1,66 @@
+"""What the tests of recordings share: a small run, and a stand-in for a CUDA graph where there is no GPU."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from hybridprior import Gaussian, Mask, Problem, RestoreConfig, SolverConfig
+from hybridprior.config import Part
+from hybridprior.device import Precision
+from hybridprior.generators import build_generator
+from hybridprior.regularisers import build_regulariser
+from hybridprior.solver import Solver
+from hybridprior.stopping import build_stopping_rule
+
+SLIM = {"input_depth": 4, "down": (8, 16), "up": (8, 16), "skip": (4, 4)}
+GRAPHS = Precision(False, True, "asked for", graphs=True)
+PLAIN = dataclasses.replace(GRAPHS, graphs=False)
+
+
+class Replayed:
+    """A recording on the CPU."""
+
+    count = 0
+
+    def __init__(
+        self, work: Callable, device: torch.device, *, rehearsal: Callable = lambda: None, after: Any = None
+    ) -> None:
+        Replayed.count += 1
+        rehearsal()
+        self.work, self.made = work, work()
+
+    def __call__(self) -> Any:
+        with torch.enable_grad():  # as at the recording
+            anew = self.work()
+        for place, value in zip(_flat(self.made), _flat(anew), strict=True):
+            place.data.copy_(value)
+        return self.made
+
+
+def _flat(made: Any) -> list[torch.Tensor]:
+    return [one for one in (made if isinstance(made, tuple) else (made,)) if one is not None]
+
+
+def small_run(
+    precision: Precision,
+    *,
+    reg: str = "none",
+    optimiser: str = "adam",
+    device: str = "cpu",
+    stop: str = "fixed",
+    steps: int = 8,
+) -> Solver:
+    operator = Mask(1 - torch.eye(24)).to(device)
+    truth = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(5)).to(device)
+    problem = Problem.make(operator(truth), operator, Gaussian(25 / 255))
+    config = RestoreConfig(
+        generator=Part("skip", SLIM),
+        regulariser=Part(reg),
+        weight=1.0 if reg != "none" else 0.0,
+        solver=SolverConfig(steps=steps, jitter=0.02, optimiser=optimiser, keep_every=2),
+    )
+    generator = build_generator("skip", 3, SLIM)
+    rule, prior = build_stopping_rule(stop), build_regulariser(reg, {}, config.weights)
+    return Solver(problem, generator, prior, rule, config=config, precision=precision)

@@ -1,0 +1,141 @@
+"""A step asked for in four recordings is the step: the same pictures, figures and memory."""
+
+import threading
+from typing import Any
+
+import pytest
+import torch
+from recordings import GRAPHS, PLAIN, Replayed, small_run
+
+from hybridprior import Mask
+from hybridprior.fidelity import Laplace
+from hybridprior.result import Status
+from hybridprior.stride import Stride
+
+
+@pytest.fixture(autouse=True)
+def recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybridprior.capture.Recording", Replayed)
+    monkeypatch.setattr(Replayed, "count", 0)
+    monkeypatch.setattr("hybridprior.capture.REFUSED", threading.Event())
+
+
+def _flat(state: Any) -> list[torch.Tensor]:
+    if isinstance(state, torch.Tensor):
+        return [state]
+    values = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
+    return [tensor for value in values for tensor in _flat(value)]
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_the_rule_sees_the_same(optimiser: str) -> None:
+    plain, strides = (small_run(p, optimiser=optimiser, stop="heldout", steps=12) for p in (PLAIN, GRAPHS))
+    a, b = plain.run(), strides.run()
+    assert isinstance(strides.stride, Stride) and Replayed.count == 4
+    assert [p.score for p in a.trace] == pytest.approx([p.score for p in b.trace], rel=1e-4)
+    assert len({p.score for p in b.trace}) == 12
+    assert a.chosen_step == b.chosen_step > 1
+    assert torch.allclose(a.picture, b.picture, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+@pytest.mark.parametrize("before", [0, 3])
+def test_rehearsals_leave_no_trace(optimiser: str, before: int) -> None:
+    run = small_run(GRAPHS, optimiser=optimiser)
+    for _ in range(before):
+        run._advance()
+    was = run._theta()
+    Stride(run.f_theta, run.problem, run.held, run.optimiser, run.average)
+    for a, b in zip(_flat(was["theta"]), _flat(run._theta()["theta"]), strict=True):
+        assert torch.equal(a, b)
+    memory = _flat(run._theta()["adam"])
+    assert memory
+    if before:
+        assert all(torch.equal(a, b) for a, b in zip(_flat(was["adam"]), memory, strict=True))
+    else:
+        assert not any(tensor.any() for tensor in memory)
+
+
+def test_it_goes_on_from_a_saved_state() -> None:
+    whole, first, second = (small_run(GRAPHS, stop="heldout", steps=9) for _ in range(3))
+    end = whole.run()
+    for _ in range(4):
+        first._advance()
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(second.run().picture, end.picture)
+
+
+@pytest.mark.parametrize("at", [2, 6])
+def test_an_accident_is_rolled_back(at: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Before a state was kept (every second step), and after."""
+    run, steps = small_run(GRAPHS, steps=12), []
+    while run.step < 10:
+        if run.step == at - 1:
+            with torch.no_grad():
+                run.generator.output.bias.fill_(float("nan"))
+        steps.append(run._advance()[0])
+    assert [step is None for step in steps] == [number == at for number in range(1, 11)]
+    assert caplog.text.count("rolled back") == 1
+    assert all(torch.isfinite(step.picture).all() for step in steps[at:])
+    assert run.average is not None and torch.isfinite(run.average).all()
+    assert steps[-1].energy < steps[0].energy
+
+
+def test_a_picture_is_not_changed_by_what_comes_after() -> None:
+    run = small_run(GRAPHS)
+    first = run._advance()[0]
+    iterate = first.iterate.clone()
+    best = run.best.clone()
+    run._advance()
+    assert torch.equal(first.iterate, iterate)
+    assert not torch.equal(run.best, best)  # `fixed` takes every step for better
+    assert run.run().status is Status.FINISHED
+
+
+def test_what_may_not_be_recorded_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_r = small_run(GRAPHS, reg="tv")
+    with_r.run()
+    monkeypatch.setattr(Mask, "capturable", False)
+    somebodys = small_run(GRAPHS)
+    somebodys.run()
+    monkeypatch.undo()
+    monkeypatch.setattr("hybridprior.capture.Recording", Replayed)
+    heavy_tailed = small_run(GRAPHS)
+    object.__setattr__(heavy_tailed.problem, "fidelity", Laplace(0.1))
+    heavy_tailed.run()
+    assert not any(run.stride for run in (with_r, somebodys, heavy_tailed))
+
+
+def test_other_measurements_and_another_rate_are_recorded_anew() -> None:
+    run = small_run(GRAPHS, steps=3)
+    run.run()
+    other, _ = run.problem.hold_out(0.2, seed=3)
+    run.go_on(other, 2)
+    assert run.stride is None
+    run._advance()
+    assert run.stride.problem is other
+
+
+def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, plain = small_run(GRAPHS), small_run(PLAIN)
+
+    def refuse(*arguments: Any, **named: Any) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr("hybridprior.capture.Recording", refuse)
+    assert torch.allclose(run.run().picture, plain.run().picture, atol=1e-4)
+    assert run.stride is None and caplog.text.count("not recorded") == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_on_a_gpu_it_is_the_step_kernel_by_kernel(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    named = {"optimiser": optimiser, "stop": "heldout", "steps": 12, "device": "cuda"}
+    plain, strides = (small_run(precision, **named) for precision in (PLAIN, GRAPHS))
+    a, b = plain.run(), strides.run()
+    assert isinstance(strides.stride, Stride)
+    assert [p.score for p in a.trace[:4]] == pytest.approx([p.score for p in b.trace[:4]], rel=0.02)
+    assert float((a.picture - b.picture).norm() / a.picture.norm()) < 0.05
