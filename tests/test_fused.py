@@ -20,6 +20,12 @@ DEVICE = torch.device("cuda" if GPU else "cpu")
 KINDS = [torch.float32, torch.bfloat16]
 
 
+@pytest.fixture(autouse=True)
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    torch.manual_seed(0)  # of the layers
+
+
 def _drawn(*shape: int, kind: torch.dtype = torch.float32, seed: str = "fused") -> torch.Tensor:
     return torch.randn(shape, generator=stream(len(shape), seed)).to(DEVICE, kind).contiguous(memory_format=LAST)
 

@@ -133,9 +133,10 @@ def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
 @pytest.mark.parametrize("optimiser", ["adam", "muon"])
 def test_on_a_gpu_it_is_the_step_kernel_by_kernel(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    named = {"optimiser": optimiser, "stop": "heldout", "steps": 12, "device": "cuda"}
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    named = {"optimiser": optimiser, "stop": "heldout", "steps": 4, "device": "cuda"}
     plain, strides = (small_run(precision, **named) for precision in (PLAIN, GRAPHS))
     a, b = plain.run(), strides.run()
     assert isinstance(strides.stride, Stride)
-    assert [p.score for p in a.trace[:4]] == pytest.approx([p.score for p in b.trace[:4]], rel=0.02)
+    assert [p.score for p in a.trace] == pytest.approx([p.score for p in b.trace], rel=0.02)
     assert float((a.picture - b.picture).norm() / a.picture.norm()) < 0.05
