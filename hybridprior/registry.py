@@ -7,7 +7,7 @@ calling `register` or, without being imported first, by an entry point in the gr
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
@@ -25,14 +25,16 @@ class Registry(dict[str, T]):
     points of the kind once, and then raises `ConfigError` with the nearest known name.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, beside: Sequence[str] = ()) -> None:
         """Make an empty registry.
 
         Args:
             kind: The kind of part, in the singular; its entry points are in the group `hybridprior.<kind>s`, with
                 underscores for spaces.
+            beside: Names that may stand where a part is asked for and are none, such as "auto"; for messages.
         """
         super().__init__()
+        self.beside = beside
         self.kind = kind
         self.group = f"hybridprior.{kind.replace(' ', '_')}s"
         self._loaded = False
@@ -65,7 +67,7 @@ class Registry(dict[str, T]):
         if name not in self:
             self._load()
         if name not in self:
-            raise unknown_name(self.kind, name, self)
+            raise unknown_name(self.kind, name, [*self, *(other for other in self.beside if other != name)])
         return self[name]
 
     def names(self) -> list[str]:

@@ -126,7 +126,7 @@ class _Sum(Regulariser):
         return torch.stack(values).sum() if values else x.new_zeros(())
 
 
-REGULARISERS: Registry[Callable[..., Regulariser]] = Registry("regulariser")
+REGULARISERS: Registry[Callable[..., Regulariser]] = Registry("regulariser", beside=("auto",))
 
 
 def build_regulariser(

@@ -62,7 +62,7 @@ class StoppingRule:
         """Take over the memory of another run's rule."""
 
 
-STOPPING_RULES: Registry[Callable[..., StoppingRule]] = Registry("stopping rule")
+STOPPING_RULES: Registry[Callable[..., StoppingRule]] = Registry("stopping rule", beside=("auto",))
 
 
 def build_stopping_rule(name: str, options: Mapping[str, Any] | None = None) -> StoppingRule:
