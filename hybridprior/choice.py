@@ -147,9 +147,11 @@ def _asked(config: RestoreConfig, denoiser: str | None, sigma: tuple[float, floa
     options: dict[str, Any] = {} if denoiser is None else {"denoiser": denoiser}
     if sigma is not None:
         options |= {"sigma_start": sigma[0], "sigma_end": sigma[1]}
+    terms, given = config.regulariser.name.split("+"), config.regulariser.options
+    if FUSED in terms and len(terms) > 1:
+        raise ConfigError("The regulariser 'auto' stands alone: it is both priors, and evidence weighs them.")
     if not options:
         return config
-    terms, given = config.regulariser.name.split("+"), config.regulariser.options
     if terms == [FUSED] and sigma is None:
         return dataclasses.replace(config, regulariser=Part(FUSED, {**given, **options}))
     if FUSED in terms:

@@ -170,6 +170,7 @@ BAD_INPUT = [
     (["small.png", "--preset", "fats"], ["Did you mean 'fast'"]),
     (["small.png", "--reg", "vt"], ["regulariser", "Did you mean 'tv'"]),
     (["small.png", "--reg", "atuo"], ["regulariser", "Did you mean 'auto'"]),
+    (["small.png", "--reg", "auto+tv"], ["'auto' stands alone"]),
     (["small.png", "--generator", "skp"], ["Did you mean 'skip'"]),
     (["small.png", "--stop", "varience"], ["Did you mean 'variance'"]),
     (["small.png", "--stop", "atuo"], ["stopping rule", "Did you mean 'auto'"]),
