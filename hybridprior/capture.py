@@ -68,6 +68,7 @@ class Recording(Generic[T]):
         *,
         rehearsal: Callable[[], object] = lambda: None,
         after: Recording[torch.Tensor] | None = None,
+        beside: Recording[torch.Tensor] | None = None,
     ) -> None:
         """Rehearse and record.
 
@@ -76,13 +77,15 @@ class Recording(Generic[T]):
             device: The GPU.
             rehearsal: What is done before the recording.
             after: What is always done before; both have one stream and one memory.
+            beside: Another one's stream, in which it is recorded, with a memory of its own.
 
         Raises:
             RuntimeError: Something in the work cannot be recorded.
         """
         here = torch.cuda.current_stream(device)
         # Torch has 32 streams of each priority for everybody, and threads work on those of the usual one.
-        self.aside: Any = torch.cuda.Stream(device, priority=-1) if after is None else after.aside  # type: ignore[no-untyped-call]
+        other = after or beside
+        self.aside: Any = torch.cuda.Stream(device, priority=-1) if other is None else other.aside  # type: ignore[no-untyped-call]
         self.graph = torch.cuda.CUDAGraph()
         pool = None if after is None else after.graph.pool()
         self.aside.wait_stream(here)

@@ -47,7 +47,9 @@ OPTIMISERS: Registry[Factory] = Registry("optimiser")
 @OPTIMISERS.register("adam")
 def _adam(theta: Iterable[torch.nn.Parameter], config: SolverConfig, precision: Precision) -> torch.optim.Optimizer:
     theta, betas, rate = list(theta), (BETA1, config.beta2), config.learning_rate
-    return torch.optim.Adam(theta, lr=rate, betas=betas, **_kind(theta[0].device, precision))
+    adam = torch.optim.Adam(theta, lr=rate, betas=betas, **_kind(theta[0].device, precision))
+    adam.register_load_state_dict_pre_hook(_of_this_kind)
+    return adam
 
 
 @OPTIMISERS.register("muon")
@@ -65,6 +67,7 @@ class Muon(torch.optim.Adam):
         theta = list(theta)
         kind = _kind(theta[0].device, precision)
         super().__init__(theta, lr=config.learning_rate, betas=(BETA1, config.beta2), **kind)
+        self.register_load_state_dict_pre_hook(_of_this_kind)
         matrices = [p for p in theta if p.ndim > 1 and min(p.shape[0], p[0].numel()) >= FEWEST]
         shapes = {(p.shape[0], p[0].numel()): None for p in matrices}
         self.alike = [[p for p in matrices if (p.shape[0], p[0].numel()) == shape] for shape in shapes]
@@ -102,6 +105,13 @@ class Muon(torch.optim.Adam):
 def _kind(device: torch.device, precision: Precision) -> dict[str, bool]:
     """Return how Adam is to be carried out: in one kernel, and so that a CUDA graph can hold it."""
     return {"fused": device.type != "mps", "capturable": precision.graphs and device.type == "cuda"}
+
+
+def _of_this_kind(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return a saved state, perhaps another machine's, as one of how Adam is carried out here."""
+    ours = ("fused", "capturable")
+    pairs = zip(state["param_groups"], optimiser.param_groups, strict=True)
+    return {**state, "param_groups": [{**theirs, **{name: own[name] for name in ours}} for theirs, own in pairs]}
 
 
 def orthogonal(matrices: torch.Tensor, kind: torch.dtype = torch.float32) -> torch.Tensor:

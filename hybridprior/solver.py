@@ -226,6 +226,8 @@ class Solver:
                 self.average = self._averaged(iterate, decay)
             judge, average = self.held, self.average
             return iterate, energy, prior, None if judge is None or average is None else judge.misfit(average)
+        # Once the stride is taken theta is another, of which nobody knows yet how good it is.
+        before = self._theta() if self.step % self.config.solver.keep_every == 0 else self.kept
         iterate, energy, error = self.stride(self.jittered(), 0.0 if self.average is None else decay)
         self.average = self.stride.average
         if self.guard.accident(self.step, energy):
@@ -234,7 +236,7 @@ class Solver:
             self._roll_back(energy)
             return None, energy, math.nan, None
         if self.guard.passed(self.step, energy):
-            self.kept = self._theta()
+            self.kept = before
         return iterate, energy, 0.0, error
 
     def _averaged(self, iterate: torch.Tensor, decay: float) -> torch.Tensor:

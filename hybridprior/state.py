@@ -88,4 +88,6 @@ def _emptied(value: Any, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Any:
         return pairs[-1][0]
     if isinstance(value, Mapping):
         return {name: _emptied(item, pairs) for name, item in value.items()}
-    return [_emptied(item, pairs) for item in value] if isinstance(value, list) else copy.copy(value)
+    if isinstance(value, list | tuple):
+        return type(value)(_emptied(item, pairs) for item in value)
+    return copy.deepcopy(value)

@@ -15,6 +15,8 @@ import torch
 
 from hybridprior import capture
 from hybridprior.fidelity import Gaussian
+from hybridprior.operators.base import Operator
+from hybridprior.optimiser import Muon
 from hybridprior.regularisers.none import NoRegulariser
 
 if TYPE_CHECKING:
@@ -32,12 +34,12 @@ def stride_of(run: Solver) -> Stride | None:
     Args:
         run: Where it is; nothing of it is changed.
     """
-    parts = (run.problem, *(() if run.held is None else (run.held,)))
-    fit = all(part.operator.capturable and isinstance(part.fidelity, Gaussian) for part in parts)
-    alone = isinstance(run.regulariser, NoRegulariser) or not run.config.weight
-    if not (fit and alone and isinstance(run.optimiser, torch.optim.Adam)) or capture.REFUSED.is_set():
+    if not isinstance(run.f_theta, capture.Captured) or capture.REFUSED.is_set():
         return None
-    if not isinstance(run.f_theta, capture.Captured):
+    parts = (run.problem, *(() if run.held is None else (run.held,)))
+    fit = all(_says_so(part.operator) and type(part.fidelity) is Gaussian for part in parts)
+    alone = isinstance(run.regulariser, NoRegulariser) or not run.config.weight
+    if not (fit and alone and type(run.optimiser) in (torch.optim.Adam, Muon)):
         return None
     try:
         return Stride(run.f_theta, run.problem, run.held, run.optimiser, run.average)
@@ -45,6 +47,16 @@ def stride_of(run: Solver) -> Stride | None:
         log.warning("A step is not recorded as CUDA graphs: %s", error)
         capture.REFUSED.set()
         return None
+
+
+def _says_so(operator: Operator) -> bool:
+    """Return whether the class that wrote `forward`, or one made of it, says that it can be recorded."""
+    for kind in type(operator).__mro__:
+        if "capturable" in vars(kind):
+            return bool(vars(kind)["capturable"])
+        if "forward" in vars(kind):
+            return False
+    return False
 
 
 class Stride:
@@ -74,11 +86,13 @@ class Stride:
         x = problem.crop(f_theta.forth.made)
         self.average = torch.zeros_like(x) if average is None else average.clone()
         self.share, self.found = x.new_ones(()), x.new_zeros(2)
-        restore = _restoring(optimiser, self.average)
-        with capture.RECORDING:
-            self.judged = capture.Recording(self._judge, x.device, rehearsal=self._judge)
-            self.moved = capture.Recording(self._move, x.device, rehearsal=self._move)
-        restore()
+        restore, stream = _restoring(optimiser, self.average), f_theta.forth
+        try:
+            with capture.RECORDING:
+                self.judged = capture.Recording(self._judge, x.device, rehearsal=self._judge, beside=stream)
+                self.moved = capture.Recording(self._move, x.device, rehearsal=self._move, beside=stream)
+        finally:
+            restore()
 
     def _judge(self) -> torch.Tensor:
         """Write E a measurement, and its gradient to where the network looks for it."""

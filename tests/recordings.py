@@ -25,7 +25,7 @@ class Replayed:
     count = 0
 
     def __init__(
-        self, work: Callable, device: torch.device, *, rehearsal: Callable = lambda: None, after: Any = None
+        self, work: Callable, device: torch.device, *, rehearsal: Callable = lambda: None, **shared: Any
     ) -> None:
         Replayed.count += 1
         rehearsal()

@@ -131,6 +131,21 @@ def test_the_network_is_the_network(options: dict, monkeypatch: pytest.MonkeyPat
         assert float((a - b).norm()) < 1e-4 * float(b.norm()) + 1e-6 * most
 
 
+@pytest.mark.skipif(not GPU, reason="no GPU")
+def test_in_bf16_it_is_no_further_from_fp32_than_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = build_generator("skip", 3, preset("fast", "denoise").generator.options, seed=1).to(DEVICE, memory_format=LAST)
+    z, weight, ends, takes = _drawn(1, 8, 96, 128).abs(), _drawn(1, 3, 96, 128, seed="weight"), [], fused.fits
+    for bf16, fits in ((False, takes), (True, lambda x: False), (True, takes)):
+        monkeypatch.setattr(fused, "fits", fits)
+        one = copy.deepcopy(net)
+        with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
+            x = one(z)
+        (x * weight).sum().backward()
+        ends.append((x.detach(), torch.cat([p.grad.flatten() for p in one.parameters() if p.ndim > 1])))
+    for exact, layers, ours in zip(*ends, strict=True):
+        assert 0 < float((ours - exact).norm()) < 1.2 * float((layers - exact).norm())
+
+
 def test_only_one_picture_on_a_gpu_in_bf16_fits() -> None:
     x = _drawn(1, 4, 8, 8).to(DEVICE)
     with torch.autocast(DEVICE.type, torch.bfloat16):

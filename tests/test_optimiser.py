@@ -42,7 +42,9 @@ def test_every_direction_counts_the_same(shape: tuple[int, int], kind: torch.dty
 def test_a_matrix_of_low_rank_stays_bounded() -> None:
     rank = torch.randn(4, 64, 2, generator=stream(0, "u")) @ torch.randn(4, 2, 576, generator=stream(0, "v"))
     found = orthogonal(rank + 1e-7 * torch.randn(rank.shape, generator=stream(0, "n")), torch.bfloat16)
-    assert torch.linalg.svdvals(found).max() < 1.5
+    assert (
+        torch.linalg.svdvals(found).max() < 1.5
+    )  # 1.2 but for bf16's rounding, which differs from processor to processor
 
 
 def test_matrices_take_muons_step_and_the_rest_adams() -> None:
@@ -103,3 +105,18 @@ def test_an_unknown_optimiser_is_named(y: torch.Tensor) -> None:
     config = dataclasses.replace(SMALL, solver=SolverConfig(steps=2, optimiser="moun"))
     with pytest.raises(ConfigError, match="muon"):
         restore(y, sigma=0.1, config=config)
+
+
+@pytest.mark.parametrize("name", ["adam", "muon"])
+def test_a_saved_state_is_carried_out_as_this_machine_does(name: str) -> None:
+    """A state of another machine, or of a run without graphs, says how it was carried out there."""
+    theirs, ours = (
+        OPTIMISERS[name]([torch.nn.Parameter(torch.ones(32, 16, 3, 3))], SolverConfig(), FP32) for _ in "ab"
+    )
+    ours.param_groups[0]["capturable"] = True  # as on a GPU
+    theirs.param_groups[0].update(lr=0.003)
+    theirs.param_groups[0]["params"][0].grad = torch.ones(32, 16, 3, 3)
+    theirs.step()
+    ours.load_state_dict(theirs.state_dict())
+    assert ours.param_groups[0]["capturable"] is True and ours.param_groups[0]["lr"] == 0.003
+    assert len(ours.state) == 1

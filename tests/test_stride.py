@@ -1,5 +1,6 @@
 """A step asked for in four recordings is the step: the same pictures, figures and memory."""
 
+import random
 import threading
 from typing import Any
 
@@ -10,7 +11,7 @@ from recordings import GRAPHS, PLAIN, Replayed, small_run
 from hybridprior import Mask
 from hybridprior.fidelity import Laplace
 from hybridprior.result import Status
-from hybridprior.stride import Stride
+from hybridprior.stride import Stride, stride_of
 
 
 @pytest.fixture(autouse=True)
@@ -65,16 +66,52 @@ def test_it_goes_on_from_a_saved_state() -> None:
     assert torch.equal(second.run().picture, end.picture)
 
 
+def test_another_state_is_taken_over_in_the_middle_of_a_run() -> None:
+    runs = [small_run(GRAPHS, stop="heldout", steps=9) for _ in range(3)]
+    for run, steps in zip(runs, (4, 6, 4), strict=True):
+        for _ in range(steps):
+            run._advance()
+    ahead = runs[1]
+    assert ahead.stride is not None
+    ahead.load_state_dict(runs[0].state_dict())
+    assert ahead.stride is None
+    assert torch.equal(ahead.run().picture, runs[2].run().picture)
+    assert torch.equal(ahead.average, runs[2].average)
+
+
+@pytest.mark.parametrize("at", [4, 5])
+def test_what_is_kept_was_seen_to_be_good(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The optimiser breaks theta in one step, of which only the next one's E tells; every second state is kept."""
+    run, step = small_run(GRAPHS, steps=12), torch.optim.Adam.step
+    while run.step < at - 1:
+        run._advance()
+
+    def breaking(self: torch.optim.Adam, closure: Any = None) -> None:
+        step(self, closure)
+        with torch.no_grad():
+            self.param_groups[0]["params"][-1].fill_(float("nan"))
+
+    monkeypatch.setattr(torch.optim.Adam, "step", breaking)
+    run._advance()
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    run.run()
+    assert run.guard.accidents == 1
+    assert torch.isfinite(run.average).all()
+
+
 @pytest.mark.parametrize("at", [2, 6])
 def test_an_accident_is_rolled_back(at: int, caplog: pytest.LogCaptureFixture) -> None:
     """Before a state was kept (every second step), and after."""
-    run, steps = small_run(GRAPHS, steps=12), []
+    run, steps, starts = small_run(GRAPHS, steps=12), [], []
     while run.step < 10:
+        starts.append([p.detach().clone() for p in run.generator.parameters()])
         if run.step == at - 1:
             with torch.no_grad():
                 run.generator.output.bias.fill_(float("nan"))
         steps.append(run._advance()[0])
     assert [step is None for step in steps] == [number == at for number in range(1, 11)]
+    # Step 2 is none to keep where it is the accident; where step 6 is, theta goes back to where step 4 began.
+    assert all(torch.equal(a, b) for a, b in zip(starts[at], starts[{2: 0, 6: 3}[at]], strict=True))
     assert caplog.text.count("rolled back") == 1
     assert all(torch.isfinite(step.picture).all() for step in steps[at:])
     assert run.average is not None and torch.isfinite(run.average).all()
@@ -114,6 +151,40 @@ def test_other_measurements_and_another_rate_are_recorded_anew() -> None:
     assert run.stride is None
     run._advance()
     assert run.stride.problem is other
+
+
+def test_who_overrides_forward_has_to_say_so_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Drifting(Mask):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * random.random()
+
+    class Renamed(Mask):
+        task = "denoise"
+
+    runs = []
+    for kind in (Drifting, Renamed):
+        run = small_run(GRAPHS)
+        object.__setattr__(run.problem, "operator", kind(run.problem.operator.known))
+        run._advance()
+        runs.append(run.stride)
+    assert runs[0] is None and runs[1] is not None
+
+
+def test_a_rehearsal_before_a_failure_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = small_run(GRAPHS)
+    for _ in range(3):
+        run._advance()
+    was, run.stride = run._theta(), None
+
+    class Failing(Replayed):
+        def __init__(self, work: Any, *arguments: Any, **named: Any) -> None:
+            super().__init__(work, *arguments, **named)
+            if work.__name__ == "_move":
+                raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("hybridprior.capture.Recording", Failing)
+    assert stride_of(run) is None
+    assert all(torch.equal(a, b) for a, b in zip(_flat(was), _flat(run._theta()), strict=True))
 
 
 def test_what_cannot_be_recorded_is_done_kernel_by_kernel(

@@ -29,6 +29,9 @@ TILE = 2048
 WARPS = 4
 """Groups of 32 threads that share a tile."""
 
+MOST = 2**28
+"""Numbers of a feature map above which kernels would lose count: theirs are of 32 bits, and maps grow four times."""
+
 PROGRAMS = 528
 """Programs that sum over pixels: four for each processor of a large GPU."""
 
@@ -50,6 +53,8 @@ def _compiler() -> ModuleType:
 @functools.lru_cache
 def _compiles(device: torch.device) -> bool:
     """Return whether kernels run there, which takes a compiler that not every machine has."""
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        return False
     try:
         parts = torch.arange(2.0 * LANES, device=device).view(2, LANES)
         out = torch.empty_like(parts[0])
@@ -65,6 +70,7 @@ def fits(x: torch.Tensor) -> bool:
     return (
         x.is_cuda
         and x.shape[0] == 1
+        and x.numel() < MOST
         and torch.is_autocast_enabled("cuda")
         and torch.get_autocast_dtype("cuda") == torch.bfloat16
         and x.is_contiguous(memory_format=torch.channels_last)
@@ -219,6 +225,7 @@ class _Merged(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, skip: torch.Tensor, deeper: torch.Tensor) -> torch.Tensor:
         """Write both into one."""
+        skip, deeper = (x.contiguous(memory_format=torch.channels_last) for x in (skip, deeper))
         (few, height, width), many = skip.shape[1:], deeper.shape[1]
         ctx.sizes = few, many, height, width
         out, tile = _empty(skip, few + many, height, width), _tile(_lanes(many))

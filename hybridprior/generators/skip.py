@@ -167,7 +167,7 @@ class Skip(Generator):
         """Return the picture, `(B, C, H, W)`."""
         features = self.scales(z)
         # The last convolution is never bf16, whose steps above 1/2 are as coarse as eight bits.
-        if fused.fits(features):
+        if fused.fits(features) and self.output.out_channels < fused.EIGHT:
             theta, sigmoid = (self.output.weight, self.output.bias), self.config.sigmoid
             return fused.mixed(features, *theta, sigmoid=sigmoid, kind=torch.float32)
         with torch.autocast(z.device.type, enabled=False):
