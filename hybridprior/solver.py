@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,17 +20,16 @@ import torch
 from hybridprior.capture import Captured, evaluated
 from hybridprior.config import RestoreConfig
 from hybridprior.device import Precision, synchronise
-from hybridprior.errors import ConfigError
 from hybridprior.generators.base import Generator
 from hybridprior.guard import Guard
 from hybridprior.interruption import interruptible
 from hybridprior.jitter import Jitter
+from hybridprior.memory import Memory
 from hybridprior.optimiser import OPTIMISERS
 from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
 from hybridprior.result import Result, Status, Step, Timings, TracePoint
 from hybridprior.seeds import stream
-from hybridprior.state import agree, copied, fingerprint, snapshot
 from hybridprior.stopping.base import StoppingRule
 from hybridprior.stride import Stride, stride_of
 
@@ -39,16 +37,11 @@ __all__ = ["Callback", "Solver"]
 
 Callback = Callable[[Step], None]
 
-log = logging.getLogger(__name__)
-
-MEMORY = ("step", "chosen", "average", "best", "kept", "seconds", "best_theta", "best_at", "ended")
-"""What a run remembers besides theta, the optimiser, the random numbers, the rule, the guard and the trace."""
-
 BEST_EVERY = 10
 """Steps between the states that are kept as the best."""
 
 
-class Solver:
+class Solver(Memory):
     """One run of the loop, from its first step or from a saved state."""
 
     strides = True
@@ -267,63 +260,6 @@ class Solver:
         """Return R(x), or what has its gradient, in nats."""
         value: torch.Tensor = self.regulariser(x, self.step)
         return value
-
-    def _roll_back(self, energy: float) -> None:
-        """Go back to the last kept theta, with a slightly shorter step."""
-        self.guard.count()
-        log.warning("step %d: E = %.3g nats a measurement; rolled back", self.step, energy)
-        self.stride = None
-        self.generator.load_state_dict(self.kept["theta"])
-        if self.kept["average"] is not None and self.average is not None:
-            self.average.copy_(self.kept["average"])
-        self._recall_prior(copied(self.kept["prior"], self.z.device))
-        self.optimiser.load_state_dict(copy.deepcopy(self.kept["adam"]))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.guard.learning_rate
-
-    def _theta(self) -> dict[str, Any]:
-        theta, adam = dict(self.generator.state_dict()), self.optimiser.state_dict()
-        return snapshot({"theta": theta, "adam": adam, "average": self.average, "prior": self._prior_memory()})
-
-    def _prior_memory(self) -> dict[str, Any]:
-        """Return what R remembers of the steps so far."""
-        return self.regulariser.memory()
-
-    def _recall_prior(self, memory: Mapping[str, Any]) -> None:
-        """Take over what `_prior_memory` returned."""
-        self.regulariser.recall(memory)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything the run needs to go on to the same bits; `torch.load(weights_only=True)` reads it."""
-        return {
-            **self._theta(),
-            **{name: getattr(self, name) for name in MEMORY},
-            "rng": self.jittered.rng.get_state(),
-            "rule": self.stopping.state_dict(),
-            "guard": self.guard.state_dict(),
-            "trace": [[p.step, p.energy, p.prior, p.score] for p in self.trace],
-            "fingerprint": fingerprint(self.problem, self.config),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the state of a run of the same problem and configuration.
-
-        Raises:
-            ConfigError: It is the state of another picture or configuration.
-        """
-        if state.keys() != self.state_dict().keys():
-            raise ConfigError("This is not the saved state of a run; start a new one.")
-        agree(state["fingerprint"], fingerprint(self.problem, self.config))
-        state, self.stride = copied(state, self.problem.y.device), None
-        self.generator.load_state_dict(state["theta"])
-        self.optimiser.load_state_dict(state["adam"])
-        self.trace = [TracePoint(*row) for row in state["trace"]]
-        for name in MEMORY:
-            setattr(self, name, state[name])
-        self.jittered.rng.set_state(state["rng"].cpu())
-        self.stopping.load_state_dict(state["rule"])
-        self.guard.load_state_dict(state["guard"])
-        self._recall_prior(state["prior"])
 
     def _result(self, status: Status) -> Result:
         best = self.problem.operator.initial(self.problem.y) if self.best is None else self.best
