@@ -108,8 +108,9 @@ class _Level(nn.Module):
         down, up, skip = config.down[level], config.up[level], config.skip[level]
         deepest = level == len(config.down) - 1
         self.skip = _block(channels, skip, config.filter_skip, config) if skip else None
-        block = _block(down, down, config.filter_down, config)
-        self.down = _Chain(*_halving(channels, down, config), *_finish(down, config), block)
+        self.down = _Chain(
+            *_halving(channels, down, config), *_finish(down, config), _block(down, down, config.filter_down, config)
+        )
         self.deeper = nn.Identity() if deepest else _Level(down, level + 1, config)
         merged = skip + (down if deepest else config.up[level + 1])
         self.norm = _norm(merged)

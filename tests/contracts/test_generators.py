@@ -82,3 +82,17 @@ def test_every_variant_of_skip(options: dict) -> None:
     x = _picture(generator, (1, 3, 37, 50))
     assert x.shape == generator.padded((1, 3, 37, 50))
     x.square().sum().backward()
+
+
+def test_a_seed_is_the_same_theta_from_revision_to_revision() -> None:
+    """Published figures are of a seed, so that layers have to be drawn in the order in which they were."""
+    slim = {"down": (8, 16), "up": (8, 16), "skip": (4, 4), "input_depth": 4}
+    theta = dict(build_generator("skip", 3, slim, seed=3).named_parameters())
+    sums = {name: round(float(p.detach().double().sum()), 4) for name, p in theta.items() if p.ndim > 1}
+    assert list(sums.values()) == pytest.approx(
+        [-0.6793, 2.2889, -0.4593, 1.3463, 0.4283, 0.1841, 1.2918, -3.8910, -1.1858, 1.1544, -0.5626], abs=2e-4
+    )
+    theta = dict(build_generator("decoder", 3, {"channels": (8, 8), "input_depth": 4}, seed=3).named_parameters())
+    assert [float(p.detach().sum()) for p in theta.values() if p.ndim > 1] == pytest.approx(
+        [0.0372, 0.5297, 1.2993, -0.6463], abs=2e-4
+    )
