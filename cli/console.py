@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hybridprior.errors import OutputError
 
@@ -28,7 +28,7 @@ FORMATS = ("human", "json", "quiet")
 
 def note(sentence: str) -> None:
     """Write one line to stderr."""
-    sys.stderr.write(f"hprior: {' '.join(sentence.split())}\n")
+    sys.stderr.write(_printable(f"hprior: {' '.join(sentence.split())}\n", sys.stderr))
 
 
 def say(line: str) -> None:
@@ -38,13 +38,19 @@ def say(line: str) -> None:
         OutputError: It cannot be written. A reader that has gone away is no error: the files are what counts.
     """
     try:
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(_printable(f"{line}\n", sys.stdout))
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"stdout cannot be written: {error.strerror or error}.") from error
+
+
+def _printable(text: str, stream: TextIO) -> str:
+    """Return a text as the stream can write it: a file may have a name that its encoding has not."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextmanager
@@ -71,7 +77,7 @@ def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
         TimeRemainingColumn(),
     ]
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=steps, energy="-", chosen="-")
+        task = bar.add_task(_printable(name, sys.stderr), total=steps, energy="-", chosen="-")
 
         begun: list[float] = []  # seconds at the first step, most of them before it
 

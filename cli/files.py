@@ -144,7 +144,10 @@ def beside(given: Path | None, item: Item, *, what: str) -> Path | None:
     folder = given / item.below
     name, stem = item.source.name, item.source.stem
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    for wanted in (f"{name}.{what}", f"{stem}.{what}", name, stem):
+    names = [f"{name}.{what}", f"{stem}.{what}"]
+    if not (folder.is_dir() and folder.samefile(item.source.parent)):  # there the others are pictures themselves
+        names += [name, stem]
+    for wanted in names:
         for path in paths:
             named = wanted in (path.stem, path.name) and path.suffix.lower() in READABLE
             if named and _identity(path) != _identity(item.source):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import logging
 import math
 import signal
 import threading
@@ -38,6 +39,8 @@ from .request import Request
 from .sidecar import Sidecar, sentence
 
 __all__ = ["Job"]
+
+log = logging.getLogger(__name__)
 
 MOST_PIXELS = 178_956_970
 """The size from which Pillow takes a picture for a bomb."""
@@ -88,7 +91,11 @@ class Job:
             self._write_state(result, oracle)
             figures = record.figures(result, self.truth, oracle)
             record.write(figures, result, oracle=oracle, std=self._std(result))
-            self._write_picture(result)
+            try:
+                self._write_picture(result)
+            except BaseException:
+                self.sidecar.unlink(missing_ok=True)  # else the next run would take it for done
+                raise
         if self.request.report:
             self._write_page()
         self._report(figures, sentence(figures))
@@ -158,10 +165,14 @@ class Job:
             raise ConfigError(f"'{self.saved}' cannot be read; delete it and start again.") from error
         return state
 
-    def failed(self, error: HybridPriorError) -> None:
-        """Say that the picture could not be restored, and why."""
-        named = str(self.item.source) in str(error) or str(self.item.target) in str(error)
-        self._say("failed", str(error) if named else f"'{self.item.source}': {error}")
+    def failed(self, error: Exception) -> None:
+        """Say that the picture could not be restored, and why; of one among many that is all that comes of it."""
+        said = str(error)
+        if not isinstance(error, HybridPriorError):
+            log.debug("'%s' failed", self.item.source, exc_info=error)
+            said = f"{type(error).__name__}: {said}"
+        named = str(self.item.source) in said or str(self.item.target) in said
+        self._say("failed", said if named else f"'{self.item.source}': {said}")
 
     def _say(self, status: str, message: str) -> None:
         note(message)
@@ -228,7 +239,7 @@ class Job:
         """Write the page about this picture, from its sidecar."""
         from hybridprior.report import from_sidecar, render
 
-        write_atomically(self.page, render(from_sidecar(self.sidecar)).encode())
+        write_atomically(self.page, render(from_sidecar(self.sidecar)).encode(errors="backslashreplace"))
 
     def _std(self, result: Result) -> torch.Tensor | None:
         """Return the standard deviations of what is shown; what is known is certain."""

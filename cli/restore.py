@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hybridprior.config import RestoreConfig
-from hybridprior.errors import ConfigError, HybridPriorError, InputError
+from hybridprior.errors import ConfigError, InputError
 
 from .console import FORMATS, note
 from .files import Item, beside, pair_up, spare
@@ -232,7 +232,7 @@ def _run(jobs: list, batch: bool) -> int:
     for job in jobs:
         try:
             interrupted = job.run()
-        except HybridPriorError as error:
+        except Exception as error:  # whatever a part of somebody's raises, the other pictures go on
             if not batch:
                 raise
             job.failed(error)

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import torch
 
 from hybridprior.device import choose_device
-from hybridprior.errors import HybridPriorError
 from hybridprior.interruption import interrupt, interruptible
 
 from .console import note, pictures
@@ -66,6 +65,6 @@ def _work(request: Request, item: Item, stop: threading.Event) -> str:
     with torch.cuda.stream(OWN.stream):  # nothing happens where it is None
         try:
             return "interrupted" if job.run() else "done"
-        except HybridPriorError as error:
+        except Exception as error:  # as in a batch one by one
             job.failed(error)
             return "failed"

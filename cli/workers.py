@@ -132,7 +132,7 @@ def _outcome(job: Job) -> str:
         return "interrupted" if job.run() else "done"
     except KeyboardInterrupt:
         return "interrupted"
-    except HybridPriorError as error:
+    except Exception as error:  # as in a batch one by one
         job.failed(error)
         return "failed"
     finally:

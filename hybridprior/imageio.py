@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from hybridprior.errors import InputError, OutputError, ShapeError
-from hybridprior.picture import ORIENTATION, Picture, assemble, from_pillow, quantise, upright_exif
+from hybridprior.picture import ORIENTATION, Picture, assemble, from_pillow, quantise, upright_exif, words_of
 
 __all__ = ["SUFFIXES", "Picture", "check_format", "read_picture", "write_atomically", "write_picture"]
 
@@ -40,6 +40,10 @@ SUFFIXES = {
 
 SIDES = {"WEBP": 16383, "JPEG": 65500}
 OPAQUE = ("JPEG", "BMP")
+PLAIN = (0, 1, 2)
+"""TIFF's photometry of grey (white or black is 0) and RGB."""
+
+MOST_EXIF = 65533 - len(b"Exif\0\0")
 DEPTHS = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float32")}
 
 
@@ -203,8 +207,12 @@ def _deep_tiff(path: Path) -> Picture | None:
             raise InputError("The TIFF has no picture in it.")
         tag = page.tags.get(ORIENTATION)
         orientation = int(tag.value) if tag else 1
-        if page.bitspersample <= 8 and page.samplesperpixel in (1, 3, 4) and orientation == 1:
+        # Pillow knows all colours, but turns by a right angle what is to be turned so, and then once more.
+        plain = page.bitspersample == 8 and page.photometric in PLAIN
+        if page.bitspersample <= 8 and page.samplesperpixel in (1, 3, 4) and orientation < 5:
             return None
+        if page.bitspersample <= 8 and not plain:
+            raise InputError("The TIFF lies on its side and has neither plain grey nor RGB; save it upright.")
         if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 2**62):
             raise Image.DecompressionBombError
         if len(file.pages) > 1:
@@ -213,7 +221,9 @@ def _deep_tiff(path: Path) -> Picture | None:
         if page.axes.startswith("S"):
             array = np.moveaxis(array, 0, -1)
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
-            array = np.iinfo(array.dtype).max - array
+            array = (2**page.bitspersample - 1 - array).astype(array.dtype)
+        if array.dtype == np.uint16 and page.bitspersample < 16:
+            array = np.round(array * (65535 / (2**page.bitspersample - 1))).astype(np.uint16)
         alpha = any(extra in (1, 2) for extra in page.extrasamples)
         return assemble(array, alpha=alpha, orientation=orientation, icc=page.iccprofile, exif=None)
 
@@ -244,12 +254,22 @@ def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> byt
         from PIL import Image
 
         flat = array[..., 0] if array.shape[-1] == 1 else array
-        options = {"icc_profile": picture.icc, "exif": picture.exif}
+        options = {"icc_profile": picture.icc, "exif": _fitting(picture.exif, kind)}
         qualities: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
         quality = qualities.get(kind, {})
         given = {name: value for name, value in options.items() if value and kind != "BMP"}
         Image.fromarray(flat).save(buffer, format=kind, **given, **quality)
     return buffer.getvalue()
+
+
+def _fitting(exif: bytes | None, kind: str) -> bytes | None:
+    """Return as much of an EXIF block as a file of `kind` holds."""
+    if exif is not None and kind == "TIFF":
+        return words_of(exif)
+    if exif is not None and kind == "JPEG" and len(exif) > MOST_EXIF:
+        log.warning("The EXIF block is too long for a JPEG, and is left out.")
+        return None
+    return exif
 
 
 def _with_chunks(png: bytes, icc: bytes | None, exif: bytes | None) -> bytes:

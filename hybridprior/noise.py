@@ -216,5 +216,6 @@ def _correlation(flat: torch.Tensor) -> float:
 def _geometry(channels: int, height: int, width: int) -> tuple[int, int]:
     """Return the side of the patches and the distance between them: large and many enough, but not more."""
     places = height * width
-    side = next((side for side in range(PATCH, 2, -1) if places > 2 * ENOUGH * channels * side * side), 3)
+    sides = range(min(PATCH, height, width), 2, -1)
+    side = next((side for side in sides if places > 2 * ENOUGH * channels * side * side), 3)
     return side, max(1, math.isqrt(places // MANY))

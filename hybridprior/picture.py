@@ -5,6 +5,7 @@ The depth of a picture is its type's and never guessed from its brightest pixel.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,19 @@ from hybridprior.errors import InputError, ShapeError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ORIENTATION", "Picture", "as_tensor", "assemble", "from_pillow", "quantise", "to_pil", "upright_exif"]
+__all__ = [
+    "ORIENTATION",
+    "Picture",
+    "as_tensor",
+    "assemble",
+    "from_pillow",
+    "quantise",
+    "to_pil",
+    "upright_exif",
+    "words_of",
+]
+
+log = logging.getLogger(__name__)
 
 ORIENTATION = 0x0112
 """EXIF's tag."""
@@ -151,11 +164,28 @@ def upright_exif(image: Image.Image) -> bytes | None:
 
     Of a TIFF, whose own layout stands in the same tags, only the words, the camera's and the place's are taken.
     """
+    try:
+        return _upright(image.getexif(), words_only=image.format == "TIFF")
+    except Exception as error:  # of whatever kind: cameras and programs write blocks that Pillow stumbles over
+        log.warning("The picture's EXIF block cannot be read, and is left out: %s", error)
+        return None
+
+
+def words_of(exif: bytes) -> bytes | None:
+    """Return the part of an EXIF block that may stand in a TIFF, whose own layout has tags of the same numbers."""
     from PIL import Image
 
-    theirs, ours = image.getexif(), Image.Exif()
+    theirs = Image.Exif()
+    theirs.load(exif)
+    return _upright(theirs, words_only=True)
+
+
+def _upright(theirs: Image.Exif, *, words_only: bool) -> bytes | None:
+    from PIL import Image
+
+    ours = Image.Exif()
     for tag, value in theirs.items():
-        if image.format != "TIFF" or tag in WORDS:
+        if not words_only or tag in WORDS:
             ours[tag] = value
     for folder in (CAMERA, PLACE):
         if theirs.get_ifd(folder):

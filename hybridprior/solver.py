@@ -126,6 +126,8 @@ class Solver(Memory):
                     break
                 if stop:
                     status, self.ended = Status.STOPPED, True
+        if self.best is None and self.step and status is Status.FINISHED:
+            status = Status.DIVERGED  # not a single step was good
         return self._result(status)
 
     def take_last(self) -> torch.Tensor:

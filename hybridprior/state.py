@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,12 +24,14 @@ def fingerprint(problem: Problem, config: RestoreConfig) -> dict[str, Any]:
         problem: What the run solves.
         config: How it runs.
     """
+    fidelity = problem.fidelity
     probe = torch.rand(problem.shape, generator=stream(0, "probe"))
     with torch.no_grad():
         measured = problem.operator(probe.to(problem.y.device))
     return {
         "configuration": config.to_json(),
-        "sigma": problem.fidelity.sigma,
+        "sigma": fidelity.sigma,
+        "noise": repr(fidelity) if dataclasses.is_dataclass(fidelity) else type(fidelity).__qualname__,
         "operator": measured.cpu(),
         "picture": problem.y.cpu(),
     }

@@ -125,13 +125,11 @@ def restore_tiles(
     with interruptible() as pressed:
         for number in range(len(done), len(boxes)):
             told = [_numbered(callback, number + 1, len(boxes)) for callback in callbacks]
-            try:
-                result = solve(problem.tile(boxes[number]), told, pending)
-            except InputError:  # a hole without a single measurement
+            part = _tile(problem, boxes[number])
+            if part is None:
                 done.append(boxes[number].of(initial).clone())
                 continue
-            finally:
-                pending = None
+            result, pending = solve(part, told, pending), None
             results.append(result)
             if result.status is Status.INTERRUPTED:
                 break
@@ -205,6 +203,15 @@ def _stretches(length: int, config: TileConfig, grid: int) -> list[tuple[int, in
     starts = [round(i * (length - side) / (count - 1) / grid) * grid for i in range(count - 1)]
     starts.append(math.ceil((length - side) / grid) * grid)  # the last one reaches the end, whatever the grid
     return [(start, min(side, length - start)) for start in starts]
+
+
+def _tile(problem: Problem, box: Box) -> Problem | None:
+    """Return the problem of a part, or None where it lies in a hole, with a single measurement at most."""
+    try:
+        tile = problem.tile(box)
+    except InputError:
+        return None
+    return tile if tile.pixels > 1 or problem.pixels < 2 else None
 
 
 def _numbered(callback: Callback, number: int, count: int) -> Callback:

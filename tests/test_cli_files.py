@@ -1,6 +1,8 @@
 """Which files `hprior` reads for which, and that it replaces none of them."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from PIL import Image
 
 from hybridprior.diagnosis import diagnose
+from hybridprior.errors import OutputError
 from hybridprior.imageio import Picture, read_picture, write_picture
 
 FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed", "--format", "json", "--jobs", "1"]
@@ -138,3 +141,58 @@ def test_one_pixel_is_a_picture(hprior, tmp_path: Path) -> None:
     outcome = hprior("restore", "one.png", "-o", "out.png", "--sigma", 25, "--steps", 2, "--format", "json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["steps"] == 2
+
+
+def test_the_longest_strip_is_restored(hprior, tmp_path: Path) -> None:
+    write_picture(tmp_path / "strip.png", Picture(torch.rand(1, 1, 5, 600)))
+    assert hprior("restore", "strip.png", "-o", "out.png", *FAST).code == 0
+
+
+def test_a_picture_that_could_not_be_written_is_not_taken_for_done(
+    hprior, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OutputError("'out.png' cannot be written: No space left on device.")
+
+    monkeypatch.setattr("hybridprior.cli.job.write_picture", full)
+    assert hprior("restore", small, "-o", "out.png", *FAST).code == 2
+    assert not Path("out.json").exists() and not list(Path().glob("out*.json"))
+    monkeypatch.undo()
+    monkeypatch.chdir(small.parent)
+    assert hprior("restore", small, "-o", "out.png", *FAST).code == 0
+    assert Path("out.png").exists()
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_whatever_one_picture_raises_the_others_go_on(hprior, small: Path, tmp_path: Path, jobs: str) -> None:
+    (tmp_path / "picky_operator.py").write_text(
+        "def picky(x):\n    if x.shape[-1] == 24:\n        raise ValueError('not of this width')\n    return x\n"
+    )
+    Path("in").mkdir()
+    write_picture(Path("in/a.png"), read_picture(small))
+    write_picture(Path("in/b.png"), Picture(torch.rand(1, 3, 20, 32)))
+    options = [*FAST[:-1], jobs]
+    outcome = hprior("restore", "in", "-o", "out", "--operator", "picky_operator:picky", "--sigma", "25", *options)
+    assert outcome.code == 1
+    assert "ValueError: not of this width" in outcome.err and "Traceback" not in outcome.err
+    assert Path("out/b.png").exists() and not Path("out/a.png").exists()
+
+
+def test_another_picture_beside_it_is_no_mask(hprior, small: Path) -> None:
+    Path("in").mkdir()
+    for name in ("a.png", "a.tif"):
+        write_picture(Path("in") / name, read_picture(small))
+    _hole(Path("in/a.tif.mask.png"), 8)
+    outcome = hprior("restore", "in/a.png", "-o", "out.png", "--mask", "in", *FILL)
+    assert outcome.code == 2 and "There is no mask" in outcome.err
+
+
+def test_a_name_that_is_no_text_is_written_as_it_can_be(hprior, small: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        shutil.copy(small, name)
+    except OSError:
+        pytest.skip("this file system has names of text only")
+    outcome = hprior("restore", name, "-o", "out.png", "--report", *FAST)
+    assert outcome.code == 0, outcome.err
+    assert Path("out.png.html").exists()

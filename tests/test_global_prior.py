@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hybridprior import ConfigError, Resample, ShapeError, restore
-from hybridprior.denoisers import load_denoiser
+from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.denoisers.shipped import restrained
 from hybridprior.errors import WeightsError
@@ -332,3 +332,13 @@ def test_borders_of_any_size_show_no_coloured_streaks(photograph: torch.Tensor, 
     colour = (error - error.mean(1, keepdim=True)).square().mean((0, 1))
     for border in (colour[:2], colour[-2:], colour[:, :2], colour[:, -2:]):
         assert border.mean() < 3 * colour.mean()
+
+
+def test_a_denoiser_that_loses_its_colours_is_told_so() -> None:
+    class Grey(Denoiser):
+        def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            return x.mean(dim=1, keepdim=True)
+
+    for grey in (Grey(), CallableDenoiser(lambda x, sigma: x.mean(dim=1, keepdim=True))):
+        with pytest.raises(ShapeError, match="of the shape it was given"):
+            grey.denoise(torch.rand(1, 3, 8, 8), 0.1)

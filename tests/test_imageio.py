@@ -248,3 +248,60 @@ def test_compressed_tiff(tmp_path: Path, compression: str | None) -> None:
         deep = array.astype(np.uint16) * 257
         tifffile.imwrite(tmp_path / "b.tif", deep, photometric="rgb", compression=codec)
         assert torch.equal(read_picture(tmp_path / "b.tif").pixels, read_picture(tmp_path / "a.tif").pixels)
+
+
+@pytest.mark.parametrize(("tag", "value"), [(262, 6), (284, 2), (338, 1), (339, 3)])
+def test_a_jpegs_tags_do_not_change_what_a_tiff_shows(tmp_path: Path, tag: int, value: int) -> None:
+    """Cameras write photometry and planes into their JPEG files, which in a TIFF say how it is to be read."""
+    exif = Image.Exif()
+    exif[0x010F], exif[tag] = "Camera", value
+    Image.fromarray(RNG.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    picture = read_picture(tmp_path / "a.jpg")
+    write_picture(tmp_path / "b.tif", picture)
+    assert torch.equal(read_picture(tmp_path / "b.tif").pixels, picture.pixels)
+    with Image.open(tmp_path / "b.tif") as image:
+        assert image.getexif()[0x010F] == "Camera"
+
+
+def test_an_exif_block_that_nobody_can_read_costs_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _tagged(tmp_path / "a.jpg")
+
+    def stumble(self: Image.Exif, tag: int) -> None:
+        raise AttributeError("'Exif' object has no attribute 'fp'")
+
+    monkeypatch.setattr(Image.Exif, "get_ifd", stumble)
+    picture = read_picture(tmp_path / "a.jpg")
+    assert picture.exif is None and picture.pixels.shape == (1, 3, 6, 6)
+    assert "EXIF block cannot be read" in caplog.text
+
+
+def test_an_exif_block_too_long_for_a_jpeg_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70_000
+    Image.fromarray(RNG.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(tmp_path / "a.png", exif=exif)
+    picture = read_picture(tmp_path / "a.png")
+    write_picture(tmp_path / "b.jpg", picture)
+    write_picture(tmp_path / "b.webp", picture)
+    assert read_picture(tmp_path / "b.jpg").exif is None and read_picture(tmp_path / "b.webp").exif is not None
+    assert "too long for a JPEG" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "1"])
+def test_an_eight_bit_tiff_that_is_turned_has_its_colours(tmp_path: Path, mode: str) -> None:
+    colours = Image.fromarray(RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8))
+    image = colours.convert(mode)
+    for name, orientation in (("up", 1), ("turned", 3)):
+        image.save(tmp_path / f"{name}.tif", tiffinfo={274: orientation})
+    up, turned = (read_picture(tmp_path / f"{name}.tif").pixels for name in ("up", "turned"))
+    assert torch.equal(up.flip(-1, -2), turned)
+    assert up.shape[1] == (1 if mode == "1" else 3)
+
+
+def test_twelve_bits_are_white_at_4095(tmp_path: Path) -> None:
+    import tifffile
+
+    array = RNG.integers(0, 4096, (6, 6)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", array, bitspersample=12, photometric="minisblack")
+    assert np.abs(read_picture(tmp_path / "a.tif").pixels[0, 0].numpy() - array / 4095).max() < 2e-5

@@ -207,3 +207,24 @@ def test_more_weight_on_tv_gives_a_flatter_picture(y: torch.Tensor) -> None:
         for w in weights
     ]
     assert values[0] > values[1] > values[2]
+
+
+def test_a_state_of_other_noise_is_refused(y: torch.Tensor) -> None:
+    def press(step: Step) -> None:
+        if step.number == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    first = restore(y, sigma=0.1, config=SMALL, callbacks=[press])
+    assert first.state is not None
+    with pytest.raises(ConfigError, match="another noise"):
+        restore(y, sigma=0.1, fidelity="huber", config=SMALL, state=first.state)
+
+
+def test_a_run_without_a_good_step_did_not_finish(y: torch.Tensor) -> None:
+    class Blind(Regulariser):
+        def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
+            return x.sum() * float("nan")
+
+    config = dataclasses.replace(SMALL, solver=dataclasses.replace(SMALL.solver, steps=2))
+    result = restore(y, sigma=0.1, config=config, regulariser=Blind())
+    assert result.status is Status.DIVERGED and "No step was good" in result.message

@@ -8,6 +8,7 @@ import torch
 
 from hybridprior.data import demo_picture
 from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.operators.load import load_operator
 
 FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed", "--format", "json"]
 
@@ -77,6 +78,14 @@ class Negative(Operator):
 
 number = 3
 
+pool = torch.nn.AvgPool2d(2)
+
+def wrapped(*arguments):
+    return mirror(*arguments)
+
+def nothing():
+    pass
+
 def broken():
     raise RuntimeError("no such camera")
 """
@@ -84,10 +93,17 @@ def broken():
 
 def test_an_operator_of_ones_own(hprior, small: Path, tmp_path: Path) -> None:
     (tmp_path / "cameras_of_mine.py").write_text(OWN)
-    for name, size in (("mirror", (20, 24)), ("halved", (40, 48)), ("Negative", (20, 24))):
+    sizes = {"mirror": (20, 24), "halved": (40, 48), "Negative": (20, 24), "wrapped": (20, 24)}
+    for name, size in sizes.items():
         outcome = hprior("restore", small, "-o", f"{name}.png", "--operator", f"cameras_of_mine:{name}", *FAST)
         assert outcome.code == 0, outcome.err
         assert read_picture(f"{name}.png").pixels.shape[-2:] == size
+
+
+def test_a_module_of_torch_is_an_operator_and_no_maker_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more_cameras_of_mine.py").write_text(OWN)
+    assert load_operator("more_cameras_of_mine:pool")(torch.ones(1, 1, 4, 6)).shape == (1, 1, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +113,7 @@ def test_an_operator_of_ones_own(hprior, small: Path, tmp_path: Path) -> None:
         (["--operator", "os"], "module:function"),
         (["--operator", "cameras_of_mine:number"], "not int"),
         (["--operator", "cameras_of_mine:broken"], "no such camera"),
+        (["--operator", "cameras_of_mine:nothing"], "it returns nothing"),
         (["--operator", "cameras_of_mine:missing"], "missing"),
         (["--task", "deblur"], "needs its kernel"),
         (["--task", "deblur", "--blur", "gaussian:-1"], "sigma lies between"),

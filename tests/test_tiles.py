@@ -8,7 +8,8 @@ import torch
 from hybridprior import Mask, Part, Resample, RestoreConfig, SolverConfig, restore
 from hybridprior.config import TileConfig
 from hybridprior.denoisers import load_denoiser
-from hybridprior.errors import ConfigError
+from hybridprior.denoisers.callable import CallableDenoiser
+from hybridprior.errors import ConfigError, InputError
 from hybridprior.generators import build_generator
 from hybridprior.regularisers import DenoiserRegulariser
 from hybridprior.result import Status, Step
@@ -153,3 +154,13 @@ def test_the_side_follows_from_the_memory(monkeypatch: pytest.MonkeyPatch) -> No
         )
     assert sides[0] % 64 == 0
     assert sides[1] == pytest.approx(2 * sides[0], rel=0.15)
+
+
+def test_what_goes_wrong_in_a_tile_is_no_hole() -> None:
+    def refuse(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        raise InputError("The service does not answer.")
+
+    config = RestoreConfig(solver=SolverConfig(steps=2), tiles=TileConfig(side=32, overlap=8), method="splitting")
+    prior = DenoiserRegulariser(denoiser=CallableDenoiser(refuse))
+    with pytest.raises(InputError, match="does not answer"):
+        restore(torch.rand(1, 1, 48, 48), sigma=0.1, config=config, generator="pixels", regulariser=prior)

@@ -92,6 +92,9 @@ class Denoiser(nn.Module):
             turned = torch.rot90(x.float(), turn, (2, 3)).contiguous(memory_format=layout)
             with torch.autocast(x.device.type, torch.bfloat16, enabled=precision.bf16):
                 clean = self.estimate(turned, sigma)
+            if clean.shape != turned.shape:
+                given, made = tuple(turned.shape), tuple(clean.shape)
+                raise ShapeError(f"A denoiser returns a picture of the shape it was given, {given}, not {made}.")
             found = found + torch.rot90(clean.float(), -turn, (2, 3))
         return (found / len(turns))[..., :height, :width]
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hybridprior.errors import ConfigError
 from hybridprior.operators.base import Operator, as_operator
 
@@ -33,10 +35,12 @@ def load_operator(name: str) -> Operator:
     try:
         with _here():
             found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-        if not isinstance(found, Operator) and _takes_nothing(found):
-            found = found()
+            for part in attribute.split("."):
+                found = getattr(found, part)
+            if not isinstance(found, torch.nn.Module) and _takes_nothing(found):
+                found = found()
+        if found is None:
+            raise ConfigError("it returns nothing")
         return as_operator(found)
     except Exception as error:  # whatever somebody else's module raises
         reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -44,12 +48,14 @@ def load_operator(name: str) -> Operator:
 
 
 def _takes_nothing(found: Any) -> bool:
-    """Return whether it is a function or a class that can be called without arguments."""
+    """Return whether it is a function or a class that can be called without arguments, and is not made for any."""
     try:
-        inspect.signature(found).bind()
+        signature = inspect.signature(found)
+        signature.bind()
     except (TypeError, ValueError):
         return False
-    return True
+    anything = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in signature.parameters.values())
+    return inspect.isclass(found) or not anything
 
 
 @contextmanager
