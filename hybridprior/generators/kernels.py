@@ -63,21 +63,14 @@ def settle(x, parts, weight, bias, stats, pixels, programs, eps, size, depth: co
     tl.store(stats + 3 * size + c, level, mask=real)
 
 
-@triton.jit
-def settled(stats, c, channels: constexpr):
-    """Return mean, 1 / deviation, scale and level of the channels c."""
-    mean = tl.load(stats + c, mask=c < channels, other=0.0)
-    inverse = tl.load(stats + channels + c, mask=c < channels, other=0.0)
-    scale = tl.load(stats + 2 * channels + c, mask=c < channels, other=0.0)
-    return mean, inverse, scale, tl.load(stats + 3 * channels + c, mask=c < channels, other=0.0)
-
-
 @_compiled
 def normalise(x, stats, out, pixels, slope, channels: constexpr, wide: constexpr, rows: constexpr, lanes: constexpr):
     """Write leaky(scale (x - mean) + level), `(pixels, wide)`, with zeros in the channels that x has not."""
     c = tl.arange(0, lanes)
     real = c < channels
-    mean, _, scale, level = settled(stats, c, channels)
+    mean = tl.load(stats + c, mask=real, other=0.0)
+    scale = tl.load(stats + 2 * channels + c, mask=real, other=0.0)
+    level = tl.load(stats + 3 * channels + c, mask=real, other=0.0)
     row = tl.program_id(0) * rows + tl.arange(0, rows)
     inside = (row < pixels)[:, None]
     value = tl.load(x + row[:, None] * channels + c[None, :], mask=inside & real[None, :], other=0.0).to(tl.float32)
@@ -104,7 +97,10 @@ def slopes(
     program = tl.program_id(0)
     c = tl.arange(0, lanes)
     real = c < channels
-    mean, inverse, scale, level = settled(stats, c, channels)
+    mean = tl.load(stats + c, mask=real, other=0.0)
+    inverse = tl.load(stats + channels + c, mask=real, other=0.0)
+    scale = tl.load(stats + 2 * channels + c, mask=real, other=0.0)
+    level = tl.load(stats + 3 * channels + c, mask=real, other=0.0)
     total = tl.zeros((rows, lanes), tl.float32)
     products = tl.zeros((rows, lanes), tl.float32)
     end = tl.minimum((program + 1) * chunk, pixels)
@@ -150,16 +146,20 @@ def differentiate(
     """Write the gradient of x: scale (g - mean g - x^ mean(g x^)); sums is `(2, channels)`, of g and of g x^."""
     c = tl.arange(0, lanes)
     real = c < channels
-    mean, inverse, scale, level = settled(stats, c, channels)
+    mean = tl.load(stats + c, mask=real, other=0.0)
+    inverse = tl.load(stats + channels + c, mask=real, other=0.0)
+    scale = tl.load(stats + 2 * channels + c, mask=real, other=0.0)
+    level = tl.load(stats + 3 * channels + c, mask=real, other=0.0)
     total = tl.load(sums + c, mask=real, other=0.0) / pixels
     products = tl.load(sums + channels + c, mask=real, other=0.0) / pixels
     row = tl.program_id(0) * rows + tl.arange(0, rows)
     there = (row < pixels)[:, None] & real[None, :]
-    value = tl.load(x + row[:, None] * channels + c[None, :], mask=there, other=0.0).to(tl.float32)
+    place = row[:, None] * channels + c[None, :]
+    value = tl.load(x + place, mask=there, other=0.0).to(tl.float32)
     g = tl.load(gradient + row[:, None] * wide + c[None, :], mask=there, other=0.0).to(tl.float32)
     g = tl.where((value - mean[None, :]) * scale[None, :] + level[None, :] > 0, g, g * slope)
     g -= total[None, :] + (value - mean[None, :]) * inverse[None, :] * products[None, :]
-    tl.store(out + row[:, None] * channels + c[None, :], (g * scale[None, :]).to(out.dtype.element_ty), mask=there)
+    tl.store(out + place, (g * scale[None, :]).to(out.dtype.element_ty), mask=there)
 
 
 @_compiled
@@ -247,16 +247,6 @@ def mix(
         tl.store(out + row * few + k, y.to(out.dtype.element_ty), mask=row < pixels)
 
 
-@triton.jit
-def behind(gradient, y, place, there, sigmoid: constexpr):
-    """Return the gradient of what went into the sigmoid, if there is one; y is what came out."""
-    g = tl.load(gradient + place, mask=there, other=0.0).to(tl.float32)
-    if sigmoid:
-        s = tl.load(y + place, mask=there, other=0.0).to(tl.float32)
-        g = g * s * (1.0 - s)
-    return g
-
-
 @_compiled
 def unmix(
     x,
@@ -289,7 +279,10 @@ def unmix(
             row = start + tl.arange(0, rows)
             there = (row < end)[:, None] & real[None, :]
             value = tl.load(x + row[:, None] * channels + c[None, :], mask=there, other=0.0).to(tl.float32)
-            g = behind(gradient, y, row * few + k, row < end, sigmoid)
+            g = tl.load(gradient + row * few + k, mask=row < end, other=0.0).to(tl.float32)
+            if sigmoid:
+                s = tl.load(y + row * few + k, mask=row < end, other=0.0).to(tl.float32)
+                g = g * s * (1.0 - s)
             total += g[:, None] * value
             plain += g
         mine = parts + (program * few + k) * (channels + 1)
@@ -301,7 +294,10 @@ def unmix(
             row = start + tl.arange(0, rows)
             back = tl.zeros((rows, lanes), tl.float32)
             for k in tl.static_range(few):
-                g = behind(gradient, y, row * few + k, row < end, sigmoid)
+                g = tl.load(gradient + row * few + k, mask=row < end, other=0.0).to(tl.float32)
+                if sigmoid:
+                    s = tl.load(y + row * few + k, mask=row < end, other=0.0).to(tl.float32)
+                    g = g * s * (1.0 - s)
                 back += g[:, None] * tl.load(weight + k * channels + c, mask=real, other=0.0)[None, :]
             there = (row < end)[:, None] & real[None, :]
             tl.store(out + row[:, None] * channels + c[None, :], back.to(out.dtype.element_ty), mask=there)
