@@ -207,7 +207,7 @@ def _deep_tiff(path: Path) -> Picture | None:
             raise InputError("The TIFF has no picture in it.")
         tag = page.tags.get(ORIENTATION)
         orientation = int(tag.value) if tag else 1
-        # Pillow knows all colours, but turns by a right angle what is to be turned so, and then once more.
+        # Pillow knows all colours, but what lies on its side does not come out upright.
         plain = page.bitspersample == 8 and page.photometric in PLAIN
         if page.bitspersample <= 8 and page.samplesperpixel in (1, 3, 4) and orientation < 5:
             return None

@@ -2,7 +2,7 @@
 
 f_theta(z) and theta's gradient are those of `capture`; between them comes E with its gradient, and after them the
 optimiser's step, the average of the iterates and its error on held-out measurements. What the loop then needs to know,
-two numbers, is read once a step. Kernel by kernel the loop asks for some sixty more.
+two numbers, is read once a step.
 """
 
 from __future__ import annotations

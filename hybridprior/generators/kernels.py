@@ -1,8 +1,8 @@
 """Kernels for the glue between convolutions, which on a GPU costs more than the convolutions of a network so small.
 
 Batch norm (Ioffe and Szegedy, 2015) with leaky ReLU in two passes forward and two backward, and the meeting of a skip
-with the doubled coarser level in one pass each way, where kernel by kernel it takes thirteen. Feature maps are rows of
-channels, `(pixels, C)`, as channels_last has them in memory; sums are fp32, and of the same bits every time.
+with the doubled coarser level in one pass each way. Feature maps are rows of channels, `(pixels, C)`, as channels_last
+has them in memory; sums are fp32, and of the same bits every time.
 """
 
 from __future__ import annotations
