@@ -59,7 +59,7 @@ def test_throughput(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write_picture(tmp_path / f"{number}.png", Picture(pixels[..., 30:62, 30 + 40 * number : 62 + 40 * number]))
     short = ["--size", "32", "--jobs", "1,2", "--steps", "6", "--most", "30"]
     figures = example("gpu_throughput").main([str(tmp_path), *short])
-    assert list(figures) == ["paper", "balanced", "fast", "jobs 1", "jobs 2"]
+    assert list(figures) == ["paper", "strict", "balanced", "fast", "jobs 1", "jobs 2"]
     assert min(figures.values()) > 0
     alone, beside = capsys.readouterr().out.splitlines()[-2:]
     assert alone.split(",")[-1] == beside.split(",")[-1]
