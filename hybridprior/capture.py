@@ -17,8 +17,9 @@ import torch
 
 from hybridprior.device import Precision
 from hybridprior.generators.base import Generator
+from hybridprior.operators.base import Operator
 
-__all__ = ["Captured", "Recording", "evaluated"]
+__all__ = ["Captured", "Recording", "evaluated", "recordable"]
 
 REHEARSALS = 1
 """Runs before a recording, in which libraries choose their kernels and take their memory."""
@@ -42,13 +43,23 @@ def evaluated(generator: Generator, z: torch.Tensor, precision: Precision) -> Ca
         z: Its input, whose shape every input has.
         precision: The arithmetic, and whether graphs are wanted.
     """
-    if precision.graphs and generator.capturable and not REFUSED.is_set():
+    if precision.graphs and recordable(generator) and not REFUSED.is_set():
         try:
             return Captured(generator, z, precision)
         except RuntimeError as error:
             log.warning("f_theta is not recorded as a CUDA graph: %s", error)
             REFUSED.set()
     return functools.partial(_eager, generator, precision)
+
+
+def recordable(part: Generator | Operator) -> bool:
+    """Return whether the class that wrote a part's `forward`, or one made of it, says that it can be recorded."""
+    for kind in type(part).__mro__:
+        if "capturable" in vars(kind):
+            return bool(vars(kind)["capturable"])
+        if "forward" in vars(kind):
+            return False
+    return False
 
 
 def _eager(generator: Generator, precision: Precision, z: torch.Tensor, *, cached: bool = True) -> torch.Tensor:

@@ -15,7 +15,6 @@ import torch
 
 from hybridprior import capture
 from hybridprior.fidelity import Gaussian
-from hybridprior.operators.base import Operator
 from hybridprior.optimiser import Muon
 from hybridprior.regularisers.none import NoRegulariser
 
@@ -37,7 +36,7 @@ def stride_of(run: Solver) -> Stride | None:
     if not isinstance(run.f_theta, capture.Captured) or capture.REFUSED.is_set():
         return None
     parts = (run.problem, *(() if run.held is None else (run.held,)))
-    fit = all(_says_so(part.operator) and type(part.fidelity) is Gaussian for part in parts)
+    fit = all(capture.recordable(part.operator) and type(part.fidelity) is Gaussian for part in parts)
     alone = isinstance(run.regulariser, NoRegulariser) or not run.config.weight
     if not (fit and alone and type(run.optimiser) in (torch.optim.Adam, Muon)):
         return None
@@ -47,16 +46,6 @@ def stride_of(run: Solver) -> Stride | None:
         log.warning("A step is not recorded as CUDA graphs: %s", error)
         capture.REFUSED.set()
         return None
-
-
-def _says_so(operator: Operator) -> bool:
-    """Return whether the class that wrote `forward`, or one made of it, says that it can be recorded."""
-    for kind in type(operator).__mro__:
-        if "capturable" in vars(kind):
-            return bool(vars(kind)["capturable"])
-        if "forward" in vars(kind):
-            return False
-    return False
 
 
 class Stride:

@@ -12,8 +12,10 @@ import pytest
 import torch
 from recordings import GRAPHS, PLAIN, Replayed, small_run
 
-from hybridprior.capture import Captured
+from hybridprior.capture import Captured, recordable
 from hybridprior.device import choose_precision
+from hybridprior.generators.skip import Skip, SkipConfig
+from hybridprior.operators import Mask
 from hybridprior.result import Status
 
 
@@ -102,6 +104,23 @@ def test_a_generator_that_does_not_say_so_is_not_recorded(monkeypatch: pytest.Mo
     monkeypatch.setattr("hybridprior.generators.skip.Skip.capturable", False)
     assert torch.equal(small_run(GRAPHS).run().picture, small_run(PLAIN).run().picture)
     assert Replayed.count == 0
+
+
+def test_who_overrides_forward_says_anew_that_it_can_be_recorded() -> None:
+    class Own(Skip):
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            return super().forward(z) * float(z.mean() > 0)
+
+    class Renamed(Skip):
+        pass
+
+    class Wrapped(Mask):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).clamp(max=float(x.max()))
+
+    known = torch.ones(1, 1, 4, 4)
+    parts = (Skip(3, SkipConfig()), Renamed(3, SkipConfig()), Own(3, SkipConfig()), Mask(known), Wrapped(known))
+    assert [recordable(part) for part in parts] == [True, True, False, True, False]
 
 
 def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
