@@ -12,9 +12,12 @@ from pathlib import Path
 
 from hybridprior.errors import InputError, OutputError
 
-__all__ = ["Item", "beside", "pair_up", "prepare", "spare"]
+__all__ = ["WRITTEN", "Item", "beside", "pair_up", "prepare", "spare"]
 
-LONGEST, ROOM = 255, len(".state")
+LONGEST = 255
+"""Bytes of a file's name."""
+WRITTEN = (".json", ".html", ".state", ".who.png", ".std.png", ".std.tiff")
+"""What comes after a result's name in the names of the files that are written beside it."""
 WRITABLE = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 READABLE = WRITABLE | {".gif", ".ppm", ".pgm", ".pbm", ".jp2", ".avif", ".tga"}
 COMPANIONS = (".mask", ".reference", ".who", ".std")
@@ -59,7 +62,7 @@ def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool) -> list[It
         items = [item for given in inputs for item in _within(given, output, recursive)]
     seen: dict[Path, Path] = {}
     for item in items:
-        if len(os.fsencode(item.target.name)) + ROOM > LONGEST:
+        if len(os.fsencode(item.target.name)) + max(map(len, WRITTEN)) > LONGEST:
             raise OutputError(f"'{item.target.name[:40]}...' is too long a name for the files beside it; shorten it.")
         if item.target.suffix.lower() not in WRITABLE:
             raise OutputError(f"'{item.target}' needs a suffix of a picture: {', '.join(sorted(WRITABLE))}.")
@@ -71,7 +74,7 @@ def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool) -> list[It
 
 
 def spare(items: Sequence[Item], kept: Sequence[Path]) -> None:
-    """Raise `OutputError` where a result would replace a file that is read.
+    """Raise `OutputError` where a result, or a file beside it, would replace one that is read.
 
     Args:
         items: The pictures.
@@ -79,8 +82,10 @@ def spare(items: Sequence[Item], kept: Sequence[Path]) -> None:
     """
     files = {_identity(path) for path in kept}
     for item in items:
-        if _identity(item.target) in files:
-            raise OutputError(f"'{item.target}' is an input itself and never replaced; choose another output.")
+        for ending in ("", *WRITTEN):
+            path = item.target.with_name(f"{item.target.name}{ending}")
+            if _identity(path) in files:
+                raise OutputError(f"'{path}' is an input itself and never replaced; choose another output.")
 
 
 def _within(given: Path, output: Path, recursive: bool) -> Iterator[Item]:

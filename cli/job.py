@@ -12,11 +12,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from hybridprior.choice import FUSED
 from hybridprior.config import RestoreConfig
 from hybridprior.diagnosis import LEAVE, Diagnosis
 from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
@@ -33,10 +35,10 @@ from hybridprior.uncertainty import restore_with_uncertainty
 
 from .console import note, progress, say
 from .examine import examined, write_unchanged
-from .files import Item, beside, prepare
+from .files import WRITTEN, Item, beside, prepare
 from .operator import operator_of
 from .request import Request
-from .sidecar import Sidecar, sentence
+from .sidecar import Sidecar, is_record, sentence
 
 __all__ = ["Job"]
 
@@ -60,11 +62,10 @@ class Job:
     def run(self) -> bool:
         """Restore the picture and write everything; return whether the run was interrupted."""
         resuming = self.request.resume and self.saved.exists()
-        for path in (self.item.target, self.sidecar, *([self.page] if self.request.report else [])):
-            if path.exists() and not self.request.overwrite and not resuming:
-                hint = "--resume goes on with it" if self.saved.exists() else "--overwrite replaces it"
-                self._say("skipped", f"'{path}' exists and is left as it is; {hint}.")
-                return False
+        if not resuming and not self.request.overwrite and (path := self._there()):
+            hint = "--resume goes on with it" if self.saved.exists() else "--overwrite replaces it"
+            self._say("skipped", f"'{path}' exists and is left as it is; {hint}.")
+            return False
         self.request, self.diagnosis = examined(self.request, self.item, self.source)
         if self.request.task == LEAVE:
             return self._left_alone()
@@ -90,8 +91,8 @@ class Job:
         with _undisturbed():
             self._write_state(result, oracle)
             figures = record.figures(result, self.truth, oracle)
-            record.write(figures, result, oracle=oracle, std=self._std(result))
             try:
+                record.write(figures, result, oracle=oracle, std=self._std(result))
                 self._write_picture(result)
             except BaseException:
                 self.sidecar.unlink(missing_ok=True)  # else the next run would take it for done
@@ -102,6 +103,20 @@ class Job:
         if result.status is Status.DIVERGED:
             raise InputError(f"'{self.item.target}' is not good. {result.message}")
         return result.status is Status.INTERRUPTED
+
+    def _there(self) -> Path | None:
+        """Return a file that is there already and would be replaced, if there is one.
+
+        A record without its picture is of a run that was killed while it wrote, and does not count.
+        """
+        if not self.item.target.exists() and is_record(self.sidecar):
+            return None
+        left_out = {".state"}
+        left_out |= set() if self.request.report else {".html"}
+        left_out |= set() if self.request.uncertainty else {".std.png", ".std.tiff"}
+        left_out |= set() if self.request.reg in (None, FUSED) else {".who.png"}
+        names = [f"{self.item.target.name}{ending}" for ending in ("", *WRITTEN) if ending not in left_out]
+        return next((path for name in names if (path := self.item.target.with_name(name)).exists()), None)
 
     def _restore(self, config: RestoreConfig, callbacks: list[Callback], state: dict[str, Any] | None) -> Result:
         route = restore_with_uncertainty if self.request.uncertainty else restore

@@ -7,6 +7,7 @@ pictures that lie beside it: who was believed where, and how certain each pixel 
 from __future__ import annotations
 
 import dataclasses
+import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,15 +21,17 @@ from hybridprior import metrics
 from hybridprior.choice import FUSED
 from hybridprior.device import choose_device
 from hybridprior.diagnosis import Diagnosis
+from hybridprior.errors import OutputError
 from hybridprior.imageio import Picture, write_picture
 from hybridprior.oracle import Oracle
 from hybridprior.records import write_json
 from hybridprior.result import Result
 
+from .console import note
 from .files import Item
 from .request import Request
 
-__all__ = ["Sidecar", "sentence"]
+__all__ = ["Sidecar", "is_record", "sentence"]
 
 
 class Sidecar:
@@ -71,7 +74,9 @@ class Sidecar:
     def write(
         self, figures: Mapping[str, Any], result: Result, *, oracle: Oracle | None, std: torch.Tensor | None
     ) -> None:
-        """Write the record of a result, who was believed where, and how certain each pixel is.
+        """Write the record of a result, then who was believed where, and how certain each pixel is.
+
+        A map that cannot be written is said, and the picture not lost for it.
 
         Args:
             figures: What `figures` returned.
@@ -89,13 +94,24 @@ class Sidecar:
         if oracle is not None and oracle.curve:
             steps, _, values = zip(*oracle.curve, strict=True)
             record["oracle_trace"] = {"step": steps, "psnr": values}
+        maps: dict[Path, Picture] = {}
         if result.fusion is not None:
             who = self._beside("who.png")
             record["fusion"] = {**result.fusion.to_dict(), "map": who.name}
-            write_picture(who, Picture(result.fusion.picture()))
+            maps[who] = Picture(result.fusion.picture())
         if result.uncertainty is not None and std is not None:
-            record["uncertainty"] = {**result.uncertainty.to_dict(), **self._write_std(std)}
+            png, tiff = self._beside("std.png"), self._beside("std.tiff")
+            seen = std if std.shape[1] in (1, 3) else std.mean(1, keepdim=True)
+            top = max(float(seen.max()), 1e-6)
+            named = {"map": png.name, "map_white": top, "exact": tiff.name}
+            record["uncertainty"] = {**result.uncertainty.to_dict(), **named}
+            maps |= {png: Picture(seen / top, depth="uint16"), tiff: Picture(std, depth="float32")}
         write_json(self.of(self.item.target), record)
+        for path, picture in maps.items():
+            try:
+                write_picture(path, picture)
+            except OutputError as error:
+                note(str(error))
 
     def write_unchanged(self, message: str) -> dict[str, Any]:
         """Write the record of a picture that is left as it is; return the figures that are also shown.
@@ -106,14 +122,6 @@ class Sidecar:
         figures = {**self._files(), "status": "unchanged", "message": message}
         write_json(self.of(self.item.target), {**figures, **self._diagnosed(), **self._asked()})
         return figures
-
-    def _write_std(self, std: torch.Tensor) -> dict[str, Any]:
-        """Write the standard deviations, as a picture to look at and exactly; return the record of where."""
-        top = max(float(std.max()), 1e-6)
-        png, tiff = self._beside("std.png"), self._beside("std.tiff")
-        write_picture(png, Picture(std / top, depth="uint16"))
-        write_picture(tiff, Picture(std, depth="float32"))
-        return {"map": png.name, "map_white": top, "exact": tiff.name}
 
     def _beside(self, ending: str) -> Path:
         return self.item.target.with_name(f"{self.item.target.name}.{ending}")
@@ -147,6 +155,19 @@ class Sidecar:
                 "python": platform.python_version(),
             },
         }
+
+
+def is_record(path: Path) -> bool:
+    """Return whether a file is the record of a picture.
+
+    Args:
+        path: It need not be there.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"input", "output", "status", "versions"} <= found.keys()
 
 
 def sentence(figures: Mapping[str, Any]) -> str:

@@ -7,13 +7,15 @@ start: a measured choice could flip between two runs that should give the same b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
 from hybridprior.errors import ConfigError, unknown_name
 
-__all__ = ["Precision", "choose_device", "choose_precision", "free_memory", "synchronise"]
+__all__ = ["Precision", "choose_device", "choose_precision", "free_memory", "synchronise", "with_gradients"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -121,3 +123,10 @@ def synchronise(device: torch.device) -> None:
     """
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()
+
+
+@contextmanager
+def with_gradients() -> Iterator[None]:
+    """Let gradients be taken, whatever the caller has switched off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield

@@ -17,7 +17,7 @@ import torch
 from hybridprior.compression import blockiness, file_steps, losses, pixel_quality, quality_of, steps_of
 from hybridprior.imageio import read_picture
 from hybridprior.noise import channel_sigmas, estimate_sigma, grain
-from hybridprior.picture import as_tensor
+from hybridprior.picture import as_tensor, plausible
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -98,6 +98,7 @@ def diagnose(
         file, y = picture, read_picture(picture).pixels
     else:
         y = as_tensor(picture).contiguous()  # sums differ in their last digits with the layout
+        plausible(y)
     steps = None if file is None else file_steps(file)
     if steps is None and (found := pixel_quality(y)) is not None:
         steps = steps_of(found)

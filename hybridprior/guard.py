@@ -42,9 +42,9 @@ class Guard:
         return self.row > self.config.rollbacks
 
     @property
-    def learning_rate(self) -> float:
-        """The step size after the accidents so far."""
-        return self.config.learning_rate * SHORTER**self.accidents
+    def shorter(self) -> float:
+        """What the step size of the kept state is to be multiplied by, after the accidents since."""
+        return SHORTER**self.row
 
     def accident(self, step: int, energy: float) -> bool:
         """Return whether a step is one, by its E.

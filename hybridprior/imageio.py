@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from hybridprior.errors import InputError, OutputError, ShapeError
-from hybridprior.picture import ORIENTATION, Picture, assemble, from_pillow, quantise, upright_exif, words_of
+from hybridprior.picture import ORIENTATION, Picture, assemble, from_pillow, plausible, quantise, upright_exif, words_of
 
 __all__ = ["SUFFIXES", "Picture", "check_format", "read_picture", "write_atomically", "write_picture"]
 
@@ -54,7 +54,7 @@ def read_picture(path: str | os.PathLike[str], *, finite: bool = True) -> Pictur
 
     Args:
         path: A file in any format of Pillow or tifffile.
-        finite: Whether pixels that are NaN or infinite are refused.
+        finite: Whether pixels that are NaN, infinite or no intensities are refused.
 
     Raises:
         InputError: No such file, not a picture, truncated, far too large, or with numbers that are no intensities.
@@ -74,6 +74,7 @@ def read_picture(path: str | os.PathLike[str], *, finite: bool = True) -> Pictur
                     if getattr(image, "n_frames", 1) > 1:
                         log.warning("'%s' has several frames; the first is read", path)
                     picture = from_pillow(image)
+        plausible(picture.pixels if finite else torch.empty(0))
     except FileNotFoundError:
         raise InputError(f"There is no file '{path}'.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

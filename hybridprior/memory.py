@@ -65,7 +65,7 @@ class Memory:
         self._recall_prior(copied(self.kept["prior"], self.problem.y.device))
         self.optimiser.load_state_dict(copy.deepcopy(self.kept["adam"]))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.guard.learning_rate
+            group["lr"] *= self.guard.shorter
 
     def _theta(self) -> dict[str, Any]:
         """Return a copy of where the run is, as far as steps change it."""
@@ -89,8 +89,12 @@ class Memory:
             "rule": self.stopping.state_dict(),
             "guard": self.guard.state_dict(),
             "trace": [[p.step, p.energy, p.prior, p.score] for p in self.trace],
-            "fingerprint": fingerprint(self.problem, self.config),
+            "fingerprint": self._fingerprint(),
         }
+
+    def _fingerprint(self) -> dict[str, Any]:
+        parts = {"generator": self.generator, "regulariser": self.regulariser, "stopping rule": self.stopping}
+        return fingerprint(self.problem, self.config, parts)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the state of a run of the same problem and configuration.
@@ -100,7 +104,7 @@ class Memory:
         """
         if state.keys() != self.state_dict().keys():
             raise ConfigError("This is not the saved state of a run; start a new one.")
-        agree(state["fingerprint"], fingerprint(self.problem, self.config))
+        agree(state["fingerprint"], self._fingerprint())
         state, self.stride = copied(state, self.problem.y.device), None
         self.generator.load_state_dict(state["theta"])
         self.optimiser.load_state_dict(state["adam"])

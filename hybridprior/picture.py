@@ -23,6 +23,7 @@ __all__ = [
     "as_tensor",
     "assemble",
     "from_pillow",
+    "plausible",
     "quantise",
     "to_pil",
     "upright_exif",
@@ -41,7 +42,10 @@ CAMERA, PLACE = 0x8769, 0x8825
 """EXIF's folders of the camera's settings and of the place."""
 
 PLAUSIBLE = (-4.0, 5.0)
-"""Least and greatest intensity of a floating picture that is meant to lie in [0, 1], noise included."""
+"""Least and greatest intensity of a floating picture that is meant to lie in [0, 1], with noise of unknown level."""
+
+DEVIATIONS = 6
+"""Standard deviations of known noise that may come on top."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,6 @@ def as_tensor(y: torch.Tensor | np.ndarray | Image.Image, *, picture: bool = Tru
         raise InputError(f"A picture is a tensor, an array or a Pillow picture, not {type(y).__name__}.")
     if tensor.numel() == 0:
         raise ShapeError(f"The picture has no pixels: {tuple(tensor.shape)}.")
-    if picture:
-        _plausible(tensor)
     return tensor
 
 
@@ -142,11 +144,10 @@ def assemble(array: np.ndarray, *, alpha: bool, orientation: int, icc: bytes | N
         exif: The EXIF block, its orientation set to upright.
 
     Raises:
-        InputError: Numbers that are no intensities.
+        InputError: Numbers of another kind.
     """
     depth = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}.get(array.dtype.name, "float32")
     tensor = _channels_first(_oriented(_unit(array), orientation))
-    _plausible(tensor)
     if alpha:
         return Picture(tensor[:, :-1].contiguous(), tensor[:, -1:].contiguous(), depth, icc, exif)
     return Picture(tensor, None, depth, icc, exif)
@@ -197,11 +198,18 @@ def _upright(theirs: Image.Exif, *, words_only: bool) -> bytes | None:
     return ours.tobytes()
 
 
-def _plausible(tensor: torch.Tensor) -> None:
-    """Raise `InputError` for numbers that cannot be meant as intensities in [0, 1]."""
+def plausible(tensor: torch.Tensor, sigma: float = 0.0) -> None:
+    """Raise `InputError` for numbers that cannot be meant as intensities in [0, 1].
+
+    Args:
+        tensor: Of any shape; what is not finite is not looked at.
+        sigma: Standard deviation of their noise, as far as it is known.
+    """
     finite = tensor[torch.isfinite(tensor)]
-    if finite.numel() and not PLAUSIBLE[0] <= float(finite.min()) <= float(finite.max()) <= PLAUSIBLE[1]:
-        low, high = float(finite.min()), float(finite.max())
+    if not finite.numel():
+        return
+    low, high, more = float(finite.min()), float(finite.max()), DEVIATIONS * sigma
+    if low < PLAUSIBLE[0] - more or high > PLAUSIBLE[1] + more:
         raise InputError(f"Floating pictures have intensity in [0, 1]; this one goes from {low:.3g} to {high:.3g}.")
 
 

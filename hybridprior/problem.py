@@ -17,6 +17,7 @@ from hybridprior.errors import InputError, ShapeError
 from hybridprior.fidelity import CLEAN, FIDELITIES, ROBUST, SIGMA_FLOOR, SIGMA_MOST, Fidelity, Gaussian
 from hybridprior.noise import robust_sigma
 from hybridprior.operators.base import Box, Operator, Shape
+from hybridprior.picture import plausible
 from hybridprior.seeds import stream
 
 __all__ = ["Problem"]
@@ -57,7 +58,7 @@ class Problem:
 
         Raises:
             ShapeError: y is not one picture, or not this operator's measurements.
-            InputError: y holds a NaN or an infinite number where it counts.
+            InputError: y holds a NaN, an infinite number or one that is no intensity where it counts.
             ConfigError: An unknown name, or a sigma out of its range.
         """
         operator.check(y)
@@ -68,6 +69,8 @@ class Problem:
         counted = y if weights is None else y[weights > 0]
         if not torch.isfinite(counted).all():
             raise InputError("The picture has pixels that are NaN or infinite; mask them out or repair them first.")
+        if operator.pictures and y.ndim == 4:
+            plausible(counted, _told(fidelity, sigma))
         with torch.no_grad():
             predicted = operator(torch.zeros(shape, dtype=y.dtype, device=y.device))
         if predicted.shape != y.shape:
@@ -168,6 +171,15 @@ class Problem:
         judge = Gaussian(min(sigma * math.sqrt(1 + a**-2), SIGMA_MOST))
         return first, replace(self, y=self.y - noise / a, fidelity=judge, weights=share * weights)
 
+    def share(self, judge: Problem) -> float:
+        """Return the share of all measurements that `hold_out` or `part` has put into a judge.
+
+        Args:
+            judge: The other part.
+        """
+        held_out = judge.y is self.y
+        return judge.count / (self.count + judge.count if held_out else self.count)
+
     def tile(self, box: Box) -> Problem:
         """Return the problem of a part of the picture.
 
@@ -196,6 +208,12 @@ class Problem:
         height, width = self.shape[-2:]
         top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
         return x[..., top : top + height, left : left + width]
+
+
+def _told(fidelity: str | Fidelity | None, sigma: float | None) -> float:
+    """Return the noise level that was told, 0 where there is none."""
+    told = sigma if fidelity is None or isinstance(fidelity, str) else fidelity.sigma
+    return told if told is not None and 0 <= told <= SIGMA_MOST else 0.0
 
 
 def _expected(name: str, y: torch.Tensor, operator: Operator, sigma: float | None) -> Fidelity:

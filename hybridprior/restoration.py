@@ -14,7 +14,7 @@ import torch
 
 from hybridprior.choice import FUSED, configure, without_judges
 from hybridprior.config import Part, RestoreConfig
-from hybridprior.device import Precision, choose_device, choose_precision
+from hybridprior.device import Precision, choose_device, choose_precision, with_gradients
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Fidelity
 from hybridprior.fusion import FusionConfig, restore_fused
@@ -42,6 +42,7 @@ UNJUDGED = "The denoiser alone is believed: there is no noise that evidence coul
 """The stopping rule that is settled by the noise."""
 
 
+@with_gradients()
 def restore(
     y: torch.Tensor | np.ndarray | Image.Image,
     operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -205,9 +206,11 @@ def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
 
 
 def _placed(operator: Operator, device: torch.device) -> Operator:
-    """Return the operator on the device, and leave the caller's own where it was."""
-    elsewhere = any(tensor.device != device for tensor in (*operator.parameters(), *operator.buffers()))
-    return copy.deepcopy(operator).to(device) if elsewhere else operator
+    """Return the operator on the device and without gradients of its own, and leave the caller's as it was."""
+    tensors = (*operator.parameters(), *operator.buffers())
+    if not any(tensor.device != device or tensor.requires_grad or tensor.is_inference() for tensor in tensors):
+        return operator
+    return copy.deepcopy(operator).to(device).requires_grad_(False)
 
 
 def _regulariser(given: str | Regulariser | None, config: RestoreConfig) -> Regulariser:

@@ -78,7 +78,7 @@ class Solver(Memory):
         share = stopping.held_share(problem.pixels) if judge is None else 0.0
         if share:
             self.problem, self.held = problem.hold_out(share, config.seed)
-        self.share_held = 1 - self.problem.count / problem.count
+        self.share_held = 0.0 if self.held is None else self.problem.share(self.held)
         self.regulariser, self.stopping = regulariser.to(device), stopping
         regulariser.prepare(self.problem, steps=config.solver.steps, seed=config.seed, precision=config.precision)
         self.config = config

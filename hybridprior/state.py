@@ -17,12 +17,13 @@ from hybridprior.seeds import stream
 __all__ = ["agree", "copied", "fingerprint", "snapshot"]
 
 
-def fingerprint(problem: Problem, config: RestoreConfig) -> dict[str, Any]:
-    """Return what a saved state must agree on: the configuration, the noise, and A of a random picture.
+def fingerprint(problem: Problem, config: RestoreConfig, parts: Mapping[str, object]) -> dict[str, Any]:
+    """Return what a saved state must agree on: the configuration, the noise, what counts, and A of a random picture.
 
     Args:
         problem: What the run solves.
         config: How it runs.
+        parts: What else takes part, by name; its class has to be the same.
     """
     fidelity = problem.fidelity
     probe = torch.rand(problem.shape, generator=stream(0, "probe"))
@@ -30,10 +31,12 @@ def fingerprint(problem: Problem, config: RestoreConfig) -> dict[str, Any]:
         measured = problem.operator(probe.to(problem.y.device))
     return {
         "configuration": config.to_json(),
+        **{name: type(part).__qualname__ for name, part in parts.items()},
         "sigma": fidelity.sigma,
         "noise": repr(fidelity) if dataclasses.is_dataclass(fidelity) else type(fidelity).__qualname__,
         "operator": measured.cpu(),
         "picture": problem.y.cpu(),
+        "choice of measurements": torch.ones(()) if problem.weights is None else problem.weights.cpu(),
     }
 
 

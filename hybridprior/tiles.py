@@ -23,13 +23,17 @@ from hybridprior.generators import Generator
 from hybridprior.interruption import interruptible
 from hybridprior.operators.base import Box
 from hybridprior.problem import Problem
-from hybridprior.result import Result, Status, Step, Timings
+from hybridprior.result import Result, Status, Step, Timings, TracePoint
 from hybridprior.seeds import stream
 from hybridprior.solver import Callback
+from hybridprior.state import agree, fingerprint
 
 __all__ = ["lay_out", "longest_side", "restore_tiles", "settle_tiles"]
 
 log = logging.getLogger(__name__)
+
+NOTED = ("chosen_step", "sigma", "precision", "held_out")
+"""What is known of a finished tile besides its picture, status, trace and timings."""
 
 Solve = Callable[[Problem, Sequence[Callback], Mapping[str, Any] | None], Result]
 
@@ -119,9 +123,9 @@ def restore_tiles(
         callbacks: Called with each tile's steps, which say what tile it is.
         state: `Result.state` of an interrupted run.
     """
-    done, pending = _begun(state, problem, len(boxes))
+    mark = fingerprint(problem, config, {})
+    done, results, pending = _begun(state, mark, config)
     initial = problem.operator.initial(problem.y).cpu()
-    results: list[Result] = []
     with interruptible() as pressed:
         for number in range(len(done), len(boxes)):
             told = [_numbered(callback, number + 1, len(boxes)) for callback in callbacks]
@@ -141,23 +145,48 @@ def restore_tiles(
         canvas.add(box, tile)
     unfinished = None
     if len(done) < len(boxes):
-        last = results[-1]
-        unfinished = {"tiles": done, "run": last.state, "side": config.tiles.side, "picture": problem.y.cpu()}
-        if last.state is not None:
+        last, begun = results[-1], results[-1].state is not None
+        finished = [_noted(result) for result in (results[:-1] if begun else results)]
+        unfinished = {"tiles": done, "results": finished, "run": last.state, "side": config.tiles.side, "mark": mark}
+        if begun:
             canvas.add(boxes[len(done)], last.picture)
         canvas.fill(initial)
     return _joined(canvas.picture(), results, boxes, config, problem.fidelity.sigma, unfinished)
 
 
 def _begun(
-    state: Mapping[str, Any] | None, problem: Problem, count: int
-) -> tuple[list[torch.Tensor], Mapping[str, Any] | None]:
-    """Return the tiles that an interrupted run had finished, and the state of the one that it had begun."""
+    state: Mapping[str, Any] | None, mark: Mapping[str, Any], config: RestoreConfig
+) -> tuple[list[torch.Tensor], list[Result], Mapping[str, Any] | None]:
+    """Return the tiles that an interrupted run had finished, what is known of each, and the state of the one begun."""
     if state is None:
-        return [], None
-    if not torch.equal(state.get("picture", torch.empty(0)), problem.y.cpu()) or len(state["tiles"]) >= count:
-        raise ConfigError("The saved state belongs to a run of another picture; start a new one.")
-    return list(state["tiles"]), state["run"]
+        return [], [], None
+    if state.keys() != {"tiles", "results", "run", "side", "mark"}:
+        raise ConfigError("This is not the saved state of a run in tiles; start a new one.")
+    agree(state["mark"], mark)
+    return list(state["tiles"]), [_recalled(note, config) for note in state["results"]], state["run"]
+
+
+def _noted(result: Result) -> dict[str, Any]:
+    """Return what is to be known of a finished tile besides its picture, as plain values."""
+    return {
+        "status": result.status.name,
+        "trace": [dataclasses.astuple(point) for point in result.trace],
+        "timings": dataclasses.astuple(result.timings),
+        **{name: getattr(result, name) for name in NOTED},
+    }
+
+
+def _recalled(note: Mapping[str, Any], config: RestoreConfig) -> Result:
+    """Return a finished tile's result, without its picture."""
+    return Result(
+        picture=torch.empty(0),
+        status=Status[note["status"]],
+        message="",
+        trace=tuple(TracePoint(*point) for point in note["trace"]),
+        config=config,
+        timings=Timings(*note["timings"]),
+        **{name: note[name] for name in NOTED},
+    )
 
 
 class _Canvas:

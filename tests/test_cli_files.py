@@ -15,6 +15,7 @@ from hybridprior.errors import OutputError
 from hybridprior.imageio import Picture, read_picture, write_picture
 
 FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed", "--format", "json", "--jobs", "1"]
+BOTH = ["--reg", "auto", "--sigma", "25", *(word for word in FAST if word not in ("--stop", "fixed"))]
 FILL = ["--task", "inpaint", "--reg", "none", *FAST]
 
 
@@ -161,6 +162,40 @@ def test_a_picture_that_could_not_be_written_is_not_taken_for_done(
     monkeypatch.chdir(small.parent)
     assert hprior("restore", small, "-o", "out.png", *FAST).code == 0
     assert Path("out.png").exists()
+
+
+def test_a_map_that_cannot_be_written_costs_no_picture(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, picture: Picture) -> None:
+        raise OutputError(f"'{path}' cannot be written: No space left on device.")
+
+    monkeypatch.setattr("hybridprior.cli.sidecar.write_picture", full)
+    outcome = hprior("restore", small, "-o", "out.png", *BOTH)
+    assert outcome.code == 0 and "out.png.who.png' cannot be written" in outcome.err
+    assert Path("out.png").exists() and Path("out.png.json").exists()
+
+
+def test_what_would_be_written_beside_it_is_spared(hprior, small: Path) -> None:
+    shutil.copy(small, "a.png.who.png")
+    before = Path("a.png.who.png").read_bytes()
+    refused = hprior("restore", "a.png.who.png", "-o", "a.png", "--overwrite", *BOTH)
+    assert refused.code == 2 and "never replaced" in refused.err
+    there = hprior("restore", small, "-o", "a.png", *BOTH)
+    assert "'a.png.who.png' exists and is left as it is" in there.err
+    assert Path("a.png.who.png").read_bytes() == before and not Path("a.png").exists()
+    assert hprior("restore", small, "-o", "a.png", "--sigma", "25", "--reg", "none", *FAST).code == 0
+    long = f"{'n' * 247}.png"
+    assert hprior("restore", small, "-o", long, *BOTH).code == 2
+    assert not list(Path().glob("nnn*"))
+
+
+def test_a_run_that_was_killed_while_it_wrote_is_done_again(hprior, small: Path) -> None:
+    assert hprior("restore", small, "-o", "out.png", "--sigma", "25", "--reg", "none", *FAST).code == 0
+    Path("out.png").rename("out.png.who.png")
+    assert hprior("restore", small, "-o", "out.png", *BOTH).code == 0
+    assert Path("out.png").exists()
+    Path("other.png.json").write_text("{}")
+    assert "'other.png.json' exists" in hprior("restore", small, "-o", "other.png", *BOTH).err
+    assert not Path("other.png").exists()
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 
-from hybridprior.imageio import read_picture
+from hybridprior.imageio import Picture, read_picture, write_picture
 from hybridprior.uncertainty import UncertaintyConfig, restoration
 
 FAST = ["--preset", "fast", "--steps", "2", "--uncertainty"]
@@ -55,3 +56,11 @@ def test_there_is_none_of_plug_and_play(hprior, small: Path) -> None:
     assert refused.code == 2
     assert "samples" in refused.err
     assert not Path("out.png").exists()
+
+
+def test_two_channels_have_a_map_to_look_at_too(hprior) -> None:
+    write_picture(Path("two.tif"), Picture(torch.rand(1, 2, 20, 24), depth="float32"))
+    outcome = hprior("restore", "two.tif", "-o", "out.tif", "--sigma", 25, "--report", *FAST)
+    assert outcome.code == 0, outcome.err
+    assert read_picture(Path("out.tif.std.png")).pixels.shape == (1, 1, 20, 24)
+    assert tifffile.imread("out.tif.std.tiff").shape[:2] == (20, 24) and Path("out.tif.html").exists()

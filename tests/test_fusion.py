@@ -219,6 +219,37 @@ def test_a_fusion_that_was_broken_off_goes_on_to_the_same_bits(
     assert torch.equal(on.picture, whole.picture)
 
 
+def _broken_off(y: torch.Tensor, operator: Resample, reg: str, config: RestoreConfig = CONFIG):
+    def press_ctrl_c(step: Step) -> None:
+        if step.number == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    return restore(y, operator, sigma=0.0, config=config, steps=8, regulariser=reg, callbacks=[press_ctrl_c])
+
+
+def test_a_state_is_no_other_methods(crop: torch.Tensor) -> None:
+    y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
+    states = {reg: _broken_off(y, operator, reg).state for reg in ("auto", "none")}
+    for reg, other in (("auto", "none"), ("none", "auto")):
+        with pytest.raises(ConfigError, match="another"):
+            restore(y, operator, sigma=0.0, config=CONFIG, steps=8, regulariser=reg, state=states[other])
+    fewer = dataclasses.replace(CONFIG, regulariser=Part("auto", {"tuned": 3}))
+    with pytest.raises(ConfigError, match="another configuration"):
+        restore(y, operator, sigma=0.0, config=fewer, steps=8, state=states["auto"])
+    assert restore(y, operator, sigma=0.0, config=CONFIG, steps=8, regulariser="none", state=states["none"])
+
+
+def test_what_was_cut_short_says_what_judged_it(crop: torch.Tensor) -> None:
+    y, operator = degrade(crop, Degradation("sr", scale=2))
+    part = _broken_off(y, operator, "auto")
+    assert part.held_out == pytest.approx(0.1, abs=0.01)
+    assert "10 % of the measurements judged" in part.message
+    for share, problem in ((0.12, Problem.make(crop, Identity(), Gaussian(SIGMA))), (0.3, Problem.make(y, operator))):
+        assert problem.part(0.12, 0)[0].share(problem.part(0.12, 0)[1]) == pytest.approx(0.12)
+        kept, held = problem.hold_out(share, 0)
+        assert kept.share(held) == pytest.approx(share, abs=0.01)
+
+
 def test_a_network_that_was_stopped_takes_no_step_more_after_ctrl_c(
     crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,6 +529,13 @@ def test_a_network_that_still_comes_nearer_stays_in_the_race(crop: torch.Tensor)
 
 def test_a_network_that_is_believed_stays_in_the_race(crop: torch.Tensor) -> None:
     assert _raced(crop, 0.03, [0.035] * 400) == 0
+
+
+def test_a_race_waits_where_steps_were_taken_back(crop: torch.Tensor) -> None:
+    _, held = _judged(crop)
+    race = Race(crop, held, sigma=SIGMA)
+    steps = [Step(n, crop + 0.1, crop, 0.0, 0.0, 1 / n, 0, 0.0) for n in range(150, 301)]  # nothing before was judged
+    assert next(step.number for step in steps if race.judge(step).stop) == 250
 
 
 def test_a_race_goes_on_as_it_was(crop: torch.Tensor) -> None:

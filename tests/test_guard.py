@@ -32,7 +32,7 @@ def test_accidents_shorten_the_steps_and_too_many_in_a_row_end_the_run() -> None
     assert guard.passed(30, 1.0) and guard.row == 0
     for _ in range(3):
         guard.count()
-    assert guard.given_up and guard.learning_rate == pytest.approx(0.1 * 0.9**5)
+    assert guard.given_up and guard.shorter == pytest.approx(0.9**3)
     other = Guard(CONFIG)
     other.load_state_dict(guard.state_dict())
     assert other.state_dict() == guard.state_dict()

@@ -267,3 +267,46 @@ def test_the_oracle_judges_what_is_shown(crop: torch.Tensor) -> None:
     row = measure("crop", crop, Degradation("inpaint", missing=0.5), replace(config, stopping=Part("fixed"))).row
     assert row.oracle_step == row.chosen_step == 12
     assert row.oracle_psnr == pytest.approx(row.psnr, abs=1e-4)
+
+
+@pytest.mark.parametrize(("switched_off", "reg"), [(torch.no_grad, "none"), (torch.inference_mode, "auto")])
+def test_gradients_that_the_caller_switched_off_are_taken(switched_off, reg: str) -> None:
+    y, known = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.ones(16, 16)
+    known[:5] = 0
+    options = {"sigma": 0.05, "preset": "fast", "steps": 2, "regulariser": reg}
+    usual = restore(y * known, Mask(known), **options)
+    with switched_off():
+        other = restore(y * known, Mask(known.clone()), **options)
+        assert not torch.is_grad_enabled()
+    assert torch.equal(other.picture, usual.picture)
+
+
+def test_an_operator_that_learns_is_left_as_it_was() -> None:
+    layer = torch.nn.Conv2d(3, 3, 3, padding=1)
+    layer.weight.grad = torch.zeros_like(layer.weight)
+    restore(torch.rand(1, 3, 32, 32), layer, sigma=0.05, preset="fast", regulariser="none", steps=3)
+    assert float(layer.weight.grad.abs().max()) == 0
+    assert layer.weight.requires_grad and layer.bias.grad is None
+
+
+def test_strong_noise_and_what_a_mask_hides_are_no_accidents() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x, options = torch.rand(1, 3, 48, 48, generator=rng), {"preset": "fast", "regulariser": "none", "steps": 2}
+    noisy = x + 1.5 * torch.randn(x.shape, generator=rng)
+    assert restore(noisy, sigma=1.5, **options).picture.isfinite().all()
+    known = torch.ones(48, 48)
+    known[5:9] = 0
+    nodata = torch.where(known.expand_as(x) > 0, x, torch.tensor(-9999.0))
+    filled = restore(nodata, Mask(known), sigma=0.0, **options).picture
+    assert -1 < float(filled.min()) <= float(filled.max()) < 2
+    for wrong, operator, sigma in ((255 * x, None, None), (noisy * 2, None, 0.1), (nodata, None, 0.1)):
+        with pytest.raises(InputError, match="have intensity in"):
+            restore(wrong, operator, sigma=sigma, **options)
+
+
+def test_a_mask_of_other_channels_says_so_and_may_run_backwards() -> None:
+    with pytest.raises(ShapeError, match="mask has 3 channels and the picture 1"):
+        restore(torch.rand(1, 1, 32, 32), Mask(torch.ones(3, 32, 32)), sigma=0.0)
+    known = np.ones((32, 32))
+    known[:4] = 0
+    assert torch.equal(Mask(known[::-1]).known[0, 0, -4:], torch.zeros(4, 32))

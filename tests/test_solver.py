@@ -10,13 +10,17 @@ import torch
 
 from hybridprior import RestoreConfig, Result, SolverConfig, Status, restore
 from hybridprior.config import Part
+from hybridprior.device import choose_precision
 from hybridprior.errors import ConfigError
-from hybridprior.generators import Skip, SkipConfig
-from hybridprior.operators import Resample
+from hybridprior.generators import Skip, SkipConfig, build_generator
+from hybridprior.operators import Identity, Resample
 from hybridprior.oracle import Oracle
-from hybridprior.regularisers import Regulariser
+from hybridprior.problem import Problem
+from hybridprior.regularisers import Regulariser, build_regulariser
 from hybridprior.result import Step
 from hybridprior.seeds import stream
+from hybridprior.solver import Solver
+from hybridprior.stopping import build_stopping_rule
 
 NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
 SMALL = RestoreConfig(generator=Part("skip", NET), solver=SolverConfig(steps=24, keep_every=5), precision="fp32")
@@ -122,6 +126,21 @@ def test_an_accident_is_rolled_back(how: str) -> None:
     assert "Rolled back 1 time." in result.message
     assert float((result.picture - y).square().mean()) < 0.01
     assert len(result.trace) == 59
+
+
+def test_an_accident_shortens_the_steps_of_whoever_takes_them(y: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Solver(
+        Problem.make(y, Identity(), sigma=0.1),
+        build_generator("skip", 3, NET),
+        build_regulariser("none"),
+        build_stopping_rule("fixed"),
+        config=SMALL,
+        precision=choose_precision(torch.device("cpu"), "fp32"),
+    )
+    walk = torch.optim.SGD(run.generator.parameters(), lr=1e-5)
+    monkeypatch.setattr(run.guard, "accident", lambda step, energy: step in (2, 3))
+    run.go_on(run.problem, 5, optimiser=walk)
+    assert walk.param_groups[0]["lr"] == pytest.approx(1e-5 * 0.9**2)
 
 
 class _Poison(Regulariser):

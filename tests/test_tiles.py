@@ -1,5 +1,6 @@
 """Large pictures tile by tile: what covers what, that no seam is seen, and that nothing is lost."""
 
+import io
 import signal
 
 import pytest
@@ -11,7 +12,7 @@ from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.errors import ConfigError, InputError
 from hybridprior.generators import build_generator
-from hybridprior.regularisers import DenoiserRegulariser
+from hybridprior.regularisers import DenoiserRegulariser, Regulariser
 from hybridprior.result import Status, Step
 from hybridprior.tiles import _Canvas, lay_out, longest_side
 
@@ -137,6 +138,45 @@ def test_a_run_in_tiles_that_was_broken_off_goes_on_to_the_same_bits() -> None:
     on = restore(y, sigma=0.1, config=CONFIG, steps=8, state=part.state)
     assert on.status is whole.status
     assert torch.equal(on.picture, whole.picture)
+
+
+def test_between_two_tiles_a_state_belongs_to_one_run_too() -> None:
+    y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
+
+    def press_ctrl_c(step: Step) -> None:
+        if step.tile == (1, 3) and step.number == 8:
+            signal.raise_signal(signal.SIGINT)
+
+    whole = restore(y, sigma=0.1, config=CONFIG, steps=8)
+    part = restore(y, sigma=0.1, config=CONFIG, steps=8, callbacks=[press_ctrl_c])
+    assert part.state["run"] is None
+    for other in ({"sigma": 0.2}, {"steps": 9}, {"seed": 3}):
+        with pytest.raises(ConfigError, match="another"):
+            restore(y, **{"sigma": 0.1, "config": CONFIG, "steps": 8, "state": part.state} | other)
+    on = restore(y, sigma=0.1, config=CONFIG, steps=8, state=part.state)
+    assert torch.equal(on.picture, whole.picture)
+    assert on.trace == whole.trace and on.chosen_step == whole.chosen_step
+    assert on.timings.steps > part.timings.steps > 0
+
+
+def test_a_tile_that_diverged_is_not_forgotten() -> None:
+    class Poison(Regulariser):
+        def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
+            return x.sum() * (float("nan") if float(x.detach().mean()) > -1 and step > 3 else 0.0)
+
+    y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
+
+    def press_ctrl_c(step: Step) -> None:
+        if step.tile == (2, 3):
+            signal.raise_signal(signal.SIGINT)
+
+    options = {"sigma": 0.1, "config": CONFIG, "steps": 12, "regulariser": Poison()}
+    part = restore(y, callbacks=[press_ctrl_c], **options)
+    assert part.status is Status.INTERRUPTED
+    buffer = io.BytesIO()
+    torch.save(part.state, buffer)
+    buffer.seek(0)
+    assert restore(y, state=torch.load(buffer, weights_only=True), **options).status is Status.DIVERGED
 
 
 def test_what_cannot_be_cut_is_solved_whole(caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from hybridprior.config import Part, RestoreConfig
+from hybridprior.config import RestoreConfig
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.device import Precision
 from hybridprior.fidelity import CLEAN, Gaussian
@@ -100,15 +100,13 @@ def restore_fused(
         tuned = _tuned(denoiser, prior, config, options)
         rival = _rival(tuned, prior, kept, held, noise)
         rule = rule if rival is None else Race(rival, held, sigma=problem.fidelity.sigma)
-        plain, none = dataclasses.replace(config, regulariser=Part("none")), build_regulariser("none")
-        local = Solver(kept, generator, none, rule, config=plain, precision=precision, started=started, judge=held)
+        none = build_regulariser("none")
+        local = Solver(kept, generator, none, rule, config=config, precision=precision, started=started, judge=held)
         local.keep_best = True
         if state is not None:
             local.load_state_dict(state)
-        result = dataclasses.replace(local.run(callbacks), config=config, sigma=problem.fidelity.sigma)
-        if result.status in (Status.INTERRUPTED, Status.DIVERGED) or local.best_theta is None:
-            result = dataclasses.replace(result, message=result.status.value)
-        else:
+        result = dataclasses.replace(local.run(callbacks), sigma=problem.fidelity.sigma)
+        if result.status not in (Status.INTERRUPTED, Status.DIVERGED) and local.best_theta is not None:
             result = _latest(result, local, held)
             candidates = Candidates(local, prior, tuned, options, weight=config.weight, shown=noise.shown)
             result = _concluded(result, problem, held, local, candidates, noise)
@@ -204,8 +202,8 @@ def _best(result: Result, rival: torch.Tensor | None, problem: Problem, held: Pr
         return result
     with torch.no_grad():
         picture = network.denoise(problem.filled(), problem.fidelity.sigma)
-    message = f"{result.message} Until then the denoiser alone was the better one."
-    return dataclasses.replace(result, picture=picture.float().cpu(), message=message)
+    message = f"{result.status.value} Until then the denoiser alone was the better one."
+    return dataclasses.replace(result, picture=picture.float().cpu(), message=message, held_out=0.0)
 
 
 def _latest(result: Result, local: Solver, held: Problem) -> Result:

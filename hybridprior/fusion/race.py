@@ -71,7 +71,7 @@ class Race(Heldout):
         if step.number % EVERY:
             return verdict
         share = self._look(step.picture)
-        if step.number < FEWEST or share >= SHARE:
+        if step.number < FEWEST or share >= SHARE or len(self.errors) <= SPAN:  # a step that was taken back has no look
             return verdict
         idle = self.errors[-1 - SPAN] - self.errors[-1] < self.worth
         arrived = self.distances[-1] > SLOW * self.distances[-1 - SPAN]

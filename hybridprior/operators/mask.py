@@ -6,6 +6,7 @@ et al., "The Lumigraph", SIGGRAPH 1996, section 4.3.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -24,7 +25,7 @@ class Mask(Operator):
     capturable = True
     known: torch.Tensor
 
-    def __init__(self, known: torch.Tensor) -> None:
+    def __init__(self, known: torch.Tensor | np.ndarray) -> None:
         """Keep the pixels where `known` is 1.
 
         Args:
@@ -35,7 +36,7 @@ class Mask(Operator):
             ShapeError: Not a mask's shape.
         """
         super().__init__()
-        known = torch.as_tensor(known)
+        known = torch.as_tensor(known.copy() if isinstance(known, np.ndarray) else known)  # it may run backwards
         if known.ndim not in (2, 3, 4) or (known.ndim == 4 and known.shape[0] != 1):
             raise ShapeError(f"A mask has the shape (H, W), (C, H, W) or (1, C, H, W), not {tuple(known.shape)}.")
         known = (known.to(torch.float32) > 0.5).to(torch.float32).reshape((1,) * (4 - known.ndim) + known.shape)
@@ -73,10 +74,13 @@ class Mask(Operator):
         return Mask(box.of(self.known)), box
 
     def check(self, y: torch.Tensor) -> None:
-        """Raise `ShapeError` if y has another size than the mask."""
+        """Raise `ShapeError` if y has another size than the mask, or other channels."""
         if y.shape[-2:] != self.known.shape[-2:] or self.known.shape[1] not in (1, y.shape[1]):
             (h, w), (a, b) = self.known.shape[-2:], y.shape[-2:]
-            raise ShapeError(f"The mask is {w} x {h} and the picture {b} x {a}: they must have the same size.")
+            if (h, w) != (a, b):
+                raise ShapeError(f"The mask is {w} x {h} and the picture {b} x {a}: they must have the same size.")
+            ours, theirs = self.known.shape[1], y.shape[1]
+            raise ShapeError(f"The mask has {ours} channels and the picture {theirs}: as many, or one for all of them.")
 
 
 def _pull(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

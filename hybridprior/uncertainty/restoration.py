@@ -18,7 +18,7 @@ import torch
 
 from hybridprior.choice import FUSED, configure, without_fusion
 from hybridprior.config import Part, RestoreConfig
-from hybridprior.device import choose_device, choose_precision
+from hybridprior.device import choose_device, choose_precision, with_gradients
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import CLEAN, Fidelity, Gaussian
 from hybridprior.generators import build_generator
@@ -49,6 +49,7 @@ PROBE = 1e-2
 """Standard deviation of the noise by which A is found to pass on the variance of pixels."""
 
 
+@with_gradients()
 def restore_with_uncertainty(
     y: torch.Tensor,
     operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -103,7 +104,9 @@ def restore_with_uncertainty(
     config = dataclasses.replace(config, stopping=Part(RULE))
     where = choose_device(device)
     measurement = as_tensor(y, picture=a.pictures and shape is None)
-    problem = Problem.make(measurement.to(where), copy.deepcopy(a).to(where), fidelity, sigma=sigma)
+    problem = Problem.make(
+        measurement.to(where), copy.deepcopy(a).to(where).requires_grad_(False), fidelity, sigma=sigma
+    )
     run = _Sampling(problem, config, options or UncertaintyConfig(), started=started)
     return _reconciled(run.result(callbacks, state), a, measurement, noisy=not problem.exact)
 
