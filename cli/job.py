@@ -23,7 +23,7 @@ from hybridprior.config import RestoreConfig
 from hybridprior.diagnosis import LEAVE, Diagnosis
 from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
 from hybridprior.fusion import Evidence
-from hybridprior.imageio import Picture, check_format, read_picture, write_atomically, write_picture
+from hybridprior.imageio import Picture, check_format, write_atomically, write_picture
 from hybridprior.operators import Mask, Operator, Window
 from hybridprior.operators.base import Shape
 from hybridprior.oracle import Oracle
@@ -39,6 +39,7 @@ from .files import WRITTEN, Item, beside, prepare
 from .operator import operator_of
 from .request import Request
 from .sidecar import Sidecar, is_record, sentence
+from .white import read_in_units, unit
 
 __all__ = ["Job"]
 
@@ -139,7 +140,7 @@ class Job:
     @cached_property
     def source(self) -> Picture:
         """The degraded picture."""
-        return read_picture(self.item.source, finite=self.request.task != "inpaint")
+        return read_in_units(self.item.source, self.request.white, finite=self.request.task != "inpaint")
 
     @property
     def _shape(self) -> Shape:
@@ -164,7 +165,7 @@ class Job:
         path = beside(self.request.reference, self.item, what="reference")
         if path is None:
             return None
-        pixels = read_picture(path).pixels
+        pixels = read_in_units(path, self.request.white).pixels
         expected = self._shown
         if pixels.shape != expected:
             (h, w), (a, b) = pixels.shape[-2:], expected[-2:]
@@ -246,7 +247,8 @@ class Job:
         if alpha is not None and alpha.shape[-2:] != size:
             alpha = F.interpolate(alpha, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
         icc = self.source.icc if result.picture.shape[1] == self.source.pixels.shape[1] else None
-        write_picture(self.item.target, dataclasses.replace(self.source, pixels=result.picture, alpha=alpha, icc=icc))
+        pixels = result.picture * unit(self.request.white, self.source.depth)
+        write_picture(self.item.target, dataclasses.replace(self.source, pixels=pixels, alpha=alpha, icc=icc))
         if result.state is None:
             self.saved.unlink(missing_ok=True)
 

@@ -132,9 +132,9 @@ def check_kernel(kernel: str) -> str:
     return check_name("kernel", kernel, KERNELS)
 
 
-def check_task(task: str) -> str:
-    """Return the task, or raise `ConfigError` if there is none of that name."""
-    return check_name("task", task, TASKS)
+def check_task(task: str, beside: tuple[str, ...] = ()) -> str:
+    """Return the task, or raise `ConfigError` if there is none of that name, nor one of those `beside` them."""
+    return check_name("task", task, (*TASKS, *beside))
 
 
 def check_belongs(context: typer.Context, task: str, asked: str = "--task") -> None:

@@ -31,6 +31,7 @@ class Request:
     sigma: float | None
     noise: str
     peak: float | None
+    white: float | None
     factor: int
     kernel: str
     mask: Path | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -89,6 +90,10 @@ def restore(
     peak: Annotated[
         float | None, typer.Option(help="poisson: photons at white; by --sigma, or estimated, if not given.")
     ] = None,
+    white: Annotated[
+        float | None,
+        typer.Option(help="White in the file's own numbers: 4095 for twelve bits; else its type's greatest."),
+    ] = None,
     reg: Reg = None,
     weight: Weight = None,
     denoiser: Denoiser = None,
@@ -138,9 +143,8 @@ def restore(
     check_name("--mask-white value", mask_white, MASK_WHITE)
     check_name("boundary", boundary, BOUNDARIES)
     check_name("Bayer pattern", bayer, PATTERNS)
-    if task != AUTO_TASK:
-        check_task(task)
-    elif sigma is not None or operator is not None or noise != "gaussian":
+    check_task(task, (AUTO_TASK,))
+    if task == AUTO_TASK and (sigma is not None or operator is not None or noise != "gaussian"):
         raise ConfigError("--task auto asks the picture alone; leave out --sigma, --noise, --operator, or name a task.")
     check_belongs(context, task)
     if operator is not None:
@@ -151,6 +155,12 @@ def restore(
         raise ConfigError("--mask and --outpaint go one after the other: fill in first.")
     if peak is not None and noise != "poisson":
         raise ConfigError("--peak goes with --noise poisson.")
+    if white is not None and not (math.isfinite(white) and white > 0):
+        raise ConfigError(f"--white is a number of the file's, above 0, not {white:g}.")
+    if peak is not None and sigma is not None:
+        raise ConfigError("--peak says how strong photon noise is everywhere; leave --sigma out.")
+    if sigma is not None and 0 < sigma < 1:
+        note(f"--sigma counts 0-255, of which {sigma:g} is next to nothing.")
     factor, level, dtype = check_scale(scale), check_sigma(sigma), _dtype(dtype)
     lam, asked = check_weight(weight), check_denoiser_sigma(denoiser_sigma)
     check_kernel(kernel)
@@ -165,6 +175,7 @@ def restore(
         sigma=level,
         noise=noise,
         peak=peak,
+        white=white,
         factor=factor,
         kernel=kernel,
         mask=mask,
@@ -195,6 +206,8 @@ def restore(
         report=report,
     )
     known_parts(request)
+    if weight is not None and reg is None and request.config.regulariser.name == "none":
+        raise ConfigError("--weight weighs R, and there is none; add --reg, or leave it out.")
     batch = len(items) > 1 or any(given.is_dir() for given in inputs)
     if len(items) > 1 and jobs != 1:
         from .workers import run_all, worth

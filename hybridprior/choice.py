@@ -65,6 +65,8 @@ def configure(
     """
     if isinstance(regulariser, Regulariser) and (denoiser or denoiser_sigma or isinstance(weight, Mapping)):
         raise ConfigError("A regulariser given as an object has its own denoiser, sigma and weights; set them there.")
+    if regulariser is not None and not isinstance(regulariser, str | Regulariser):
+        raise ConfigError(f"A regulariser is a name or a Regulariser, not {_called(regulariser)}.")
     changes: dict[str, Any] = {"seed": seed, "precision": dtype, "method": solver}
     changes |= _parts(config, {"generator": generator, "regulariser": regulariser, "stopping": stop})
     if isinstance(weight, Mapping):
@@ -88,6 +90,11 @@ def configure(
     if steps is not None:
         made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, steps=steps))
     return made
+
+
+def _called(thing: object) -> str:
+    """Return what somebody gave in a word or two."""
+    return f"the class {thing.__name__}; give one of it" if isinstance(thing, type) else f"a {type(thing).__name__}"
 
 
 def _check_fused(config: RestoreConfig, stop: object, weight: float | Mapping[str, float] | None) -> None:

@@ -105,7 +105,10 @@ class TileConfig:
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if self.overlap < 1 or (self.side and self.side < 2 * self.overlap):
-            raise ConfigError("tiles: overlap is 1 or more, and side twice that at least (or 0).")
+            least = 2 * max(self.overlap, 1)
+            raise ConfigError(
+                f"Tiles have a side of {least} at least, twice their overlap, or 0: what fits the memory."
+            )
 
 
 @dataclass(frozen=True)

@@ -82,16 +82,28 @@ class Poisson:
 
     peak: float
     """Photons (or counts) at intensity 1."""
+    level: float = 0.5
+    """The intensity at which `sigma` is told."""
 
     def __post_init__(self) -> None:
-        """Raise `ConfigError` for a peak that is not positive."""
+        """Raise `ConfigError` for a peak or a level that is not positive."""
         if not (math.isfinite(self.peak) and self.peak > 0):
             raise ConfigError(f"peak is the count at intensity 1, a positive number, not {self.peak}.")
+        if not (math.isfinite(self.level) and self.level > 0):
+            raise ConfigError(f"level is an intensity, a positive number, not {self.level}.")
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the noise at intensity 1/2."""
-        return max(math.sqrt(0.5 / self.peak), SIGMA_FLOOR)
+        """Standard deviation of the noise at intensity `level`."""
+        return max(math.sqrt(self.level / self.peak), SIGMA_FLOOR)
+
+    def variance(self, prediction: torch.Tensor) -> torch.Tensor:
+        """Return the variance of the noise where the measurements' means are A x.
+
+        Args:
+            prediction: A x.
+        """
+        return prediction.clamp_min(0) / self.peak
 
     def __call__(self, prediction: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return E in nats, a scalar; see `Gaussian`. Intensity below 0 in y counts as 0."""
@@ -148,9 +160,14 @@ class Huber:
 
 
 FIDELITIES.register("gaussian")(lambda sigma, mean: Gaussian(sigma))
-FIDELITIES.register("poisson")(lambda sigma, mean: Poisson(max(mean, DARK) / max(sigma, SIGMA_FLOOR) ** 2))
+FIDELITIES.register("poisson")(lambda sigma, mean: _photons(sigma, max(mean, DARK)))
 FIDELITIES.register("laplace")(lambda sigma, mean: Laplace(sigma / math.sqrt(2)))
 FIDELITIES.register("huber")(lambda sigma, mean: Huber(sigma))
+
+
+def _photons(sigma: float, mean: float) -> Poisson:
+    """Return photon noise that has this sigma at the mean intensity."""
+    return Poisson(mean / max(sigma, SIGMA_FLOOR) ** 2, mean)
 
 
 def _checked(sigma: float, name: str = "sigma") -> float:

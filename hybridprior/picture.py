@@ -6,6 +6,7 @@ The depth of a picture is its type's and never guessed from its brightest pixel.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,9 @@ CAMERA, PLACE = 0x8769, 0x8825
 PLAUSIBLE = (-4.0, 5.0)
 """Least and greatest intensity of a floating picture that is meant to lie in [0, 1], with noise of unknown level."""
 
+MOST_CHANNELS = 8
+"""Channels above which a picture one, three or four pixels wide is taken for one whose axes are in another order."""
+
 DEVIATIONS = 6
 """Standard deviations of known noise that may come on top."""
 
@@ -80,12 +84,16 @@ def as_tensor(y: torch.Tensor | np.ndarray | Image.Image, *, picture: bool = Tru
         if not y.is_floating_point():
             raise InputError(f"A tensor holds intensities in [0, 1] as floating numbers, not {y.dtype}.")
         tensor = y.detach().float()
+        if picture and tensor.ndim == 3:
+            _in_order(tensor.shape[0], tensor.shape[-1], "A tensor has the shape (C, H, W)", tensor.shape)
         tensor = (
             tensor.reshape((1,) * (4 - tensor.ndim) + tensor.shape) if picture and tensor.ndim in (2, 3) else tensor
         )
     elif isinstance(y, np.ndarray):
         if y.ndim not in (2, 3):
             raise ShapeError(f"An array has the shape (H, W) or (H, W, C), not {y.shape}.")
+        if y.ndim == 3:
+            _in_order(y.shape[-1], y.shape[0], "An array has the shape (H, W, C)", y.shape)
         tensor = _channels_first(_unit(y))
     elif hasattr(y, "getbands"):
         if y.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in y.info:
@@ -211,6 +219,12 @@ def plausible(tensor: torch.Tensor, sigma: float = 0.0) -> None:
     low, high, more = float(finite.min()), float(finite.max()), DEVIATIONS * sigma
     if low < PLAUSIBLE[0] - more or high > PLAUSIBLE[1] + more:
         raise InputError(f"Floating pictures have intensity in [0, 1]; this one goes from {low:.3g} to {high:.3g}.")
+
+
+def _in_order(channels: int, side: int, usual: str, shape: Sequence[int]) -> None:
+    """Raise `ShapeError` where a side is as short as colours are many, and there are as many channels as pixels."""
+    if side in (1, 3, 4) and channels > MOST_CHANNELS:
+        raise ShapeError(f"{usual}, and {tuple(shape)} would have {channels} channels; are the axes in another order?")
 
 
 def _unit(array: np.ndarray) -> np.ndarray:

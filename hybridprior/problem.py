@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 import torch.nn.functional as F
 
-from hybridprior.errors import InputError, ShapeError
+from hybridprior.errors import ConfigError, InputError, ShapeError
 from hybridprior.fidelity import CLEAN, FIDELITIES, ROBUST, SIGMA_FLOOR, SIGMA_MOST, Fidelity, Gaussian
 from hybridprior.noise import robust_sigma
 from hybridprior.operators.base import Box, Operator, Shape
@@ -59,7 +59,7 @@ class Problem:
         Raises:
             ShapeError: y is not one picture, or not this operator's measurements.
             InputError: y holds a NaN, an infinite number or one that is no intensity where it counts.
-            ConfigError: An unknown name, or a sigma out of its range.
+            ConfigError: An unknown name, a sigma out of its range, or an operator without a gradient.
         """
         operator.check(y)
         shape = operator.picture_shape(tuple(y.shape))  # type: ignore[arg-type]
@@ -71,8 +71,10 @@ class Problem:
             raise InputError("The picture has pixels that are NaN or infinite; mask them out or repair them first.")
         if operator.pictures and y.ndim == 4:
             plausible(counted, _told(fidelity, sigma))
-        with torch.no_grad():
-            predicted = operator(torch.zeros(shape, dtype=y.dtype, device=y.device))
+        with torch.enable_grad():
+            predicted = operator(torch.zeros(shape, dtype=y.dtype, device=y.device, requires_grad=True))
+        if not isinstance(predicted, torch.Tensor) or not predicted.requires_grad:
+            raise ConfigError("The operator has no gradient; make its tensor of the picture's by torch alone.")
         if predicted.shape != y.shape:
             ours, theirs = tuple(y.shape), tuple(predicted.shape)
             raise ShapeError(f"The operator makes {theirs} of a picture {shape}, but y is {ours}; name shape=.")

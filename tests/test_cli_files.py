@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -196,6 +197,43 @@ def test_a_run_that_was_killed_while_it_wrote_is_done_again(hprior, small: Path)
     Path("other.png.json").write_text("{}")
     assert "'other.png.json' exists" in hprior("restore", small, "-o", "other.png", *BOTH).err
     assert not Path("other.png").exists()
+
+
+def test_white_is_a_number_of_the_files_own(hprior, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    camera = np.clip(800 + 40 * rng.standard_normal((24, 24, 3)), 0, 4095)
+    tifffile.imwrite("deep.tif", camera.astype(np.uint16), photometric="rgb")
+    tifffile.imwrite("floating.tif", camera.astype(np.float32), photometric="rgb")
+    for name in ("deep.tif", "floating.tif"):
+        outcome = hprior("restore", name, "-o", "out.tif", "--white", 4095, "--reference", name, "--overwrite", *FAST)
+        assert outcome.code == 0, outcome.err
+        assert json.loads(outcome.out)["sigma"] == pytest.approx(40 / 4095 * 255, rel=0.2)
+        assert tifffile.imread("out.tif").dtype == tifffile.imread(name).dtype
+        assert 400 < tifffile.imread("out.tif").mean() < 2500
+    asked = hprior("restore", "deep.tif", "-o", "dark.tif", "--sigma", 1, *FAST)
+    assert asked.code == 0 and "if white is less than 65535, say so" in asked.err
+    assert hprior("restore", "floating.tif", "-o", "dark.tif", "--overwrite", *FAST).code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--noise", "poisson", "--peak", "30", "--sigma", "9"], "--peak says how strong"),
+        (["--weight", "2", "--preset", "fast"], "--weight weighs R, and there is none"),
+        (["--task", "denoyse"], "demosaic, denoise, inpaint, sr"),
+        (["--task", "Auto"], "Did you mean 'auto'"),
+        (["--tile", "32"], "a side of 128 at least"),
+        (["--white", "0"], "--white is a number"),
+    ],
+)
+def test_what_means_nothing_is_refused(hprior, small: Path, options: list[str], said: str) -> None:
+    outcome = hprior("restore", small, "-o", "out.png", *options)
+    assert (outcome.code, said in outcome.err) == (2, True), outcome.err
+
+
+def test_a_sigma_in_other_units_is_doubted(hprior, small: Path) -> None:
+    outcome = hprior("restore", small, "-o", "out.png", "--sigma", "0.1", *FAST)
+    assert outcome.code == 0 and "--sigma counts 0-255, of which 0.1 is next to nothing" in outcome.err
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

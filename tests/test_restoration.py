@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import hybridprior
-from hybridprior import ConfigError, InputError, Mask, Part, Resample, ShapeError, restore
+from hybridprior import ConfigError, HybridPriorError, InputError, Mask, Part, Poisson, Resample, ShapeError, restore
 from hybridprior.bench import measure
 from hybridprior.degradation import Degradation, degrade
 from hybridprior.generators import Pixels
@@ -310,3 +310,38 @@ def test_a_mask_of_other_channels_says_so_and_may_run_backwards() -> None:
     known = np.ones((32, 32))
     known[:4] = 0
     assert torch.equal(Mask(known[::-1]).known[0, 0, -4:], torch.zeros(4, 32))
+
+
+def test_axes_in_another_order_are_noticed() -> None:
+    with pytest.raises(ShapeError, match="have 48 channels; are the axes in another order"):
+        restore(np.zeros((3, 40, 48), np.float32), sigma=0.1)
+    with pytest.raises(ShapeError, match="have 40 channels; are the axes in another order"):
+        restore(torch.zeros(40, 48, 3), sigma=0.1)
+    assert _quick(torch.rand(1, 40, 3), sigma=0.1).picture.shape == (1, 1, 40, 3)
+
+
+class _Half(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / 2
+
+
+@pytest.mark.parametrize(
+    ("operator", "said"),
+    [
+        (lambda x: torch.from_numpy(x.detach().numpy().copy()), "The operator has no gradient"),
+        (lambda x: x.detach().numpy(), "The operator has no gradient"),
+        (_Half, "_Half is a class"),
+    ],
+)
+def test_an_operator_that_cannot_be_one_is_refused(operator, said: str) -> None:
+    with pytest.raises(HybridPriorError, match=said):
+        _quick(torch.rand(1, 3, 20, 24), operator, sigma=0.1)
+    assert _quick(torch.rand(1, 3, 20, 24) / 2, _Half(), sigma=0.1).picture.shape == (1, 3, 20, 24)
+
+
+def test_photon_noise_is_told_where_it_was_measured() -> None:
+    y = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0)) / 5
+    assert _quick(y, sigma=0.04, fidelity="poisson").sigma == pytest.approx(0.04)
+    assert _quick(y, fidelity=Poisson(50)).sigma == pytest.approx(0.1)
+    with pytest.raises(ConfigError, match="level is an intensity"):
+        Poisson(50, 0.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybridprior import ConfigError, Mask, Part, RestoreConfig, ShapeError, SolverConfig, Status
+from hybridprior import ConfigError, Mask, Part, Poisson, RestoreConfig, ShapeError, SolverConfig, Status
 from hybridprior import restore_with_uncertainty as restore
 from hybridprior.interruption import ACTIVE
 from hybridprior.uncertainty import Langevin, UncertaintyConfig, calibration, draw_reliability
@@ -46,6 +46,16 @@ def test_langevin_draws_from_the_posterior_of_a_gaussian() -> None:
             samples.add(theta)
     assert float(samples.mean.mean()) == pytest.approx(3, abs=0.02)
     assert float(theta.detach().var()) == pytest.approx(1 / count, rel=0.25)
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0])
+def test_photons_have_the_noise_of_their_own_number(crop: torch.Tensor, scale: float) -> None:
+    truth, peak = scale * crop.mean(1, keepdim=True), 60
+    y = torch.poisson(truth * peak, generator=torch.Generator().manual_seed(0)) / peak
+    result = restore(y, fidelity=Poisson(peak), config=TINY, steps=150, options=FEW)
+    error = float((result.picture - truth).square().mean())
+    assert 0.5 < error / float(result.uncertainty.std.square().mean()) < 3
+    assert 0.5 < result.uncertainty.after < 2
 
 
 def test_moments_are_those_of_all_samples() -> None:

@@ -169,6 +169,8 @@ def as_operator(
         return Identity()
     if isinstance(operator, Operator):
         return operator
+    if isinstance(operator, type):
+        raise ShapeError(f"{operator.__name__} is a class; give one of it: {operator.__name__}(...).")
     from hybridprior.operators.physics import PhysicsOperator, is_physics
 
     if is_physics(operator):

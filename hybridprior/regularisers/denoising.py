@@ -54,7 +54,7 @@ class DenoisingRegulariser(Regulariser, Generic[C]):
 
         Args:
             config: `Config()` if not given.
-            denoiser: In place of the one that the configuration names.
+            denoiser: In place of the one that the configuration names; a function of (x, sigma) is one, too.
 
         Raises:
             ConfigError: An unknown name.
@@ -65,7 +65,7 @@ class DenoisingRegulariser(Regulariser, Generic[C]):
         if denoiser is not None:
             chosen = dataclasses.replace(chosen, denoiser=type(denoiser).__name__)
         self.config = chosen  # type: ignore[assignment]
-        self.denoiser = denoiser or load_denoiser(chosen.denoiser)
+        self.denoiser = load_denoiser(chosen.denoiser if denoiser is None else denoiser)
         self.schedule = Schedule(chosen.sigma_start, chosen.sigma_end or FINEST, 1)
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:

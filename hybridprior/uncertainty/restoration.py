@@ -20,7 +20,7 @@ from hybridprior.choice import FUSED, configure, without_fusion
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.device import choose_device, choose_precision, with_gradients
 from hybridprior.errors import ConfigError
-from hybridprior.fidelity import CLEAN, Fidelity, Gaussian
+from hybridprior.fidelity import CLEAN, SIGMA_FLOOR, Fidelity, Gaussian, Poisson
 from hybridprior.generators import build_generator
 from hybridprior.interruption import interruptible
 from hybridprior.operators import Mask, Operator, Window, as_operator
@@ -263,10 +263,18 @@ class _Sampling:
         counted = weights > 0
         squared = (y - predicted).square()
         if not self.noisy:
-            return squared[counted] - sigma**2, torch.full_like(y, sigma**2)[counted], counted
+            level = self._variance(predicted)[counted]
+            return squared[counted] - level, level.clamp_min(SIGMA_FLOOR**2), counted
         known = (y - self.problem.y.cpu()).square()
         noise = sigma**2 * math.sqrt(1 + 2 * (1 - self.options.share) / self.options.share)
         return (squared - known)[counted] - sigma**2, torch.full_like(y, noise)[counted], counted
+
+    def _variance(self, predicted: torch.Tensor) -> torch.Tensor:
+        """Return the variance of each measurement's noise; that of photons is their mean."""
+        fidelity = self.problem.fidelity
+        if isinstance(fidelity, Poisson):
+            return fidelity.variance(predicted)
+        return torch.full_like(predicted, fidelity.sigma**2)
 
     def _passed(self, x: torch.Tensor) -> torch.Tensor:
         """Return what a unit variance of every pixel is in the measurements, on average."""
