@@ -342,3 +342,22 @@ def test_a_denoiser_that_loses_its_colours_is_told_so() -> None:
     for grey in (Grey(), CallableDenoiser(lambda x, sigma: x.mean(dim=1, keepdim=True))):
         with pytest.raises(ShapeError, match="of the shape it was given"):
             grey.denoise(torch.rand(1, 3, 8, 8), 0.1)
+
+
+def test_a_function_serves_as_a_denoiser_where_r_is_built(crop: torch.Tensor) -> None:
+    y = crop[..., :32, :32]
+    prior = DenoiserRegulariser(denoiser=lambda x, sigma: x.clamp(0, 1))
+    options = {"sigma": 0.1, "preset": "fast", "steps": 3}
+    named = restore(
+        y, regulariser=DenoiserRegulariser(denoiser=load_denoiser(lambda x, sigma: x.clamp(0, 1))), **options
+    )
+    assert torch.equal(restore(y, regulariser=prior, **options).picture, named.picture)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(lambda x: x.sum(), "not a function"), (DenoiserRegulariser, "not the class DenoiserRegulariser")],
+)
+def test_what_is_no_regulariser_is_said(crop: torch.Tensor, given: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"A regulariser is a name or a Regulariser, {said}"):
+        restore(crop, sigma=0.1, regulariser=given)

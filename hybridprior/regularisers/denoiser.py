@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,12 @@ class DenoiserRegulariser(DenoisingRegulariser[DenoiserConfig]):
     Config = DenoiserConfig
     splits = True
 
-    def __init__(self, config: DenoiserConfig | None = None, *, denoiser: Denoiser | None = None) -> None:
+    def __init__(
+        self,
+        config: DenoiserConfig | None = None,
+        *,
+        denoiser: Denoiser | Callable[[torch.Tensor, torch.Tensor], Any] | None = None,
+    ) -> None:
         """Load the denoiser; see `DenoisingRegulariser`."""
         super().__init__(config, denoiser=denoiser)
         self.average: torch.Tensor | None = None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
 
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.errors import ConfigError
@@ -49,7 +52,9 @@ class DenoisingRegulariser(Regulariser, Generic[C]):
     config: C
     has_value = False
 
-    def __init__(self, config: C | None = None, *, denoiser: Denoiser | None = None) -> None:
+    def __init__(
+        self, config: C | None = None, *, denoiser: Denoiser | Callable[[torch.Tensor, torch.Tensor], Any] | None = None
+    ) -> None:
         """Load the denoiser.
 
         Args:
