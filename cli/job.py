@@ -115,7 +115,7 @@ class Job:
         left_out = {".state"}
         left_out |= set() if self.request.report else {".html"}
         left_out |= set() if self.request.uncertainty else {".std.png", ".std.tiff"}
-        left_out |= set() if self.request.reg in (None, FUSED) else {".who.png"}
+        left_out |= set() if self.request.config.regulariser.name == FUSED else {".who.png"}
         names = [f"{self.item.target.name}{ending}" for ending in ("", *WRITTEN) if ending not in left_out]
         return next((path for name in names if (path := self.item.target.with_name(name)).exists()), None)
 

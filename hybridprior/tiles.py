@@ -123,8 +123,7 @@ def restore_tiles(
         callbacks: Called with each tile's steps, which say what tile it is.
         state: `Result.state` of an interrupted run.
     """
-    mark = fingerprint(problem, config, {})
-    done, results, pending = _begun(state, mark, config)
+    done, results, pending = _begun(state, problem, config)
     initial = problem.operator.initial(problem.y).cpu()
     with interruptible() as pressed:
         for number in range(len(done), len(boxes)):
@@ -147,6 +146,7 @@ def restore_tiles(
     if len(done) < len(boxes):
         last, begun = results[-1], results[-1].state is not None
         finished = [_noted(result) for result in (results[:-1] if begun else results)]
+        mark = fingerprint(problem, config, {})
         unfinished = {"tiles": done, "results": finished, "run": last.state, "side": config.tiles.side, "mark": mark}
         if begun:
             canvas.add(boxes[len(done)], last.picture)
@@ -155,14 +155,14 @@ def restore_tiles(
 
 
 def _begun(
-    state: Mapping[str, Any] | None, mark: Mapping[str, Any], config: RestoreConfig
+    state: Mapping[str, Any] | None, problem: Problem, config: RestoreConfig
 ) -> tuple[list[torch.Tensor], list[Result], Mapping[str, Any] | None]:
     """Return the tiles that an interrupted run had finished, what is known of each, and the state of the one begun."""
     if state is None:
         return [], [], None
     if state.keys() != {"tiles", "results", "run", "side", "mark"}:
         raise ConfigError("This is not the saved state of a run in tiles; start a new one.")
-    agree(state["mark"], mark)
+    agree(state["mark"], fingerprint(problem, config, {}))
     return list(state["tiles"]), [_recalled(note, config) for note in state["results"]], state["run"]
 
 
