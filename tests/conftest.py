@@ -1,7 +1,9 @@
 """What the tests share: parts of the photograph that ships with the package, and `hprior` in this process."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,23 @@ def hprior(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_p
         return Outcome(int(ended.value.code or 0), out, err)
 
     return run
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start `hprior` in a process of its own; what a test leaves running is killed."""
+    begun: list[subprocess.Popen] = []
+
+    def start(*arguments: object) -> subprocess.Popen:
+        command = [sys.executable, "-c", "from hybridprior.cli import main; main()", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        begun.append(subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        with process:
+            process.kill()
 
 
 @pytest.fixture

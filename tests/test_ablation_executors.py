@@ -5,9 +5,9 @@ import os
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
+from processes import workers
 
 from hybridprior.ablation import Grid, Row, Table, ablate
 from hybridprior.ablation.executor import check_executor
@@ -52,11 +52,7 @@ def _whole(table: Table, here: Table, killer: Killer) -> None:
 def test_a_process_that_is_killed_takes_no_cell_with_it(
     pictures: dict[str, torch.Tensor], here: Table, tmp_path: Path
 ) -> None:
-    def workers() -> list[int]:
-        children = psutil.Process().children(recursive=True)
-        return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
-
-    killer = Killer(tmp_path, workers)
+    killer = Killer(tmp_path, lambda: workers(os.getpid()))
     table = ablate(pictures, GRID, output=tmp_path, executor="local:2", threads=1, callback=killer)
     _whole(table, here, killer)
 

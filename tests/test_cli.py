@@ -235,16 +235,11 @@ def test_two_inputs_may_not_become_one_output(hprior, small: Path) -> None:
     _refused(hprior("restore", small, "other/small.png", "-o", "out", *FAST), "both become")
 
 
-def _start(folder: Path, *arguments: object) -> subprocess.Popen:
-    command = [sys.executable, "-c", "from hybridprior.cli import main; main()", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def test_ctrl_c_saves_the_best_so_far(hprior, small: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_the_best_so_far(hprior, begin, small: Path, tmp_path: Path) -> None:
     """A real process and a real signal; if it was too early for a first step, wait longer."""
     options = ["--preset", "fast", "--stop", "fixed", "--threads", "1", "--steps", 60000]
     for patience in (6, 15, 40, 90):
-        process = _start(tmp_path, "restore", small, "-o", "a.png", *options, "--format", "json")
+        process = begin("restore", small, "-o", "a.png", *options, "--format", "json")
         time.sleep(patience)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
@@ -513,8 +508,8 @@ def test_no_arguments_show_the_help(hprior) -> None:
     assert len(outcome.out.splitlines()) > 5
 
 
-def test_a_reader_that_goes_away_is_no_error(small: Path, tmp_path: Path) -> None:
-    process = _start(tmp_path, "restore", small, "-o", "a.png", *FAST)
+def test_a_reader_that_goes_away_is_no_error(begin, small: Path) -> None:
+    process = begin("restore", small, "-o", "a.png", *FAST)
     assert process.stdout is not None
     process.stdout.close()
     process.stdout = None

@@ -1,21 +1,20 @@
 """Several pictures at a time: the same bits as one by one, and nothing lost by Ctrl-C or a process that dies."""
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 import torch
 from hybridprior.cli.console import bar, progress, say
 from hybridprior.cli.job import Job
 from hybridprior.cli.workers import worth
+from processes import workers
 
 from hybridprior.data import demo_picture
 from hybridprior.denoisers.base import READ, once
@@ -38,15 +37,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _start(folder: Path, *arguments: object) -> subprocess.Popen:
-    command = [sys.executable, "-c", "from hybridprior.cli import main; main()", "restore", "in", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def test_side_by_side_gives_the_bits_of_one_by_one(folder: Path) -> None:
+def test_side_by_side_gives_the_bits_of_one_by_one(folder: Path, begin) -> None:
     for jobs in (1, 2):
         options = [*FAST, "--steps", 6, "--stop", "fixed", "--jobs", jobs, "--format", "json"]
-        process = _start(folder, "-o", f"out{jobs}", *options)
+        process = begin("restore", "in", "-o", f"out{jobs}", *options)
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         assert {json.loads(line)["status"] for line in out.splitlines()} == {"finished"}
@@ -163,20 +157,20 @@ def test_threads_learn_of_ctrl_c_from_the_main_one() -> None:
     assert heard == [True, True]
 
 
-def test_a_bad_picture_among_good_ones_fails_alone(folder: Path) -> None:
+def test_a_bad_picture_among_good_ones_fails_alone(folder: Path, begin) -> None:
     (folder / "in" / "1.png").write_bytes(b"no picture")
-    process = _start(folder, "-o", "out", *FAST, "--steps", 2, "--stop", "fixed", "--jobs", 2)
+    process = begin("restore", "in", "-o", "out", *FAST, "--steps", 2, "--stop", "fixed", "--jobs", 2)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "1 of 3 pictures failed" in err and "1.png" in err and "Traceback" not in err
     assert sorted(path.name for path in (folder / "out").glob("*.png")) == ["0.png", "2.png"]
 
 
-def test_ctrl_c_saves_what_is_at_work(folder: Path) -> None:
+def test_ctrl_c_saves_what_is_at_work(folder: Path, begin) -> None:
     """A real signal to the first process alone, which tells the others; if it was too early, wait longer."""
     options = [*FAST, "--stop", "fixed", "--steps", 60000, "--jobs", 2, "--format", "json"]
     for patience in (12, 25, 60):
-        process = _start(folder, "-o", f"out{patience}", *options)
+        process = begin("restore", "in", "-o", f"out{patience}", *options)
         time.sleep(patience)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
@@ -189,15 +183,13 @@ def test_ctrl_c_saves_what_is_at_work(folder: Path) -> None:
     assert saved == ["0.png.state", "1.png.state"]
 
 
-def test_a_process_that_dies_is_reported(folder: Path) -> None:
-    process = _start(folder, "-o", "out", *FAST, "--stop", "fixed", "--steps", 60000, "--jobs", 2)
-    workers: list[psutil.Process] = []
-    while len(workers) < 2:
-        children = psutil.Process(process.pid).children(recursive=True)
-        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+def test_a_process_that_dies_is_reported(folder: Path, begin) -> None:
+    process = begin("restore", "in", "-o", "out", *FAST, "--stop", "fixed", "--steps", 60000, "--jobs", 2)
+    while len(workers(process.pid)) < 2:
+        assert process.poll() is None
         time.sleep(0.1)
     time.sleep(5)
-    workers[0].kill()
+    os.kill(workers(process.pid)[0], signal.SIGKILL)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "was killed" in err and "3 of 3 pictures failed" in err and "Traceback" not in err
