@@ -92,15 +92,12 @@ class Job:
         with _undisturbed():
             self._write_state(result, oracle)
             figures = record.figures(result, self.truth, oracle)
-            try:
+            with _or_as_it_was(self.sidecar):  # a record alone would be taken for a picture that is done
                 record.write(figures, result, oracle=oracle, std=self._std(result))
                 self._write_picture(result)
-            except BaseException:
-                self.sidecar.unlink(missing_ok=True)  # else the next run would take it for done
-                raise
         if self.request.report:
             self._write_page()
-        self._report(figures, sentence(figures))
+        self._report(figures, sentence(figures, task=self.request.task))
         if result.status is Status.DIVERGED:
             raise InputError(f"'{self.item.target}' is not good. {result.message}")
         return result.status is Status.INTERRUPTED
@@ -205,7 +202,10 @@ class Job:
         return self._completed(self.operator.reconcile(x, self.source.pixels, noisy=self.request.noisy))
 
     def _put_back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Return what is shown of x, with y's pixels where they are known without noise."""
+        """Return what is shown of x, with y's pixels where they are known: without noise, unless that was named.
+
+        The library believes the noise that it estimates; whoever marks a hole in a picture wants the rest as it is.
+        """
         x = self.operator.frame(x.cpu())
         if not isinstance(self.operator, Mask | Window):
             return x
@@ -270,6 +270,19 @@ class Job:
             say(json.dumps(finite(figures)))
         elif self.request.format == "human":
             say(line)
+
+
+@contextmanager
+def _or_as_it_was(path: Path) -> Iterator[None]:
+    """Leave a file as it was, or without being, where what is written with it cannot be."""
+    before = path.read_bytes() if path.is_file() else None
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        if before is not None:
+            write_atomically(path, before)
+        raise
 
 
 @contextmanager

@@ -101,7 +101,7 @@ Weight = Annotated[
 ]
 Denoiser = Annotated[
     str | None,
-    typer.Option(help="What R asks: shipped, hf-hub:org/name@revision, local-dir:PATH or file:PATH."),
+    typer.Option(help="What R asks: shipped, hf-hub:org/name@revision, local-dir:PATH, file:PATH or module:function."),
 ]
 DenoiserSigma = Annotated[
     str | None,

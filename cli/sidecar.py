@@ -170,14 +170,16 @@ def is_record(path: Path) -> bool:
     return isinstance(found, dict) and {"input", "output", "status", "versions"} <= found.keys()
 
 
-def sentence(figures: Mapping[str, Any]) -> str:
+def sentence(figures: Mapping[str, Any], *, task: str) -> str:
     """Return the figures as a line to read.
 
     Args:
         figures: What `Sidecar.figures` returned.
+        task: What was restored; a JPEG's error is no noise, though E has its sigma, too.
     """
+    level = "JPEG's error" if task == "dejpeg" else "sigma"
     line = f"{figures['input']} -> {figures['output']}: step {figures['chosen_step']} of {figures['steps']} chosen, "
-    line += f"{figures['seconds']:.1f} s, sigma {figures['sigma']:.3g}. {figures['message']}"
+    line += f"{figures['seconds']:.1f} s, {level} {figures['sigma']:.3g}. {figures['message']}"
     if "psnr" in figures:
         line += f" PSNR {figures['psnr']:.2f} dB on {figures['psnr_on']}"
         if "oracle_step" in figures:

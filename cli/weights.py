@@ -23,7 +23,8 @@ def list_() -> None:
     from hybridprior.weights_store import manifest
 
     for entry in manifest().values():
-        say(json.dumps(asdict(entry)))
+        row = asdict(entry)
+        say(json.dumps({"name": "shipped", "kind": row.pop("name"), **row}))
 
 
 @app.command()
@@ -47,4 +48,4 @@ def verify() -> None:
     for name in manifest():
         if not is_whole(name):
             raise WeightsError(f"The shipped weights '{name}' are not what was released; install the package again.")
-        note(f"{name}: as released.")
+        note(f"The shipped {name} is as released.")

@@ -226,7 +226,19 @@ def _deep_tiff(path: Path) -> Picture | None:
         if array.dtype == np.uint16 and page.bitspersample < 16:
             array = np.round(array * (65535 / (2**page.bitspersample - 1))).astype(np.uint16)
         alpha = any(extra in (1, 2) for extra in page.extrasamples)
+        if tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples:
+            array = _straight(array)
         return assemble(array, alpha=alpha, orientation=orientation, icc=page.iccprofile, exif=None)
+
+
+def _straight(array: np.ndarray) -> np.ndarray:
+    """Return the picture `(H, W, C)` with colours as they are: alpha, the last channel, was multiplied into them."""
+    top = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1.0
+    alpha = array[..., -1:].astype(np.float64) / top
+    colours = np.divide(array[..., :-1], alpha, out=np.zeros(array[..., :-1].shape), where=alpha > 0)
+    if array.dtype.kind == "u":
+        colours = np.round(colours.clip(0, top))
+    return np.concatenate([colours.astype(array.dtype), array[..., -1:]], axis=-1)
 
 
 def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> bytes:

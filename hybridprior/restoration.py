@@ -20,14 +20,14 @@ from hybridprior.fidelity import Fidelity
 from hybridprior.fusion import FusionConfig, restore_fused
 from hybridprior.generators import Generator, build_generator
 from hybridprior.operators import Identity, Operator, as_operator
-from hybridprior.operators.base import Shape
+from hybridprior.operators.base import Shape, placed
 from hybridprior.picture import as_tensor
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
 from hybridprior.registry import build_config
 from hybridprior.regularisers import Regulariser, build_regulariser
 from hybridprior.result import Result
-from hybridprior.solver import Callback, Solver
+from hybridprior.solver import Callback, Solver, as_callbacks
 from hybridprior.splitting import SplittingSolver
 from hybridprior.stopping import StoppingRule, build_stopping_rule
 from hybridprior.tiles import lay_out, restore_tiles, settle_tiles
@@ -86,7 +86,7 @@ def restore(
             object, which is copied: `0.5 * TotalVariation()`. "auto" lets evidence say how much R is believed, where.
         weight: lambda; or one for each term of R by its name.
         denoiser: The denoiser that R asks, by name: "shipped", "hf-hub:org/name@revision", "local-dir:PATH",
-            "file:PATH".
+            "file:PATH", "module:function".
         denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
         solver: How R enters: by its "gradient", or by "splitting".
         stop: The stopping rule, by name ("fixed", "variance", "heldout", or "auto": heldout if there is noise to fit,
@@ -110,7 +110,7 @@ def restore(
         ShapeError: Shapes that do not fit together.
     """
     torch.optim.Adam([torch.zeros(1)])  # its first use imports much, which is not the restoration's time
-    started = time.perf_counter()
+    started, callbacks = time.perf_counter(), as_callbacks(callbacks)
     a = as_operator(operator, shape=shape)
     measurement = as_tensor(y, picture=a.pictures and shape is None)
     config = configure(
@@ -129,7 +129,7 @@ def restore(
     )
     where = choose_device(device)
     precision = choose_precision(where, config.precision)
-    problem = Problem.make(measurement.to(where), _placed(a, where), fidelity, sigma=sigma)
+    problem = Problem.make(measurement.to(where), placed(a, where), fidelity, sigma=sigma)
     believed = without_judges(config)
     parts = _Parts(_settled(believed, problem), problem, generator, regulariser, stop, precision, started)
     tiles = settle_tiles(parts.config, problem, parts.f_theta, precision=precision, state=state)
@@ -203,14 +203,6 @@ def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
     if exact and isinstance(problem.operator, Identity) and config.stopping.name == "fixed":
         config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=1))
     return config
-
-
-def _placed(operator: Operator, device: torch.device) -> Operator:
-    """Return the operator on the device and without gradients of its own, and leave the caller's as it was."""
-    tensors = (*operator.parameters(), *operator.buffers())
-    if not any(tensor.device != device or tensor.requires_grad or tensor.is_inference() for tensor in tensors):
-        return operator
-    return copy.deepcopy(operator).to(device).requires_grad_(False)
 
 
 def _regulariser(given: str | Regulariser | None, config: RestoreConfig) -> Regulariser:

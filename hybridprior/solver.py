@@ -12,7 +12,7 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ import torch
 from hybridprior.capture import Captured, evaluated
 from hybridprior.config import RestoreConfig
 from hybridprior.device import Precision, synchronise
+from hybridprior.errors import ConfigError
 from hybridprior.generators.base import Generator
 from hybridprior.guard import Guard
 from hybridprior.interruption import interruptible
@@ -33,9 +34,25 @@ from hybridprior.seeds import stream
 from hybridprior.stopping.base import StoppingRule
 from hybridprior.stride import Stride, stride_of
 
-__all__ = ["Callback", "Solver"]
+__all__ = ["Callback", "Solver", "as_callbacks"]
 
 Callback = Callable[[Step], None]
+
+
+def as_callbacks(given: Iterable[Callback]) -> tuple[Callback, ...]:
+    """Return the callbacks of a run.
+
+    Args:
+        given: Functions of a `Step`.
+
+    Raises:
+        ConfigError: One function in place of several, or something else.
+    """
+    functions = tuple(given) if isinstance(given, Iterable) else ()
+    if not isinstance(given, Iterable) or not all(callable(function) for function in functions):
+        raise ConfigError("`callbacks` is a list of functions of a Step: callbacks=[function].")
+    return functions
+
 
 BEST_EVERY = 10
 """Steps between the states that are kept as the best."""

@@ -13,6 +13,11 @@ from hybridprior.cli import main
 from hybridprior.data import demo_picture
 from hybridprior.imageio import Picture, read_picture, write_picture
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each has a core of its own, and so have the processes that it starts.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+
 if not torch.cuda.is_available():
     # Where there is no GPU its kernels are interpreted; Triton wants to know before it is imported.
     os.environ.setdefault("TRITON_INTERPRET", "1")

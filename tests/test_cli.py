@@ -591,7 +591,7 @@ def test_a_global_prior_that_cannot_be_had(hprior, small: Path, arguments: list,
 
 def test_weights_are_listed_verified_and_fetched(hprior, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     listed = json.loads(hprior("weights", "list").out)
-    assert listed["name"] == "denoiser"
+    assert (listed["name"], listed["kind"]) == ("shipped", "denoiser")
     assert listed["licence"] == "Apache-2.0"
     assert hprior("weights", "verify").code == 0
     assert hprior("weights", "fetch", "shipped").out.strip().endswith("denoiser.safetensors")
@@ -713,9 +713,9 @@ def test_a_picture_with_a_reference_and_no_oracle_is_said_in_a_sentence() -> Non
 
     figures = {"input": "a.png", "output": "b.png", "chosen_step": 3, "steps": 9, "seconds": 1.0, "sigma": 25.0}
     figures |= {"message": "Done.", "psnr": 30.0, "psnr_on": "all channels"}
-    assert sentence(figures).endswith("Done. PSNR 30.00 dB on all channels.")
+    assert sentence(figures, task="denoise").endswith("Done. PSNR 30.00 dB on all channels.")
     figures |= {"oracle_psnr": 31.0, "oracle_step": 2}
-    assert sentence(figures).endswith("PSNR 30.00 dB on all channels (oracle 31.00 at step 2).")
+    assert sentence(figures, task="denoise").endswith("PSNR 30.00 dB on all channels (oracle 31.00 at step 2).")
 
 
 def test_the_tables_of_a_jpeg_say_how_much_noise_it_has(hprior, photograph: torch.Tensor) -> None:

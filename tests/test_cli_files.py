@@ -165,6 +165,19 @@ def test_a_picture_that_could_not_be_written_is_not_taken_for_done(
     assert Path("out.png").exists()
 
 
+def test_a_picture_that_cannot_be_replaced_keeps_its_record(
+    hprior, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OutputError("'out.png' cannot be written: No space left on device.")
+
+    assert hprior("restore", small, "-o", "out.png", *FAST).code == 0
+    before = {name: Path(name).read_bytes() for name in ("out.png", "out.png.json")}
+    monkeypatch.setattr("hybridprior.cli.job.write_picture", full)
+    assert hprior("restore", small, "-o", "out.png", "--overwrite", "--seed", 3, *FAST).code == 2
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
 def test_a_map_that_cannot_be_written_costs_no_picture(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, picture: Picture) -> None:
         raise OutputError(f"'{path}' cannot be written: No space left on device.")

@@ -354,6 +354,53 @@ def test_a_function_serves_as_a_denoiser_where_r_is_built(crop: torch.Tensor) ->
     assert torch.equal(restore(y, regulariser=prior, **options).picture, named.picture)
 
 
+OWN = """
+import torch
+
+def half(x, sigma):
+    return 0.5 * x
+
+class Half(torch.nn.Module):
+    def forward(self, x, sigma):
+        return 0.5 * x
+
+class Blind(torch.nn.Module):
+    def forward(self, x):
+        return x
+
+made, blind, number = Half, Blind(), 3
+"""
+
+
+def test_a_denoiser_of_ones_own_by_name(crop: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "denoisers_of_mine.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    options = {"generator": "pixels", "regulariser": "denoiser", "sigma": 0.1}
+    for name in ("half", "Half", "made"):
+        picture = restore(crop, denoiser=f"denoisers_of_mine:{name}", **options).picture
+        torch.testing.assert_close(picture, 0.5 * crop, atol=1e-5, rtol=0)
+    refused = {"blind": "lambda x, sigma: network", "number": "not int", "none": "no attribute 'none'"}
+    for name, said in refused.items():
+        with pytest.raises(ConfigError, match=said):
+            restore(crop, denoiser=f"denoisers_of_mine:{name}", **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda x: x, "does not take two arguments"),
+        (torch.nn.Identity(), "does not take two arguments"),
+        (CallableDenoiser, "is a class and no denoiser yet"),
+        ("no_such_module:f", "No module named"),
+        ("hub:org/name", "There is no weights named"),
+        (3, "not int"),
+    ],
+)
+def test_what_is_no_denoiser_is_said(given: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_denoiser(given)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [(lambda x: x.sum(), "not a function"), (DenoiserRegulariser, "not the class DenoiserRegulariser")],

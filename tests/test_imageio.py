@@ -66,6 +66,21 @@ def test_floating_tiff_is_kept_unclipped(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "c.png").depth == "uint16"
 
 
+@pytest.mark.parametrize("depth", [np.uint16, np.float32])
+def test_colours_that_alpha_was_multiplied_into_are_read_as_they_are(tmp_path: Path, depth: type) -> None:
+    top = 65535 if depth is np.uint16 else 1.0
+    colours, alpha = RNG.random((6, 4, 3)), RNG.choice([0.0, 0.25, 0.5, 1.0], (6, 4, 1))
+    array = (
+        (np.concatenate([colours * alpha, alpha], axis=-1) * top).round(0 if depth is np.uint16 else 9).astype(depth)
+    )
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=["assocalpha"])
+    picture = read_picture(tmp_path / "a.tif")
+    read = picture.pixels[0].permute(1, 2, 0).numpy()
+    assert np.abs(read - colours)[alpha[..., 0] > 0].max() < 1e-4
+    assert (read[alpha[..., 0] == 0] == 0).all()
+    assert np.abs(picture.alpha[0].permute(1, 2, 0).numpy() - alpha).max() < 1e-4
+
+
 def test_many_channels_in_tiff(tmp_path: Path) -> None:
     array = RNG.random((6, 4, 5)).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack", planarconfig="contig")

@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from hybridprior import RestoreConfig, Result, SolverConfig, Status, restore
+from hybridprior import RestoreConfig, Result, SolverConfig, Status, restore, restore_with_uncertainty
 from hybridprior.config import Part
 from hybridprior.device import choose_precision
 from hybridprior.errors import ConfigError
@@ -247,3 +247,11 @@ def test_a_run_without_a_good_step_did_not_finish(y: torch.Tensor) -> None:
     config = dataclasses.replace(SMALL, solver=dataclasses.replace(SMALL.solver, steps=2))
     result = restore(y, sigma=0.1, config=config, regulariser=Blind())
     assert result.status is Status.DIVERGED and "No step was good" in result.message
+
+
+@pytest.mark.parametrize("given", [print, [3], None])
+def test_callbacks_are_several(y: torch.Tensor, given: object) -> None:
+    with pytest.raises(ConfigError, match="is a list of functions"):
+        restore(y, sigma=0.1, config=SMALL, callbacks=given)
+    with pytest.raises(ConfigError, match="is a list of functions"):
+        restore_with_uncertainty(y, sigma=0.1, config=SMALL, callbacks=given)

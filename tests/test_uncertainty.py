@@ -144,6 +144,17 @@ def test_the_fit_brings_the_map_nearer_to_the_errors(restored) -> None:
     assert after.error < 0.15
 
 
+def test_a_map_that_says_nothing_is_said(small: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    y, operator, sigma = _degraded(small, "denoise")
+    monkeypatch.setattr("hybridprior.uncertainty.restoration.fit_variance", lambda *_: (0.0, 0.05))
+    result = restore(
+        y, operator, config=dataclasses.replace(TINY, solver=SolverConfig(steps=5)), options=FEW, sigma=sigma
+    )
+    assert result.uncertainty is not None and result.uncertainty.flat
+    assert "sigma 13 of 255 everywhere" in result.message
+    assert not dataclasses.replace(result.uncertainty, scale=1.0, raw=result.uncertainty.std).flat
+
+
 def test_the_same_seed_gives_the_same_map(small: torch.Tensor) -> None:
     y, operator, sigma = _degraded(small, "denoise")
     few = dataclasses.replace(FEW, samples=4, burn_in=1)

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from hybridprior.denoisers.base import Denoiser
-from hybridprior.errors import ShapeError
+from hybridprior.errors import ConfigError, ShapeError
+from hybridprior.imports import takes
 
 __all__ = ["CallableDenoiser"]
 
@@ -37,8 +38,16 @@ class CallableDenoiser(Denoiser):
             channels: The numbers of channels it takes; other pictures are denoised channel by channel.
             sigma_range: What it knows; sigma is clipped to it.
             multiple: The sides it takes are multiples of this number.
+
+        Raises:
+            ConfigError: It does not take two arguments.
         """
         super().__init__()
+        if not takes(function, 2):
+            raise ConfigError(
+                "A denoiser is a function of (x, sigma), and this one does not take two arguments. "
+                "For a network that is told no sigma: lambda x, sigma: network(x)."
+            )
         self.function = function.requires_grad_(False).eval() if isinstance(function, nn.Module) else function
         self.channels, self.sigma_range, self.multiple = channels, sigma_range, multiple
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from hybridprior.denoisers.base import DENOISERS, Denoiser, once
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.denoisers.shipped import UNetDenoiser, describe
 from hybridprior.errors import ConfigError, WeightsError, unknown_name
+from hybridprior.imports import import_part, is_import
+from hybridprior.seeds import DRAWING
 from hybridprior.weights_store import SCHEMES, resolve
 
 __all__ = ["load_denoiser"]
@@ -24,9 +27,10 @@ def load_denoiser(given: str | Denoiser | nn.Module | Callable[[torch.Tensor, to
     """Return a denoiser.
 
     Args:
-        given: A name: "shipped", "hf-hub:org/name@revision", "local-dir:PATH", "file:PATH.safetensors", or one that
-            is registered; a denoiser; a descriptor of spandrel; or any function or module of `(x, sigma)`, with x
-            `(B, C, H, W)` and sigma `(B,)` in units of intensity, as deepinv's denoisers are.
+        given: A name: "shipped", "hf-hub:org/name@revision", "local-dir:PATH", "file:PATH.safetensors", one that is
+            registered, or "module:function", imported from the working folder, too; a denoiser; a descriptor of
+            spandrel; or any function or module of `(x, sigma)`, with x `(B, C, H, W)` and sigma `(B,)` in units of
+            intensity, as deepinv's denoisers are.
 
     Raises:
         ConfigError: An unknown name, or something that is no denoiser.
@@ -40,6 +44,9 @@ def load_denoiser(given: str | Denoiser | nn.Module | Callable[[torch.Tensor, to
         from hybridprior.denoisers.spandrel import SpandrelDenoiser
 
         return SpandrelDenoiser(given)  # type: ignore[arg-type]
+    if inspect.isclass(given):
+        name = given.__name__
+        raise ConfigError(f"{name} is a class and no denoiser yet; make an object of it: {name}(...).")
     if callable(given):
         return CallableDenoiser(given)
     raise ConfigError(f"A denoiser is a name, a Denoiser, or a function of (x, sigma), not {type(given).__name__}.")
@@ -51,6 +58,9 @@ def _named(name: str) -> Denoiser:
         if name not in DENOISERS.names():
             raise unknown_name("denoiser", name, (*DENOISERS, *(f"{scheme}:..." for scheme in SCHEMES)))
         return DENOISERS[name]()
+    if scheme not in SCHEMES and is_import(name):
+        with DRAWING:  # a module may draw its weights
+            return import_part("denoiser", name, load_denoiser)
     path = resolve(name)
     return once(_file if scheme == "file" else _folder, path)
 

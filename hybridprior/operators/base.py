@@ -5,6 +5,7 @@ y = A x + n. Operators are modules so that they move between devices and can sta
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from hybridprior.fidelity import Fidelity
 from hybridprior.noise import estimate_sigma
 from hybridprior.registry import Registry
 
-__all__ = ["OPERATORS", "Box", "CallableOperator", "Operator", "as_operator"]
+__all__ = ["OPERATORS", "Box", "CallableOperator", "Operator", "as_operator", "placed"]
 
 Shape = tuple[int, int, int, int]
 
@@ -182,3 +183,16 @@ def as_operator(
 
 def _shape(y: torch.Tensor) -> Shape:
     return (y.shape[0], y.shape[1], y.shape[2], y.shape[3]) if y.ndim == 4 else tuple(y.shape)  # type: ignore[return-value]
+
+
+def placed(operator: Operator, device: torch.device) -> Operator:
+    """Return the operator on the device and without gradients of its own, and leave the caller's as it was.
+
+    Args:
+        operator: A.
+        device: Where it is to work.
+    """
+    tensors = (*operator.parameters(), *operator.buffers())
+    if not any(tensor.device != device or tensor.requires_grad or tensor.is_inference() for tensor in tensors):
+        return operator
+    return copy.deepcopy(operator).to(device).requires_grad_(False)

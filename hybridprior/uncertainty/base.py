@@ -46,6 +46,10 @@ class UncertaintyConfig:
             raise ConfigError("uncertainty: refit is 0 or more.")
 
 
+FLAT = 0.01
+"""Share of the variance below which the samples' spread does not count."""
+
+
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
     """Standard deviations of the picture's errors, fitted to measurements that it has not seen."""
@@ -66,6 +70,11 @@ class Uncertainty:
     """Where the samples came from."""
     samples: int
     """How many there were."""
+
+    @property
+    def flat(self) -> bool:
+        """Whether the samples' spread has so little to say that all pixels are as good as equal."""
+        return self.scale**2 * float(self.raw.double().square().mean()) < FLAT * self.floor**2
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, without the maps."""

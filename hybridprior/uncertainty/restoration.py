@@ -7,7 +7,6 @@ goes on for a few steps with all the measurements.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 import time
@@ -24,14 +23,14 @@ from hybridprior.fidelity import CLEAN, SIGMA_FLOOR, Fidelity, Gaussian, Poisson
 from hybridprior.generators import build_generator
 from hybridprior.interruption import interruptible
 from hybridprior.operators import Mask, Operator, Window, as_operator
-from hybridprior.operators.base import Shape
+from hybridprior.operators.base import Shape, placed
 from hybridprior.picture import as_tensor
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
 from hybridprior.regularisers import build_regulariser
 from hybridprior.result import Result, Status, Timings
 from hybridprior.seeds import derive, stream
-from hybridprior.solver import Callback, Solver
+from hybridprior.solver import Callback, Solver, as_callbacks
 from hybridprior.stopping import build_stopping_rule
 from hybridprior.uncertainty.base import Moments, Uncertainty, UncertaintyConfig
 from hybridprior.uncertainty.calibration import fit_variance
@@ -96,7 +95,7 @@ def restore_with_uncertainty(
         InputError: A picture that cannot be restored.
         ShapeError: Shapes that do not fit together.
     """
-    started = time.perf_counter()
+    started, callbacks = time.perf_counter(), as_callbacks(callbacks)
     a = as_operator(operator, shape=shape)
     config = config or without_fusion(find_preset(preset, a.task))
     config = configure(config, regulariser=regulariser, weight=weight, steps=steps, seed=seed)
@@ -104,9 +103,7 @@ def restore_with_uncertainty(
     config = dataclasses.replace(config, stopping=Part(RULE))
     where = choose_device(device)
     measurement = as_tensor(y, picture=a.pictures and shape is None)
-    problem = Problem.make(
-        measurement.to(where), copy.deepcopy(a).to(where).requires_grad_(False), fidelity, sigma=sigma
-    )
+    problem = Problem.make(measurement.to(where), placed(a, where), fidelity, sigma=sigma)
     run = _Sampling(problem, config, options or UncertaintyConfig(), started=started)
     return _reconciled(run.result(callbacks, state), a, measurement, noisy=not problem.exact)
 
@@ -119,6 +116,13 @@ def _reconciled(result: Result, operator: Operator, y: torch.Tensor, *, noisy: b
         std, raw = (operator.reconcile(deviation, none, noisy=noisy) for deviation in (found.std, found.raw))
         found = dataclasses.replace(found, std=std, raw=raw)
     return dataclasses.replace(result, picture=picture, uncertainty=found)
+
+
+def _said(uncertainty: Uncertainty) -> str:
+    if uncertainty.flat:
+        level = f"sigma {255 * uncertainty.floor:.2g} of 255"
+        return f"Where samples differ tells nothing of where the picture is wrong: {level} everywhere; try more steps."
+    return f"Its uncertainty comes from {uncertainty.samples} samples."
 
 
 def check_sampled(config: RestoreConfig) -> None:
@@ -164,7 +168,7 @@ class _Sampling:
         return dataclasses.replace(
             found,
             picture=picture.float().cpu(),
-            message=f"{found.status.value} Its uncertainty comes from {uncertainty.samples} samples.",
+            message=f"{found.status.value} {_said(uncertainty)}",
             uncertainty=uncertainty,
             timings=Timings(found.timings.setup, found.timings.steps + time.perf_counter() - begun),
             held_out=0.0 if self.options.method == "langevin" else found.held_out,
