@@ -41,10 +41,10 @@ def configure(
     """Return a configuration with some choices replaced; what is None stays.
 
     A part of another name than the configuration's starts from that part's own defaults. Where a preset weighs both
-    priors by evidence and something is asked for that this leaves no room for (pixels, a stopping rule, a solver, noise
-    levels of the denoiser), it runs without R instead; likewise where a preset believes the denoiser alone and another
-    generator is asked for. Pixels with a regulariser that splits are plug-and-play: unless asked otherwise, they are
-    solved by splitting, to its last iteration.
+    priors by evidence and something is asked for that this leaves no room for, it does not: R is the denoiser where its
+    noise levels, a solver, or beside pixels its name are asked for; with pixels or a stopping rule there is no R, and
+    neither where a preset believes the denoiser alone and another generator is asked for. Pixels with a regulariser
+    that splits are plug-and-play: unless asked otherwise, they are solved by splitting, to its last iteration.
 
     Args:
         config: Where to start from.
@@ -78,7 +78,9 @@ def configure(
     made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
     alone = made.generator.name == "pixels" or any(choice is not None for choice in (stop, solver, denoiser_sigma))
     alone = alone or (generator is not None and _unjudged(made.regulariser))
-    made = without_fusion(made) if alone and regulariser is None else made
+    if alone and regulariser is None:
+        named = any(choice is not None for choice in (denoiser, denoiser_sigma, solver))
+        made = without_fusion(made, "denoiser" if named else "none")
     made = _asked(made, denoiser, denoiser_sigma)
     if made.regulariser.name == FUSED:
         _check_fused(made, stop, weight)
@@ -110,13 +112,14 @@ def _check_fused(config: RestoreConfig, stop: object, weight: float | Mapping[st
         )
 
 
-def without_fusion(config: RestoreConfig) -> RestoreConfig:
-    """Return the configuration without R where it would weigh both priors by evidence.
+def without_fusion(config: RestoreConfig, instead: str = "none") -> RestoreConfig:
+    """Return the configuration with another R where it would weigh both priors by evidence.
 
     Args:
         config: A preset's, where what is asked for leaves that no room.
+        instead: Name of the other R.
     """
-    return dataclasses.replace(config, regulariser=Part("none")) if config.regulariser.name == FUSED else config
+    return dataclasses.replace(config, regulariser=Part(instead)) if config.regulariser.name == FUSED else config
 
 
 def without_judges(config: RestoreConfig) -> RestoreConfig:

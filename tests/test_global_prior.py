@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from hybridprior import ConfigError, Resample, ShapeError, restore
+from hybridprior import ConfigError, Resample, ShapeError, preset, restore
+from hybridprior.choice import configure
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.denoisers.shipped import restrained
@@ -383,6 +384,22 @@ def test_a_denoiser_of_ones_own_by_name(crop: torch.Tensor, tmp_path: Path, monk
     for name, said in refused.items():
         with pytest.raises(ConfigError, match=said):
             restore(crop, denoiser=f"denoisers_of_mine:{name}", **options)
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({"denoiser_sigma": (0.2, 0.1)}, "denoiser"),
+        ({"solver": "splitting"}, "denoiser"),
+        ({"solver": "gradient"}, "denoiser"),
+        ({"generator": "pixels", "denoiser": "shipped"}, "denoiser"),
+        ({"generator": "pixels"}, "none"),
+        ({"stop": "fixed"}, "none"),
+        ({"denoiser": "shipped"}, "auto"),
+    ],
+)
+def test_what_evidence_leaves_no_room_for(asked: dict, name: str) -> None:
+    assert configure(preset("balanced", "denoise"), **asked).regulariser.name == name
 
 
 @pytest.mark.parametrize(
