@@ -158,8 +158,8 @@ class RestoreConfig:
         return plain
 
     def to_json(self) -> str:
-        """Return the configuration as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
+        """Return the configuration as JSON; of a part's option that is an object, its class."""
+        return json.dumps(dataclasses.asdict(self), indent=2, default=_plain)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RestoreConfig:
@@ -204,3 +204,8 @@ class RestoreConfig:
         if not isinstance(values, dict):
             raise ConfigError("The configuration is a JSON object.")
         return cls.from_dict(values)
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of another library as Python's own, and of an object its class."""
+    return value.item() if hasattr(value, "item") else type(value).__qualname__

@@ -17,6 +17,7 @@ from hybridprior.errors import ConfigError, InputError, ShapeError
 from hybridprior.fidelity import CLEAN, FIDELITIES, ROBUST, SIGMA_FLOOR, SIGMA_MOST, Fidelity, Gaussian
 from hybridprior.noise import robust_sigma
 from hybridprior.operators.base import Box, Operator, Shape
+from hybridprior.operators.mask import pull
 from hybridprior.picture import plausible
 from hybridprior.seeds import stream
 
@@ -197,13 +198,20 @@ class Problem:
         return replace(self, y=part.of(self.y), operator=operator, shape=shape, weights=weights)
 
     def filled(self) -> torch.Tensor:
-        """Return y with the mean of the neighbours where a measurement does not count, or 0 where y is no picture."""
+        """Return y with the mean of the neighbours where a measurement does not count, or 0 where y is no picture.
+
+        The neighbours are those of 5 x 5 pixels, or where none of them counts, as many more as it takes.
+        """
         if self.weights is None or (self.y.ndim != 4 and self.operator.pictures):
             return self.y
         if not self.operator.pictures:
             return torch.where(self.weights > 0, self.y, torch.zeros_like(self.y))
-        total, share = (F.avg_pool2d(part, 5, 1, 2) for part in (self.y * self.weights, self.weights.expand_as(self.y)))
-        return torch.where(self.weights > 0, self.y, total / share.clamp_min(1e-6))
+        counted, weights = self.y * self.weights, self.weights.expand_as(self.y)
+        total, share = (F.avg_pool2d(part, 5, 1, 2) for part in (counted, weights))
+        near = total / share.clamp_min(1e-6)
+        if bool((share == 0).any()):
+            near = torch.where(share > 0, near, pull(counted, weights))
+        return torch.where(self.weights > 0, self.y, near)
 
     def crop(self, x: torch.Tensor) -> torch.Tensor:
         """Return the middle of a generator's picture x, in the picture's own shape."""

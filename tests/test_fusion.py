@@ -3,10 +3,11 @@
 import dataclasses
 import signal
 
+import numpy as np
 import pytest
 import torch
 
-from hybridprior import ConfigError, Mask, Part, Resample, RestoreConfig, SolverConfig, restore
+from hybridprior import ConfigError, Mask, Part, Poisson, Resample, RestoreConfig, SolverConfig, restore
 from hybridprior.choice import configure
 from hybridprior.config import SplittingConfig
 from hybridprior.degradation import Degradation, degrade
@@ -154,16 +155,30 @@ def test_evidence_never_sees_the_truth_and_the_same_seed_gives_the_same_bits(cro
     assert once.config.regulariser.name == "auto"
 
 
-def test_every_measurement_serves_in_the_end(crop: torch.Tensor) -> None:
-    """What is known of an inpainted picture without noise is in the fused picture, whichever part was held out."""
+def test_every_measurement_serves_in_the_end(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels that were held out are in the picture, before anybody puts them back; without the last steps they are not."""
     known = (torch.rand(crop.shape[-2:], generator=torch.Generator().manual_seed(0)) > 0.3).float()
-    config = dataclasses.replace(CONFIG, stopping=Part("fixed"))
-    result = restore(crop * known, Mask(known), sigma=0.0, config=config, regulariser="auto")
-    error = ((result.picture - crop) * known).square().mean().sqrt()
-    alone = restore(crop * known, Mask(known), sigma=0.0, config=config, generator="pixels", regulariser="denoiser")
-    worst = ((alone.picture - crop) * known).square().mean().sqrt()
-    assert error < max(0.05, 1.5 * float(worst))
+    whole, config = (
+        Problem.make(crop * known, Mask(known), sigma=0.0),
+        dataclasses.replace(CONFIG, stopping=Part("fixed")),
+    )
+    held = []
+    hold_out, refitted = Problem.hold_out, Candidates.refitted
+
+    def watched(self: Problem, fraction: float, seed: int) -> tuple[Problem, Problem]:
+        kept, out = hold_out(self, fraction, seed)
+        held[:] = [kept, out]
+        return kept, out
+
+    monkeypatch.setattr(Problem, "hold_out", watched)
+    errors = []
+    for part in (lambda problem: problem, lambda problem: held[0]):
+        again = lambda self, name, problem, local, part=part: refitted(self, name, part(problem), local)  # noqa: E731
+        monkeypatch.setattr(Candidates, "refitted", again)
+        result = _fused(whole, "shipped", config)
+        errors.append(float(held[1].error(result.picture)))
     assert "All measurements" in result.message
+    assert errors[0] < 0.5 * errors[1]
 
 
 def test_what_auto_cannot_do_is_said() -> None:
@@ -187,7 +202,29 @@ def test_correlated_noise_is_no_evidence(photograph: torch.Tensor) -> None:
     result = restore(corner, sigma=SIGMA, config=CONFIG, steps=30, regulariser="auto")
     assert result.fusion is not None
     assert result.fusion.kind == "none"
+    assert "tuned" not in result.fusion.names  # its lessons need a judge
     assert "correlated" in result.message
+
+
+def test_what_is_held_out_of_a_sparse_picture_is_no_black_pixel() -> None:
+    known = (torch.rand(64, 64, generator=torch.Generator().manual_seed(0)) < 0.03).float()
+    kept, held = Problem.make(0.6 * known.expand(1, 3, -1, -1), Mask(known), sigma=0.0).hold_out(0.1, 0)
+    assert bool((held.weights > 0).any())
+    torch.testing.assert_close(kept.operator.initial(kept.filled()), torch.full((1, 3, 64, 64), 0.6))
+
+
+def test_photons_stop_the_network_as_they_do_without_r(crop: torch.Tensor) -> None:
+    """What is no Gaussian noise is noise: the least error on held-out pixels ends the run before its last step."""
+    y = torch.poisson(5 * crop, generator=torch.Generator().manual_seed(0)) / 5
+    config = dataclasses.replace(CONFIG, solver=dataclasses.replace(CONFIG.solver, steps=1500))
+    result = restore(y, fidelity=Poisson(peak=5), config=config, regulariser="auto")
+    assert len(result.trace) < 1500
+
+
+@pytest.mark.parametrize("given", [{"seed": np.int64(3)}, {"denoiser": load_denoiser(lambda x, sigma: 0.9 * x)}])
+def test_what_json_does_not_know_ends_no_fusion(crop: torch.Tensor, given: dict) -> None:
+    result = restore(crop[..., :32, :32], sigma=SIGMA, config=CONFIG, steps=5, regulariser="auto", **given)
+    assert result.fusion is not None
 
 
 def test_a_curved_energy_leaves_two_candidates() -> None:
@@ -497,11 +534,12 @@ def test_chance_makes_no_picture_worse_than_another(photograph: torch.Tensor, mi
     assert not worse(one, one, held)
 
 
-def test_without_noise_a_few_measurements_stop_no_network_early(crop: torch.Tensor) -> None:
+@pytest.mark.parametrize("sigma", [0.0, 1 / 255])
+def test_without_noise_a_few_measurements_stop_no_network_early(crop: torch.Tensor, sigma: float) -> None:
     """Of 64 x 64 with 95 % missing, some twenty pixels judge: their least error is at an early step by chance."""
     y, mask = degrade(crop, Degradation("inpaint", missing=0.95))
     solver = dataclasses.replace(CONFIG.solver, steps=60)
-    result = _fused(Problem.make(y, mask, Gaussian(0.0)), "shipped", dataclasses.replace(CONFIG, solver=solver))
+    result = _fused(Problem.make(y, mask, Gaussian(sigma)), "shipped", dataclasses.replace(CONFIG, solver=solver))
     assert min(range(60), key=lambda i: result.trace[i].score) + 1 < 60
     assert result.chosen_step == 60
 

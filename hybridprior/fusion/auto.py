@@ -97,7 +97,7 @@ def restore_fused(
     kept, held, rule = _judged(problem, config, noise)
     with interruptible() as pressed:
         prior = Alone(config, precision=precision, noisy=noise.there, pressed=pressed)
-        tuned = _tuned(denoiser, prior, config, options)
+        tuned = _tuned(denoiser, prior, config, options, noise)
         rival = _rival(tuned, prior, kept, held, noise)
         rule = rule if rival is None else Race(rival, held, sigma=problem.fidelity.sigma)
         none = build_regulariser("none")
@@ -167,15 +167,15 @@ def _ready(denoiser: Denoiser, problem: Problem, config: RestoreConfig) -> Denoi
 
 def _judged(problem: Problem, config: RestoreConfig, noise: _Noise) -> tuple[Problem, Problem, StoppingRule]:
     """Return the part of the measurements that candidates see, the one that judges them, and the local prior's rule."""
-    rule = build_stopping_rule("heldout", None if noise.there else {"patience": config.solver.steps})
+    rule = build_stopping_rule("heldout", None if problem.noisy else {"patience": config.solver.steps})
     if noise.there and noise.shown is None:
         return *problem.part(PARTED, config.seed), rule
     return *problem.hold_out(rule.held_share(problem.pixels), config.seed), rule
 
 
-def _tuned(denoiser: Denoiser, prior: Alone, config: RestoreConfig, options: FusionConfig) -> Tuned:
-    """Return the denoiser with its lessons ahead."""
-    steps, rate = options.tuned, options.tuned_rate
+def _tuned(denoiser: Denoiser, prior: Alone, config: RestoreConfig, options: FusionConfig, noise: _Noise) -> Tuned:
+    """Return the denoiser with its lessons ahead: none where nothing can judge them."""
+    steps, rate = 0 if noise.correlated else options.tuned, options.tuned_rate
     return Tuned(denoiser, steps=steps, rate=rate, seed=config.seed, restored=prior.restored, look_up=prior.look_up)
 
 
@@ -211,7 +211,7 @@ def _latest(result: Result, local: Solver, held: Problem) -> Result:
 
     Without noise nothing but chance makes a few measurements like an early step; with noise, theta learns that too.
     """
-    if not held.exact or local.average is None or worse(local.average, result.picture, held):
+    if held.noisy or local.average is None or worse(local.average, result.picture, held):
         return result
     picture = local.take_last().detach().float().cpu().clone()
     return dataclasses.replace(result, picture=picture, chosen_step=local.step)

@@ -118,7 +118,7 @@ class Tuned:
         for lesson in _lessons(problem):
             best, steps, since = copy.deepcopy(network), 0, 0
             for step in self._taught(network, lesson, self.most, problem, start):
-                if step % EVERY:
+                if step % EVERY and step < self.most:
                     continue
                 picture = self.restored(network, problem)
                 error = float(judge.error(picture))
@@ -143,9 +143,9 @@ class Tuned:
         """
         if isinstance(problem.operator, Identity):
             return self.restored(self.network, problem)
-        network, start = copy.deepcopy(self.denoiser), self.restored(self.denoiser, problem)
+        network = copy.deepcopy(self.denoiser)
         for lesson, steps in zip(_lessons(problem), self.steps, strict=True):
-            for _ in self._taught(network, lesson, steps, problem, start):
+            for _ in self._taught(network, lesson, steps, problem, problem.y):
                 pass
         return self.restored(network, problem)
 

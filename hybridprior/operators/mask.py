@@ -59,7 +59,7 @@ class Mask(Operator):
     def initial(self, y: torch.Tensor) -> torch.Tensor:
         """Return y with its holes filled by averages of what is known around them."""
         known = self.known.expand_as(y).to(y.dtype)
-        return known * y + (1 - known) * _pull(y * known, known)
+        return known * y + (1 - known) * pull(y * known, known)
 
     def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
         """Return x with what is known without noise as it was measured."""
@@ -83,13 +83,18 @@ class Mask(Operator):
             raise ShapeError(f"The mask has {ours} channels and the picture {theirs}: as many, or one for all of them.")
 
 
-def _pull(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Return the normalised average value / weight, from coarser scales where the weight is 0."""
+def pull(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the normalised average value / weight, from coarser scales where the weight is 0.
+
+    Args:
+        value: What is to be averaged, times its weight, `(B, C, H, W)`.
+        weight: In the same shape, in [0, 1].
+    """
     height, width = value.shape[-2:]
     if height == width == 1:
         return value / weight.clamp_min(1e-6)
     pad = (0, width % 2, 0, height % 2)
     coarse = [F.avg_pool2d(F.pad(t, pad), 2) for t in (value, weight)]
-    below = F.interpolate(_pull(*coarse), size=(height + pad[3], width + pad[1]), mode="bilinear", align_corners=False)
+    below = F.interpolate(pull(*coarse), size=(height + pad[3], width + pad[1]), mode="bilinear", align_corners=False)
     mixed = weight.clamp(0, 1)
     return value / weight.clamp_min(1e-6) * mixed + below[..., :height, :width] * (1 - mixed)
