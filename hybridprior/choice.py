@@ -7,10 +7,11 @@ another name starts from that part's own defaults.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hybridprior.config import Part, RestoreConfig
+from hybridprior.denoisers import Denoiser
 from hybridprior.errors import ConfigError
 from hybridprior.generators import GENERATORS, Generator
 from hybridprior.registry import build_config
@@ -29,7 +30,7 @@ def configure(
     generator: str | Generator | None = None,
     regulariser: str | Regulariser | None = None,
     weight: float | Mapping[str, float] | None = None,
-    denoiser: str | None = None,
+    denoiser: str | Denoiser | Callable[..., Any] | None = None,
     denoiser_sigma: tuple[float, float] | None = None,
     solver: str | None = None,
     stop: str | StoppingRule | None = None,
@@ -51,7 +52,7 @@ def configure(
         generator: Name of the generator, or the generator.
         regulariser: Name of the regulariser, or the regulariser.
         weight: lambda, or one for each term of the regulariser by its name.
-        denoiser: Name of the denoiser that the regulariser asks.
+        denoiser: The denoiser that the regulariser asks, as `load_denoiser` takes it.
         denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
         solver: "gradient" or "splitting".
         stop: Name of the stopping rule, or the rule.
@@ -63,7 +64,9 @@ def configure(
     Raises:
         ConfigError: A number out of its range, or a denoiser for a regulariser that asks none.
     """
-    if isinstance(regulariser, Regulariser) and (denoiser or denoiser_sigma or isinstance(weight, Mapping)):
+    if isinstance(regulariser, Regulariser) and (
+        denoiser is not None or denoiser_sigma is not None or isinstance(weight, Mapping)
+    ):
         raise ConfigError("A regulariser given as an object has its own denoiser, sigma and weights; set them there.")
     if regulariser is not None and not isinstance(regulariser, str | Regulariser):
         raise ConfigError(f"A regulariser is a name or a Regulariser, not {_called(regulariser)}.")
@@ -152,7 +155,7 @@ def _parts(
     }
 
 
-def _asked(config: RestoreConfig, denoiser: str | None, sigma: tuple[float, float] | None) -> RestoreConfig:
+def _asked(config: RestoreConfig, denoiser: object, sigma: tuple[float, float] | None) -> RestoreConfig:
     """Return the configuration with R asking this denoiser at these noise levels."""
     options: dict[str, Any] = {} if denoiser is None else {"denoiser": denoiser}
     if sigma is not None:

@@ -14,6 +14,7 @@ import torch
 
 from hybridprior.choice import FUSED, configure, without_judges
 from hybridprior.config import Part, RestoreConfig
+from hybridprior.denoisers import Denoiser
 from hybridprior.device import Precision, choose_device, choose_precision, with_gradients
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Fidelity
@@ -54,7 +55,7 @@ def restore(
     generator: str | Generator | None = None,
     regulariser: str | Regulariser | None = None,
     weight: float | Mapping[str, float] | None = None,
-    denoiser: str | None = None,
+    denoiser: str | Denoiser | Callable[..., Any] | None = None,
     denoiser_sigma: tuple[float, float] | None = None,
     solver: str | None = None,
     stop: str | StoppingRule | None = None,
@@ -85,8 +86,8 @@ def restore(
         regulariser: R, by name ("none", "tv", "denoiser", "score", "feature", or several: "denoiser+tv") or as an
             object, which is copied: `0.5 * TotalVariation()`. "auto" lets evidence say how much R is believed, where.
         weight: lambda; or one for each term of R by its name.
-        denoiser: The denoiser that R asks, by name: "shipped", "hf-hub:org/name@revision", "local-dir:PATH",
-            "file:PATH", "module:function".
+        denoiser: The denoiser that R asks, by name ("shipped", "hf-hub:org/name@revision", "local-dir:PATH",
+            "file:PATH", "module:function") or as `load_denoiser` takes it: a function or module of (x, sigma).
         denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
         solver: How R enters: by its "gradient", or by "splitting".
         stop: The stopping rule, by name ("fixed", "variance", "heldout", or "auto": heldout if there is noise to fit,
