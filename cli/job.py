@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
 import logging
 import math
+import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -92,7 +94,7 @@ class Job:
         with _undisturbed():
             self._write_state(result, oracle)
             figures = record.figures(result, self.truth, oracle)
-            with _or_as_it_was(self.sidecar):  # a record alone would be taken for a picture that is done
+            with _or_as_it_was(self.sidecar):
                 record.write(figures, result, oracle=oracle, std=self._std(result))
                 self._write_picture(result)
         if self.request.report:
@@ -275,14 +277,17 @@ class Job:
 @contextmanager
 def _or_as_it_was(path: Path) -> Iterator[None]:
     """Leave a file as it was, or without being, where what is written with it cannot be."""
-    before = path.read_bytes() if path.is_file() else None
+    aside = path.with_name(f".{path.name[:40]}.{os.getpid()}.before")
+    with contextlib.suppress(OSError):
+        path.rename(aside)
     try:
         yield
     except BaseException:
         path.unlink(missing_ok=True)
-        if before is not None:
-            write_atomically(path, before)
+        if aside.exists():
+            aside.rename(path)
         raise
+    aside.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -77,8 +77,10 @@ class Request:
     def config(self) -> RestoreConfig:
         """The preset with what was asked for put in its place; denoising's where the picture is to settle the task."""
         chosen = preset(self.preset, "denoise" if self.task == AUTO_TASK else self.task)
+        named = any(choice is not None for choice in (self.denoiser, self.denoiser_sigma))
+        instead = "denoiser" if named else "none"
         return configure(
-            without_fusion(chosen) if self.uncertainty and self.reg is None else chosen,
+            without_fusion(chosen, instead) if self.uncertainty and self.reg is None else chosen,
             generator=self.generator,
             regulariser=self.reg,
             weight=self.weight,

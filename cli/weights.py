@@ -35,8 +35,9 @@ def fetch(
     from hybridprior.denoisers import load_denoiser
     from hybridprior.weights_store import resolve, shipped_file
 
+    place = shipped_file("denoiser") if name == "shipped" else resolve(name)
     load_denoiser(name)
-    say(str(shipped_file("denoiser") if name == "shipped" else resolve(name)))
+    say(str(place))
 
 
 @app.command()

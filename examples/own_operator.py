@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from skimage.restoration import denoise_nl_means
 
-from hybridprior import Operator, load_denoiser, read_picture, restore, write_picture
+from hybridprior import Operator, read_picture, restore, write_picture
 from hybridprior.data import demo_picture
 from hybridprior.metrics import psnr
 from hybridprior.picture import Picture
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     truth = read_picture(demo_picture()).pixels[..., : options.size, : options.size].contiguous()
     ghost = Ghost()
     y = ghost(truth) + SIGMA * torch.randn(truth.shape, generator=stream(0, "camera"))
-    mine = DenoiserRegulariser(denoiser=load_denoiser(non_local_means))
+    mine = DenoiserRegulariser(denoiser=non_local_means)
     common = {"sigma": SIGMA, "seed": 0, "preset": options.preset}
     pictures = {
         "input": y,

@@ -43,7 +43,7 @@ def configure(
 
     A part of another name than the configuration's starts from that part's own defaults. Where a preset weighs both
     priors by evidence and something is asked for that this leaves no room for, it does not: R is the denoiser where its
-    noise levels, a solver, or beside pixels its name are asked for; with pixels or a stopping rule there is no R, and
+    noise levels, a solver, or beside pixels or a stopping rule its name are asked for; without its name, no R, and
     neither where a preset believes the denoiser alone and another generator is asked for. Pixels with a regulariser
     that splits are plug-and-play: unless asked otherwise, they are solved by splitting, to its last iteration.
 

@@ -1,8 +1,8 @@
 """The configuration of a restoration: frozen dataclasses, the only source of defaults.
 
 The options of a part (a generator's channels, a rule's patience) have their defaults in that part's own `Config`; here
-they are mappings of what departs from those. A configuration goes to JSON and back without loss; `from_dict` takes
-what a TOML file holds.
+they are mappings of what departs from those. A configuration goes to JSON and back without loss, but for objects in
+place of names; `from_dict` takes what a TOML file holds.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class RestoreConfig:
 
     def to_json(self) -> str:
         """Return the configuration as JSON; of a part's option that is an object, its class."""
-        return json.dumps(dataclasses.asdict(self), indent=2, default=_plain)
+        return json.dumps(self, indent=2, default=_plain)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RestoreConfig:
@@ -207,5 +207,12 @@ class RestoreConfig:
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of another library as Python's own, and of an object its class."""
-    return value.item() if hasattr(value, "item") else type(value).__qualname__
+    """Return what JSON does not know: fields, a number of another library, or the name of a function or of a class."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if getattr(value, "ndim", None) == 0:
+        return value.item()
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"

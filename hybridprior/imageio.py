@@ -226,7 +226,7 @@ def _deep_tiff(path: Path) -> Picture | None:
         if array.dtype == np.uint16 and page.bitspersample < 16:
             array = np.round(array * (65535 / (2**page.bitspersample - 1))).astype(np.uint16)
         alpha = any(extra in (1, 2) for extra in page.extrasamples)
-        if tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples:
+        if tuple(page.extrasamples) == (tifffile.EXTRASAMPLE.ASSOCALPHA,):
             array = _straight(array)
         return assemble(array, alpha=alpha, orientation=orientation, icc=page.iccprofile, exif=None)
 
@@ -236,8 +236,9 @@ def _straight(array: np.ndarray) -> np.ndarray:
     top = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1.0
     alpha = array[..., -1:].astype(np.float64) / top
     colours = np.divide(array[..., :-1], alpha, out=np.zeros(array[..., :-1].shape), where=alpha > 0)
+    colours = colours.clip(max=max(top, array[..., :-1].max()))  # next to no alpha tells next to nothing
     if array.dtype.kind == "u":
-        colours = np.round(colours.clip(0, top))
+        colours = np.round(colours)
     return np.concatenate([colours.astype(array.dtype), array[..., -1:]], axis=-1)
 
 

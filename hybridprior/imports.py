@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +15,9 @@ from torch import nn
 
 from hybridprior.errors import ConfigError
 
-__all__ = ["import_part", "is_import", "takes"]
+__all__ = ["import_part", "is_import", "source_of", "takes"]
 
-Part = TypeVar("Part")
+T = TypeVar("T")
 
 
 def is_import(name: str) -> bool:
@@ -25,7 +26,7 @@ def is_import(name: str) -> bool:
     return all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
 
 
-def import_part(kind: str, name: str, convert: Callable[[Any], Part]) -> Part:
+def import_part(kind: str, name: str, convert: Callable[[Any], T]) -> T:
     """Return the part that a module holds, imported from the working folder, too.
 
     Args:
@@ -36,9 +37,9 @@ def import_part(kind: str, name: str, convert: Callable[[Any], Part]) -> Part:
     Raises:
         ConfigError: Not such a name, a module that does not import, or nothing of the kind in it.
     """
-    if not is_import(name):
-        raise ConfigError(f"A part of your own, such as this {kind}, is named module:function, not '{name}'.")
     module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ConfigError(f"A part of your own, such as this {kind}, is named module:function, not '{name}'.")
     try:
         with _here():
             found: Any = importlib.import_module(module)
@@ -52,6 +53,22 @@ def import_part(kind: str, name: str, convert: Callable[[Any], Part]) -> Part:
     except Exception as error:  # whatever somebody else's module raises
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ConfigError(f"The {kind} '{name}' cannot be loaded: {reason[0].rstrip('.')}.") from error
+
+
+def source_of(name: str) -> Path | None:
+    """Return the file of the module in a name such as "module:function"; None where there is none.
+
+    Args:
+        name: Any text.
+    """
+    if not is_import(name):
+        return None
+    try:
+        with _here():
+            found = importlib.util.find_spec(name.partition(":")[0])
+    except (ImportError, ValueError):
+        return None
+    return Path(found.origin) if found is not None and found.origin and found.has_location else None
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:

@@ -14,7 +14,7 @@ import torch
 
 from hybridprior.choice import FUSED, configure, without_judges
 from hybridprior.config import Part, RestoreConfig
-from hybridprior.denoisers import Denoiser
+from hybridprior.denoisers import Denoiser, owned
 from hybridprior.device import Precision, choose_device, choose_precision, with_gradients
 from hybridprior.errors import ConfigError
 from hybridprior.fidelity import Fidelity
@@ -87,7 +87,8 @@ def restore(
             object, which is copied: `0.5 * TotalVariation()`. "auto" lets evidence say how much R is believed, where.
         weight: lambda; or one for each term of R by its name.
         denoiser: The denoiser that R asks, by name ("shipped", "hf-hub:org/name@revision", "local-dir:PATH",
-            "file:PATH", "module:function") or as `load_denoiser` takes it: a function or module of (x, sigma).
+            "file:PATH", "module:function") or as `load_denoiser` takes it: a function of (x, sigma), or a
+            module, which is copied and not changed.
         denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
         solver: How R enters: by its "gradient", or by "splitting".
         stop: The stopping rule, by name ("fixed", "variance", "heldout", or "auto": heldout if there is noise to fit,
@@ -119,7 +120,7 @@ def restore(
         generator=generator,
         regulariser=regulariser,
         weight=weight,
-        denoiser=denoiser,
+        denoiser=owned(denoiser),
         denoiser_sigma=denoiser_sigma,
         solver=solver,
         stop=stop,

@@ -38,6 +38,9 @@ __all__ = ["Callback", "Solver", "as_callbacks"]
 
 Callback = Callable[[Step], None]
 
+BEST_EVERY = 10
+"""Steps between the states that are kept as the best."""
+
 
 def as_callbacks(given: Iterable[Callback]) -> tuple[Callback, ...]:
     """Return the callbacks of a run.
@@ -52,10 +55,6 @@ def as_callbacks(given: Iterable[Callback]) -> tuple[Callback, ...]:
     if not isinstance(given, Iterable) or not all(callable(function) for function in functions):
         raise ConfigError("`callbacks` is a list of functions of a Step: callbacks=[function].")
     return functions
-
-
-BEST_EVERY = 10
-"""Steps between the states that are kept as the best."""
 
 
 class Solver(Memory):

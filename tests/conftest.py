@@ -1,6 +1,7 @@
 """What the tests share: parts of the photograph that ships with the package, and `hprior` in this process."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from hybridprior.cli import main
+from processes import workers
 
 from hybridprior.data import demo_picture
 from hybridprior.imageio import Picture, read_picture, write_picture
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Each has a core of its own, and so have the processes that it starts.
+    # There are as many as cores, and so are threads enough, in the processes that they start, too.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
 
@@ -69,6 +71,8 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
 
     yield start
     for process in begun:
+        for pid in workers(process.pid) if process.poll() is None else ():
+            os.kill(pid, signal.SIGKILL)
         with process:
             process.kill()
 

@@ -302,7 +302,8 @@ def test_other_contents_of_a_file_are_another_cell(tmp_path: Path, monkeypatch: 
 
     def cells() -> list[str]:
         found = []
-        for blur, denoiser in (("k.npy", "shipped"), ("gaussian:1", "file:d.safetensors"), ("gaussian:1", "shipped")):
+        named = ("shipped", "file:d.safetensors", "filters_of_mine:f", "shipped")
+        for blur, denoiser in zip(("k.npy", *("gaussian:1",) * 3), named, strict=True):
             (how,) = conditions(["deblur"], blurs=[blur])
             config = Grid((how,), denoiser=denoiser, preset="fast").configure(how, parts, 0)
             found.append(Cell("eye", "0", how, parts, "fast", config).id)
@@ -310,11 +311,13 @@ def test_other_contents_of_a_file_are_another_cell(tmp_path: Path, monkeypatch: 
 
     Path("k.npy").write_bytes(b"one")
     Path("d.safetensors").write_bytes(b"one")
+    Path("filters_of_mine.py").write_text("def f(x, sigma): return x")
     before = cells()
     Path("k.npy").write_bytes(b"two")
     Path("d.safetensors").write_bytes(b"two")
+    Path("filters_of_mine.py").write_text("def f(x, sigma): return x / 2")
     after = cells()
-    assert before == [*before[:2], after[2]] and before[0] != after[0] and before[1] != after[1]
+    assert [one == two for one, two in zip(before, after, strict=True)] == [False, False, False, True]
     how = conditions(["deblur"], blurs=["k" * 300 + ".npy"])[0]
     assert Cell("eye", "0", how, parts, "fast", Grid((how,), preset="fast").configure(how, parts, 0)).id
 

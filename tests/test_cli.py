@@ -589,6 +589,20 @@ def test_a_global_prior_that_cannot_be_had(hprior, small: Path, arguments: list,
     assert not Path("out.png").exists()
 
 
+def test_a_denoiser_of_ones_own_in_several_processes(begin, small: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def half(x, sigma):\n    return 0.5 * x\n")
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "in" / name).write_bytes(small.read_bytes())
+    options = ["--sigma", 25, "--generator", "pixels", "--reg", "denoiser", "--denoiser", "mine:half", "--jobs", 2]
+    process = begin("restore", "in", "-o", "out", *options)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    half = 0.5 * read_picture(small).pixels
+    for name in ("a.png", "b.png"):
+        assert float((read_picture(tmp_path / "out" / name).pixels - half).abs().max()) < 0.6 / 255
+
+
 def test_weights_are_listed_verified_and_fetched(hprior, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     listed = json.loads(hprior("weights", "list").out)
     assert (listed["name"], listed["kind"]) == ("shipped", "denoiser")
@@ -596,6 +610,7 @@ def test_weights_are_listed_verified_and_fetched(hprior, monkeypatch: pytest.Mon
     assert hprior("weights", "verify").code == 0
     assert hprior("weights", "fetch", "shipped").out.strip().endswith("denoiser.safetensors")
     _refused(hprior("weights", "fetch", "file:none.safetensors"), "no file")
+    _refused(hprior("weights", "fetch", "os:getcwd"), "no weights named")
     import shutil
 
     import hybridprior.weights as place

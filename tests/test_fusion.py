@@ -218,7 +218,7 @@ def test_photons_stop_the_network_as_they_do_without_r(crop: torch.Tensor) -> No
     y = torch.poisson(5 * crop, generator=torch.Generator().manual_seed(0)) / 5
     config = dataclasses.replace(CONFIG, solver=dataclasses.replace(CONFIG.solver, steps=1500))
     result = restore(y, fidelity=Poisson(peak=5), config=config, regulariser="auto")
-    assert len(result.trace) < 1500
+    assert len(result.trace) < 1500 and result.status is Status.STOPPED
 
 
 @pytest.mark.parametrize("given", [{"seed": np.int64(3)}, {"denoiser": load_denoiser(lambda x, sigma: 0.9 * x)}])

@@ -1,6 +1,7 @@
 """The regularisers made of networks: their gradients by Tweedie's formula, their schedules, and their features."""
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import pytest
@@ -386,6 +387,41 @@ def test_a_denoiser_of_ones_own_by_name(crop: torch.Tensor, tmp_path: Path, monk
             restore(crop, denoiser=f"denoisers_of_mine:{name}", **options)
 
 
+def test_a_network_of_the_callers_stays_as_it_was(crop: torch.Tensor) -> None:
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            return self.factor * x
+
+    network, shipped = Half(), load_denoiser("shipped")
+    y, shipped.precision = crop[..., :16, :16], "auto"
+    for regulariser in ("denoiser", "auto"):
+        for given in (network, shipped):
+            restore(y, sigma=0.1, regulariser=regulariser, denoiser=given, preset="fast", steps=3, dtype="bf16")
+    assert network.training and network.factor.requires_grad and network.factor.item() == 0.5
+    assert shipped.precision == "auto"
+
+
+def test_a_denoiser_that_cannot_be_copied_serves(crop: torch.Tensor) -> None:
+    """A session or a lock that it holds is shared."""
+
+    class Session:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+        def denoise(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            with self.lock:
+                return 0.5 * x
+
+    y = crop[..., :16, :16]
+    for regulariser in ("denoiser", "auto"):
+        result = restore(y, sigma=0.1, regulariser=regulariser, denoiser=Session().denoise, preset="fast", steps=3)
+        assert "Session.denoise" in result.config.to_json()
+
+
 @pytest.mark.parametrize(
     ("asked", "name"),
     [
@@ -395,6 +431,7 @@ def test_a_denoiser_of_ones_own_by_name(crop: torch.Tensor, tmp_path: Path, monk
         ({"generator": "pixels", "denoiser": "shipped"}, "denoiser"),
         ({"generator": "pixels"}, "none"),
         ({"stop": "fixed"}, "none"),
+        ({"stop": "fixed", "denoiser": "shipped"}, "denoiser"),
         ({"denoiser": "shipped"}, "auto"),
     ],
 )

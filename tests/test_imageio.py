@@ -81,6 +81,13 @@ def test_colours_that_alpha_was_multiplied_into_are_read_as_they_are(tmp_path: P
     assert np.abs(picture.alpha[0].permute(1, 2, 0).numpy() - alpha).max() < 1e-4
 
 
+def test_next_to_no_alpha_spoils_no_picture(tmp_path: Path) -> None:
+    array = np.full((4, 4, 4), 0.5, dtype=np.float32)
+    array[0, 0] = (0.01, 0.01, 0.01, 0.001)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=["assocalpha"])
+    assert float(read_picture(tmp_path / "a.tif").pixels.max()) == 1.0
+
+
 def test_many_channels_in_tiff(tmp_path: Path) -> None:
     array = RNG.random((6, 4, 5)).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack", planarconfig="contig")

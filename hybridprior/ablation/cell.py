@@ -28,6 +28,7 @@ from hybridprior.config import RestoreConfig
 from hybridprior.degradation import Degradation
 from hybridprior.errors import HybridPriorError, OutputError
 from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.imports import source_of
 from hybridprior.metrics import ssim
 from hybridprior.records import finite, write_json
 from hybridprior.result import Status
@@ -181,6 +182,8 @@ def _contents(decisive: Any) -> list[str]:
         return [found for part in decisive for found in _contents(part)]
     if not isinstance(decisive, str):
         return []
+    if (source := source_of(decisive)) is not None:
+        decisive = str(source)
     named = Path(decisive.removeprefix("file:").removeprefix("local-dir:"))
     file = decisive.rpartition(":")[0]  # of several arrays
     try:

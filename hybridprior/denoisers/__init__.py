@@ -1,7 +1,7 @@
 """Denoisers, the stuff of the global prior: one contract, denoise(x, sigma) -> x0."""
 
 from hybridprior.denoisers.base import DENOISERS, Denoiser
-from hybridprior.denoisers.load import load_denoiser
+from hybridprior.denoisers.load import load_denoiser, owned
 from hybridprior.denoisers.shipped import UNetDenoiser
 
-__all__ = ["DENOISERS", "Denoiser", "UNetDenoiser", "load_denoiser"]
+__all__ = ["DENOISERS", "Denoiser", "UNetDenoiser", "load_denoiser", "owned"]

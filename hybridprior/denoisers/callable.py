@@ -6,7 +6,9 @@ deepinv's denoisers are modules called as `model(x, sigma)` with intensity in [0
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,10 +48,17 @@ class CallableDenoiser(Denoiser):
         if not takes(function, 2):
             raise ConfigError(
                 "A denoiser is a function of (x, sigma), and this one does not take two arguments. "
-                "For a network that is told no sigma: lambda x, sigma: network(x)."
+                "For a network that is told no sigma, or by name: lambda x, sigma: network(x, sigma=sigma)."
             )
         self.function = function.requires_grad_(False).eval() if isinstance(function, nn.Module) else function
         self.channels, self.sigma_range, self.multiple = channels, sigma_range, multiple
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CallableDenoiser:
+        """Return a copy with a network of its own; a function, and what it holds, is shared."""
+        function = copy.deepcopy(self.function, memo) if isinstance(self.function, nn.Module) else self.function
+        made = type(self)(function, channels=self.channels, sigma_range=self.sigma_range, multiple=self.multiple)
+        made.precision = self.precision
+        return made
 
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Return the function's value.

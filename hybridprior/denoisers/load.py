@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from hybridprior.imports import import_part, is_import
 from hybridprior.seeds import DRAWING
 from hybridprior.weights_store import SCHEMES, resolve
 
-__all__ = ["load_denoiser"]
+__all__ = ["load_denoiser", "owned"]
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
 
@@ -52,15 +53,26 @@ def load_denoiser(given: str | Denoiser | nn.Module | Callable[[torch.Tensor, to
     raise ConfigError(f"A denoiser is a name, a Denoiser, or a function of (x, sigma), not {type(given).__name__}.")
 
 
+def owned(given: Any) -> Any:
+    """Return a copy of a network that somebody gave, so that theirs stays as it is; anything else as it is.
+
+    Args:
+        given: What `load_denoiser` takes.
+    """
+    network = isinstance(given, nn.Module) or hasattr(given, "size_requirements")
+    return copy.deepcopy(given) if network and not inspect.isclass(given) else given
+
+
 def _named(name: str) -> Denoiser:
     scheme, colon, _ = name.partition(":")
     if not colon:
         if name not in DENOISERS.names():
-            raise unknown_name("denoiser", name, (*DENOISERS, *(f"{scheme}:..." for scheme in SCHEMES)))
+            others = (*(f"{scheme}:..." for scheme in SCHEMES), "module:function")
+            raise unknown_name("denoiser", name, (*DENOISERS, *others))
         return DENOISERS[name]()
     if scheme not in SCHEMES and is_import(name):
         with DRAWING:  # a module may draw its weights
-            return import_part("denoiser", name, load_denoiser)
+            return import_part("denoiser", name, lambda found: load_denoiser(owned(found)))
     path = resolve(name)
     return once(_file if scheme == "file" else _folder, path)
 

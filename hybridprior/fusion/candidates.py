@@ -40,7 +40,7 @@ class FusionConfig:
     """How the candidates come about."""
 
     denoiser: str = "shipped"
-    """The global prior, as `load_denoiser` takes it."""
+    """The global prior by its name, as `load_denoiser` takes it. In a run it may be an object."""
     judged: bool = True
     """Whether evidence weighs the candidates. Where the errors are known to be no noise that could, the denoiser is
     believed alone, and nothing else is computed."""

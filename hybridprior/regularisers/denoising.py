@@ -26,7 +26,7 @@ class DenoisingConfig:
     """Which denoiser, and the noise levels it is asked at."""
 
     denoiser: str = "shipped"
-    """Its name, as `load_denoiser` takes it; a diffusion network is one."""
+    """Its name, as `load_denoiser` takes it; a diffusion network is one. In a run it may be an object."""
     sigma_start: float = 50 / 255
     """Noise level of the first step, in units of intensity."""
     sigma_end: float | None = None

@@ -13,6 +13,9 @@ __all__ = ["METHODS", "Moments", "Uncertainty", "UncertaintyConfig"]
 
 METHODS = ("langevin", "ensemble")
 
+FLAT = 0.01
+"""The samples' part of the variance, beside that of every pixel, below which it does not count."""
+
 
 @dataclass(frozen=True)
 class UncertaintyConfig:
@@ -44,10 +47,6 @@ class UncertaintyConfig:
             raise ConfigError("uncertainty: learning_rate is positive, and share lies in (0, 1).")
         if not self.refit >= 0:
             raise ConfigError("uncertainty: refit is 0 or more.")
-
-
-FLAT = 0.01
-"""Share of the variance below which the samples' spread does not count."""
 
 
 @dataclass(frozen=True, eq=False)
