@@ -8,9 +8,9 @@ import io
 import json
 import logging
 import math
-import os
 import signal
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -277,7 +277,7 @@ class Job:
 @contextmanager
 def _or_as_it_was(path: Path) -> Iterator[None]:
     """Leave a file as it was, or without being, where what is written with it cannot be."""
-    aside = path.with_name(f".{path.name[:40]}.{os.getpid()}.before")
+    aside = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.before")  # two at a time may begin alike
     with contextlib.suppress(OSError):
         path.rename(aside)
     try:

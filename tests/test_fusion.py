@@ -534,6 +534,18 @@ def test_chance_makes_no_picture_worse_than_another(photograph: torch.Tensor, mi
     assert not worse(one, one, held)
 
 
+def test_a_lesson_of_few_steps_is_judged_too(crop: torch.Tensor) -> None:
+    """Its last step is looked at, whatever their number: once at the start, and once after each of two lessons."""
+    looks, (first, judge) = [], _judged(crop[..., :32, :32])
+
+    def restored(network: Denoiser, problem: Problem) -> torch.Tensor:
+        looks.append(network)
+        return _passed(network, problem)
+
+    Tuned(load_denoiser("shipped"), steps=3, rate=1e-4, seed=0, restored=restored).judged(first, judge)
+    assert len(looks) == 3
+
+
 @pytest.mark.parametrize("sigma", [0.0, 1 / 255])
 def test_without_noise_a_few_measurements_stop_no_network_early(crop: torch.Tensor, sigma: float) -> None:
     """Of 64 x 64 with 95 % missing, some twenty pixels judge: their least error is at an early step by chance."""
