@@ -48,7 +48,7 @@ class CallableDenoiser(Denoiser):
         if not takes(function, 2):
             raise ConfigError(
                 "A denoiser is a function of (x, sigma), and this one does not take two arguments. "
-                "For a network that is told no sigma, or by name: lambda x, sigma: network(x, sigma=sigma)."
+                "Give lambda x, sigma: network(x) for one that is told no sigma, and network(x, sigma=sigma) by name."
             )
         self.function = function.requires_grad_(False).eval() if isinstance(function, nn.Module) else function
         self.channels, self.sigma_range, self.multiple = channels, sigma_range, multiple
