@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pictures import folder_of
 
 from hybridprior.ablation import Combination, Grid, Row, Table, ablate, conditions, gather
 from hybridprior.bench import find_pictures
@@ -200,77 +201,11 @@ def test_a_folder_gives_its_table_back(done: tuple[Path, Table], tmp_path: Path)
         gather(tmp_path / "cells")
 
 
-def _cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    from hybridprior.cli import main
-
-    monkeypatch.setattr("sys.argv", ["hprior", "ablate", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
-
-
-def test_the_command_line_reads_a_file_and_what_is_said_comes_before_it(
-    pictures: dict[str, torch.Tensor],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "in").mkdir()
-    write_picture(tmp_path / "in/Eye_GT.png", Picture(pictures["eye"]))
-    (tmp_path / "grid.toml").write_text(
-        'images = ["in"]\ntask = ["denoise", "inpaint"]\ngenerator = ["decoder", "pixels"]\nreg = ["none", "tv"]\n'
-        'weight = 0.5\npreset = "fast"\nsteps = 50\nseeds = [3]\n[denoise]\nsigma = [10, 20]\n[inpaint]\nmissing = [0.8]\n'
-    )
-    assert _cli(monkeypatch, "--config", "grid.toml", "--steps", 2, "--reg", "none", "-o", "out") == 0
-    out, err = capsys.readouterr()
-    assert "cells" in err and "No picture has all four" in out
-    table = gather("out")
-    assert {(row.picture, row.condition, row.seed) for row in table} == {
-        ("eye", condition, 3) for condition in ("sigma 10", "sigma 20", "80 % missing")
-    }
-    configs = [json.loads(Path(f"out/cells/{row.id}.json").read_text())["config"] for row in table]
-    assert {c["solver"]["steps"] for c in configs if c["generator"]["name"] == "decoder"} == {2}
-    assert json.loads((tmp_path / "out/ablation.json").read_text())["command"].startswith("hprior ablate --config")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--sigma", "25,x"],
-        ["--seeds", "0.5"],
-        ["--reg", "denoyser"],
-        ["--generator", "pixels", "--reg", "auto"],
-        ["--executor", "slurm"],
-        ["--task", "denoise,blurr"],
-        ["--config", "nothing.toml"],
-        ["--scale", "1", "--task", "sr"],
-        ["--preset", "paper-vase"],
-    ],
-)
-def test_bad_usage_is_one_sentence(
-    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_picture(tmp_path / "a.png", Picture(torch.rand(1, 3, 8, 8)))
-    assert _cli(monkeypatch, "a.png", *arguments) == 2
-    said = capsys.readouterr().err.strip().splitlines()
-    assert [line for line in said if line.startswith("hprior: ")] == said[-1:]
-    assert "Traceback" not in "".join(said)
-
-
-def _folder(folder: Path, *names: str) -> Path:
-    folder.mkdir()
-    for name in names:
-        write_picture(folder / name, Picture(torch.rand(1, 3, 16, 16)))
-    return folder
-
-
 def test_two_pictures_of_one_name_are_refused_and_hidden_ones_left_out(
     pictures: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="both be called 'house'"):
-        find_pictures(_folder(tmp_path / "twins", "house.png", "House.bmp"))
+        find_pictures(folder_of(tmp_path / "twins", "house.png", "House.bmp"))
     (tmp_path / "in").mkdir()
     write_picture(tmp_path / "in" / "a.webp", Picture(pictures["eye"]))
     (tmp_path / "in" / "._a.png").write_bytes(b"no picture")
@@ -366,24 +301,3 @@ def test_figures_of_another_grid_do_not_stay(pictures: dict[str, torch.Tensor], 
     assert {path.name for path in tmp_path.glob("*.png")} == first
     ablate(truths, Grid(generators=("pixels",), regularisers=("none",), preset="fast"), output=tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {"regions-mine.png"}
-
-
-@pytest.mark.parametrize(
-    "line",
-    ['preset = ["fast"]', "crop = [32, 64]", "crop = -5", "steps = 0", "data_seed = [0, 1]"],
-)
-def test_a_file_with_the_wrong_kind_of_value(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, line: str
-) -> None:
-    monkeypatch.chdir(_folder(tmp_path / "in", "a.png"))
-    Path("grid.toml").write_text(f'images = ["a.png"]\n{line}\n')
-    assert _cli(monkeypatch, "--config", "grid.toml") == 2
-    name, _, _ = line.partition(" = ")
-    assert f"{name} is one " in capsys.readouterr().err
-
-
-def test_a_kernel_larger_than_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.chdir(_folder(tmp_path / "in", "a.png"))
-    assert _cli(monkeypatch, "a.png", "--task", "deblur", "--blur", "gaussian:12") == 2
-    said = capsys.readouterr().err
-    assert "'a'" in said and "too large" in said and "Traceback" not in said

@@ -1,0 +1,50 @@
+"""What the tests of the fusion share."""
+
+import torch
+
+from hybridprior import Part, RestoreConfig, SolverConfig
+from hybridprior.denoisers import Denoiser, load_denoiser
+from hybridprior.device import choose_precision
+from hybridprior.fidelity import Gaussian
+from hybridprior.fusion import FusionConfig, restore_fused
+from hybridprior.generators import build_generator
+from hybridprior.operators import Identity
+from hybridprior.problem import Problem
+
+SIGMA = 0.1
+SMALL = {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8, "padding": "zeros"}
+CONFIG = RestoreConfig(
+    generator=Part("skip", SMALL),
+    stopping=Part("heldout"),
+    solver=SolverConfig(steps=150, averaging=0.9, optimiser="muon"),
+    precision="fp32",
+)
+
+
+def fused(problem: Problem, denoiser, config: RestoreConfig = CONFIG):
+    return restore_fused(
+        problem,
+        build_generator("skip", 3, SMALL),
+        config,
+        FusionConfig(),
+        precision=choose_precision(torch.device("cpu"), "fp32"),
+        denoiser=load_denoiser(denoiser),
+    )
+
+
+def judged(x: torch.Tensor, sigma: float = SIGMA) -> tuple[Problem, Problem]:
+    y = x + sigma * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    return Problem.make(y, Identity(), Gaussian(sigma)).part(0.12, 0)
+
+
+def passed(denoiser: Denoiser, problem: Problem) -> torch.Tensor:
+    with torch.no_grad():
+        return denoiser.denoise(problem.filled(), problem.fidelity.sigma)
+
+
+def windows() -> torch.Tensor:
+    """Return a house front: nothing that the denoiser saw, and the same time and again."""
+    window = torch.full((3, 16, 16), 0.6)
+    window[:, 4:13, 5:12] = torch.tensor([0.15, 0.2, 0.3])[:, None, None]
+    window[:, 4:13, 8] = 0.8
+    return window.repeat(1, 4, 4)[None]

@@ -1,0 +1,91 @@
+"""The candidates: what each is made of, and which of them see all the measurements in the end."""
+
+import dataclasses
+
+import pytest
+import torch
+from fusing import CONFIG, SIGMA, fused
+
+from hybridprior import ConfigError, Part, restore
+from hybridprior.config import SplittingConfig
+from hybridprior.degradation import Degradation, degrade
+from hybridprior.fidelity import Gaussian
+from hybridprior.fusion import FusionConfig, auto
+from hybridprior.fusion.alone import Alone
+from hybridprior.fusion.candidates import Candidates
+from hybridprior.fusion.evidence import even
+from hybridprior.operators import Identity
+from hybridprior.problem import Problem
+
+
+def test_a_candidate_that_is_no_picture_is_left_out(crop: torch.Tensor) -> None:
+    y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
+    result = fused(Problem.make(y, Identity(), Gaussian(SIGMA)), lambda x, sigma: x * float("nan"))
+    assert result.fusion is not None
+    assert set(result.fusion.names) == {"local"}
+    assert torch.isfinite(result.picture).all()
+
+
+def test_a_small_picture_is_handed_over_thrice_with_noise(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, found = _listened(monkeypatch)
+    y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
+    restore(y, operator, sigma=0.0, config=CONFIG, steps=5, regulariser="auto")
+    noisy = [picture for picture, config, _ in runs if config.noise]
+    assert len(noisy) == 3 * len(found) > 0
+    assert not torch.equal(noisy[0], noisy[1]) and not torch.equal(noisy[1], noisy[2])
+    torch.testing.assert_close(found[0], torch.stack(noisy[:3]).mean(0))
+    held = {how["coupling_end"] for _, config, how in runs if config.noise}
+    assert held == {FusionConfig.coupling_end} and FusionConfig.coupling_end < SplittingConfig.coupling
+    assert not any("coupling_end" in how for _, config, how in runs if not config.noise)
+
+
+def test_holes_are_handed_over_once_without_noise(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, found = _listened(monkeypatch)
+    y, operator = degrade(crop[..., :32, :32], Degradation("inpaint", missing=0.5))
+    restore(y, operator, sigma=0.0, config=CONFIG, steps=5, regulariser="auto")
+    assert not any(config.noise or "coupling_end" in how for _, config, how in runs)
+    assert len([config for _, config, how in runs if "start" in how]) == len(found) > 0
+
+
+def _listened(monkeypatch: pytest.MonkeyPatch) -> tuple[list, list]:
+    """Return what plug-and-play makes, with its denoiser's configuration and how it was asked, and what `handed` makes."""
+    plugged, handed = Alone.plugged, Candidates.handed
+    runs, found = [], []
+
+    def listen(self, problem, prior, **how):
+        picture = plugged(self, problem, prior, **how)
+        runs.append((picture, prior.config, how))
+        return picture
+
+    monkeypatch.setattr(Alone, "plugged", listen)
+    monkeypatch.setattr(Candidates, "handed", lambda *a: found.append(handed(*a)) or found[-1])
+    return runs, found
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.3])
+def test_theta_goes_on_only_where_the_local_picture_counts(
+    weight: float, crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other pictures see all the measurements in any case, the local one as well if it weighs more than a fifth."""
+    given = {"local": weight / 2, "handed": weight / 2, "global": 1 - weight}
+
+    def weigh(pictures, held, **options):
+        evidence = even([name for name in pictures if name in given], held.shape)
+        planes = torch.stack([torch.full(held.shape[-2:], given[name]) for name in evidence.names])
+        return dataclasses.replace(evidence, map=planes)
+
+    gone_on = []
+    refitted = Candidates.refitted
+    monkeypatch.setattr(auto, "weigh", weigh)
+    monkeypatch.setattr(Candidates, "refitted", lambda self, name, *a: gone_on.append(name) or refitted(self, name, *a))
+    y = crop[..., :48, :48] + SIGMA * torch.randn(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    config = dataclasses.replace(CONFIG, regulariser=Part("auto", {"tuned": 0}))
+    result = restore(y, sigma=SIGMA, config=config, steps=20)
+    assert result.fusion is not None and {"global", "handed"} <= set(gone_on)
+    assert ("local" in gone_on) == (weight > 0.2)
+
+
+@pytest.mark.parametrize("wrong", [{"runs": 0}, {"tuned": -1}, {"handed": 0.0}, {"coupling_end": 0.0}])
+def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="auto"):
+        FusionConfig(**wrong)

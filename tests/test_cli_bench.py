@@ -1,0 +1,71 @@
+"""`hprior bench`: figures of a folder, and what they are of."""
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import refused
+from PIL import Image
+
+from hybridprior.data import demo_picture
+
+
+def test_bench_measures_a_folder(hprior, small: Path) -> None:
+    Path("set").mkdir()
+    for name in ("image_House256rgb.png", "bird_GT.png"):
+        big = Image.open(demo_picture()).crop((0, 0, 64, 64))
+        big.save(Path("set") / name)
+    for suite in ("denoise", "sr", "inpaint"):
+        outcome = hprior(
+            "bench", suite, "--data", "set", "--preset", "fast", "--steps", 2, "--seeds", "0,1", "-o", suite
+        )
+        assert outcome.code == 0, outcome.err
+        record = json.loads(Path(suite, "rows.json").read_text())
+        assert [row["picture"] for row in record["rows"]] == ["bird", "bird", "house", "house"]
+        assert {row["seed"] for row in record["rows"]} == {0, 1}
+        assert all(row["oracle_psnr"] >= row["psnr"] - 1e-6 for row in record["rows"])
+        table = Path(suite, "table.md").read_text()
+        assert "| house |" in table
+        assert "oracle" in table
+        assert "Deep Image Prior" in table
+    speed = ["bench", "speed", "--data", "set", "--preset", "fast,fast+denoiser", "--steps", 1, "--pictures", "house"]
+    speed += ["--crop", 64]
+    assert hprior(*speed).code == 0
+    assert {row["preset"] for row in json.loads(Path("bench-speed/rows.json").read_text())["rows"]} == {
+        "paper",
+        "fast",
+        "fast+denoiser",
+    }
+    assert "| paper |" in Path("bench-speed/table.md").read_text()
+    assert "1.000 |" in Path("bench-speed/table.md").read_text()
+    apart = ["bench", "inpaint", "--data", "set", "--preset", "fast", "--steps", 2, "--pictures", "house", "--colour"]
+    assert hprior(*apart, "--reg", "denoiser", "--weights", "0.1,1", "--missing", 0.8, "-o", "apart").code == 0
+    record = json.loads(Path("apart/rows.json").read_text())
+    assert [row["preset"] for row in record["rows"]] == ["local", "global", "both, 0.1", "both, 1"]
+    assert record["configs"]["local"]["regulariser"]["name"] == "none"
+    assert record["configs"]["global"]["method"] == "splitting"
+    assert record["configs"]["both, 0.1"]["weight"] == 0.1
+    assert "| picture | local | global | both, 0.1 | both, 1 |" in Path("apart/table.md").read_text()
+    refused(hprior(*apart, "--weights", "a"), "--weights")
+    refused(hprior("bench", "denoise", "--data", "nowhere"), "nowhere")
+    refused(hprior("bench", "denoise", "--data", "set", "--pictures", "lena"), "lena")
+    refused(hprior("bench", "denoise", "--data", "set", "--seeds", "one"), "--seeds")
+    refused(hprior("bench", "denoise", "--data", "set", "--seeds", "0,0"), "--seeds")
+    refused(hprior("bench", "denoise", "--data", "set", "--scale", 4), "--scale goes with suite sr")
+    refused(hprior("bench", "speed", "--data", "set", "--colour"), "--colour goes with --task inpaint")
+
+
+def test_bench_says_what_was_measured(hprior, small: Path) -> None:
+    Path("set").mkdir()
+    for name, side in (("house.png", 32), ("a|b.png", 24)):
+        Image.open(demo_picture()).resize((side, side)).save(Path("set") / name)
+    bench = ["bench", "denoise", "--data", "set", "--preset", "fast", "--reg", "none", "--generator", "pixels"]
+    assert hprior(*bench, "--sigma", 0, "-o", "clean").code == 0
+    json.loads(Path("clean/rows.json").read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert hprior(*bench, "--told", 2, "-o", "told").code == 0
+    table = Path("told/table.md").read_text()
+    assert "told: 2 times sigma" in table and json.loads(Path("told/rows.json").read_text())["told"] == 2
+    assert "32.09" not in table and "| a\\|b |" in table
+    missing = ["bench", "inpaint", *bench[2:], "--sigma", 10, "--pictures", "house", "-o", "missing"]
+    assert hprior(*missing).code == 0
+    assert "sigma: 10/255" in Path("missing/table.md").read_text()

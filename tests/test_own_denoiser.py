@@ -1,0 +1,142 @@
+"""A denoiser of the caller's own: a function, a module or `module:function`, and what is none."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from hybridprior import ConfigError, ShapeError, preset, restore
+from hybridprior.choice import configure
+from hybridprior.denoisers import Denoiser, load_denoiser
+from hybridprior.denoisers.callable import CallableDenoiser
+from hybridprior.regularisers import DenoiserRegulariser
+
+
+def test_a_denoiser_that_loses_its_colours_is_told_so() -> None:
+    class Grey(Denoiser):
+        def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            return x.mean(dim=1, keepdim=True)
+
+    for grey in (Grey(), CallableDenoiser(lambda x, sigma: x.mean(dim=1, keepdim=True))):
+        with pytest.raises(ShapeError, match="of the shape it was given"):
+            grey.denoise(torch.rand(1, 3, 8, 8), 0.1)
+
+
+def test_a_function_serves_as_a_denoiser_where_r_is_built(crop: torch.Tensor) -> None:
+    y = crop[..., :32, :32]
+    prior = DenoiserRegulariser(denoiser=lambda x, sigma: x.clamp(0, 1))
+    options = {"sigma": 0.1, "preset": "fast", "steps": 3}
+    named = restore(
+        y, regulariser=DenoiserRegulariser(denoiser=load_denoiser(lambda x, sigma: x.clamp(0, 1))), **options
+    )
+    assert torch.equal(restore(y, regulariser=prior, **options).picture, named.picture)
+
+
+OWN = """
+import torch
+
+def half(x, sigma):
+    return 0.5 * x
+
+class Half(torch.nn.Module):
+    def forward(self, x, sigma):
+        return 0.5 * x
+
+class Blind(torch.nn.Module):
+    def forward(self, x):
+        return x
+
+made, blind, number = Half, Blind(), 3
+"""
+
+
+def test_a_denoiser_of_ones_own_by_name(crop: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "denoisers_of_mine.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    options = {"generator": "pixels", "regulariser": "denoiser", "sigma": 0.1}
+    for name in ("half", "Half", "made"):
+        picture = restore(crop, denoiser=f"denoisers_of_mine:{name}", **options).picture
+        torch.testing.assert_close(picture, 0.5 * crop, atol=1e-5, rtol=0)
+    refused = {"blind": "lambda x, sigma: network", "number": "not int", "none": "no attribute 'none'"}
+    for name, said in refused.items():
+        with pytest.raises(ConfigError, match=said):
+            restore(crop, denoiser=f"denoisers_of_mine:{name}", **options)
+
+
+def test_a_network_of_the_callers_stays_as_it_was(crop: torch.Tensor) -> None:
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            return self.factor * x
+
+    network, shipped = Half(), load_denoiser("shipped")
+    y, shipped.precision = crop[..., :16, :16], "auto"
+    for regulariser in ("denoiser", "auto"):
+        for given in (network, shipped):
+            restore(y, sigma=0.1, regulariser=regulariser, denoiser=given, preset="fast", steps=3, dtype="bf16")
+    assert network.training and network.factor.requires_grad and network.factor.item() == 0.5
+    assert shipped.precision == "auto"
+
+
+def test_a_denoiser_that_cannot_be_copied_serves(crop: torch.Tensor) -> None:
+    """A session or a lock that it holds is shared."""
+
+    class Session:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+        def denoise(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            with self.lock:
+                return 0.5 * x
+
+    y = crop[..., :16, :16]
+    for regulariser in ("denoiser", "auto"):
+        result = restore(y, sigma=0.1, regulariser=regulariser, denoiser=Session().denoise, preset="fast", steps=3)
+        assert "Session.denoise" in result.config.to_json()
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({"denoiser_sigma": (0.2, 0.1)}, "denoiser"),
+        ({"solver": "splitting"}, "denoiser"),
+        ({"solver": "gradient"}, "denoiser"),
+        ({"generator": "pixels", "denoiser": "shipped"}, "denoiser"),
+        ({"generator": "pixels"}, "none"),
+        ({"stop": "fixed"}, "none"),
+        ({"stop": "fixed", "denoiser": "shipped"}, "denoiser"),
+        ({"denoiser": "shipped"}, "auto"),
+    ],
+)
+def test_what_evidence_leaves_no_room_for(asked: dict, name: str) -> None:
+    assert configure(preset("balanced", "denoise"), **asked).regulariser.name == name
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda x: x, "does not take two arguments"),
+        (torch.nn.Identity(), "does not take two arguments"),
+        (CallableDenoiser, "is a class and no denoiser yet"),
+        ("no_such_module:f", "No module named"),
+        ("hub:org/name", "There is no weights named"),
+        (3, "not int"),
+    ],
+)
+def test_what_is_no_denoiser_is_said(given: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_denoiser(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(lambda x: x.sum(), "not a function"), (DenoiserRegulariser, "not the class DenoiserRegulariser")],
+)
+def test_what_is_no_regulariser_is_said(crop: torch.Tensor, given: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"A regulariser is a name or a Regulariser, {said}"):
+        restore(crop, sigma=0.1, regulariser=given)

@@ -1,0 +1,78 @@
+"""The denoiser tuned to one picture: lessons without a clean one, ended by their judge."""
+
+import torch
+from fusing import CONFIG, SIGMA, judged, passed, windows
+
+from hybridprior import Mask, Resample, restore
+from hybridprior.choice import configure
+from hybridprior.degradation import Degradation, degrade
+from hybridprior.denoisers import Denoiser, load_denoiser
+from hybridprior.fidelity import Gaussian
+from hybridprior.fusion.tuned import Tuned
+from hybridprior.metrics import psnr
+from hybridprior.operators import Identity
+from hybridprior.presets import preset
+from hybridprior.problem import Problem
+
+
+def _plugged(denoiser: Denoiser, problem: Problem) -> torch.Tensor:
+    config = preset("fast", "sr")
+    config = configure(config, generator="pixels", regulariser="denoiser")
+    return restore(problem.y, problem.operator, sigma=0.0, config=config, denoiser=denoiser).picture
+
+
+def test_a_picture_of_its_own_kind_tunes_the_denoiser() -> None:
+    truth = windows()
+    y = truth + SIGMA * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    shipped = load_denoiser("shipped")
+    first, judge = Problem.make(y, Identity(), Gaussian(SIGMA)).part(0.12, 0)
+    tuned = Tuned(shipped, steps=40, rate=1e-4, seed=0, restored=passed)
+    found = tuned.judged(first, judge)
+    assert found is not None and len(tuned.steps) == 2 and max(tuned.steps) >= 20
+    assert psnr(found, truth) > psnr(shipped.denoise(first.y, first.fidelity.sigma), truth) + 1
+    whole = Problem.make(y, Identity(), Gaussian(SIGMA))
+    assert psnr(tuned.again(whole), truth) > psnr(shipped.denoise(y, SIGMA), truth) + 1
+    assert torch.equal(tuned.again(whole), tuned.network.denoise(whole.y, SIGMA))
+
+
+def test_a_small_picture_tunes_the_denoiser_for_the_large_one(photograph: torch.Tensor) -> None:
+    truth = photograph[..., 48:144, 60:156]
+    y, operator = degrade(truth, Degradation("sr", scale=2))
+    whole, shipped = Problem.make(y, operator, Gaussian(0.0)), load_denoiser("shipped")
+    kept, judge = whole.hold_out(0.1, 0)
+    tuned = Tuned(shipped, steps=40, rate=1e-4, seed=0, restored=_plugged)
+    assert tuned.possible(whole)
+    found = tuned.judged(kept, judge)
+    assert found is not None and tuned.steps in ((20,), (40,))
+    assert psnr(tuned.again(whole), truth) > psnr(_plugged(shipped, whole), truth)
+
+
+def test_tuning_leaves_the_denoiser_as_it_was_and_needs_weights_and_pairs(crop: torch.Tensor) -> None:
+    shipped, (first, judge) = load_denoiser("shipped"), judged(crop)
+    before = [p.clone() for p in shipped.parameters()]
+    tuned = Tuned(shipped, steps=1, rate=1e-2, seed=0, restored=passed)
+    tuned.judged(first, judge)
+    assert all(torch.equal(p, q) for p, q in zip(before, shipped.parameters(), strict=True))
+    assert not Tuned(load_denoiser(lambda x, sigma: x), steps=9, rate=1e-4, seed=0, restored=passed).possible(first)
+    assert not tuned.possible(Problem.make(crop, Mask(torch.ones(crop.shape[-2:])), Gaussian(SIGMA)))
+    assert not tuned.possible(Problem.make(crop, Resample(2), Gaussian(SIGMA)))
+
+
+def test_what_is_no_gaussian_noise_tunes_nothing(crop: torch.Tensor) -> None:
+    """A small picture with counted photons is not clean, and its E is curved: no plug-and-play either."""
+    y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
+    result = restore(y, operator, fidelity="poisson", sigma=0.05, config=CONFIG, steps=15, regulariser="auto")
+    assert result.fusion is not None
+    assert result.fusion.names == ("local", "hybrid")
+
+
+def test_a_lesson_of_few_steps_is_judged_too(crop: torch.Tensor) -> None:
+    """Its last step is looked at, whatever their number: once at the start, and once after each of two lessons."""
+    looks, (first, judge) = [], judged(crop[..., :32, :32])
+
+    def restored(network: Denoiser, problem: Problem) -> torch.Tensor:
+        looks.append(network)
+        return passed(network, problem)
+
+    Tuned(load_denoiser("shipped"), steps=3, rate=1e-4, seed=0, restored=restored).judged(first, judge)
+    assert len(looks) == 3
