@@ -60,6 +60,8 @@ LED = ("speed", "fusion")
 
 QUICK_CROP = 96
 
+FUSION_SEEDS = "0,1,2"
+
 
 def bench(
     context: typer.Context,
@@ -73,7 +75,9 @@ def bench(
         ),
     ] = DEFAULT_PRESET,
     pictures: Annotated[str, typer.Option(help="Short names to keep, with commas: house,lena; all if empty.")] = "",
-    seeds: Annotated[str, typer.Option(help="Seeds of the restoration, with commas.")] = "0",
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds of the restoration, with commas; 0, for fusion 0,1,2.")
+    ] = None,
     sigma: Annotated[float | None, typer.Option(help="Noise in 0-255 units; denoise 25, deblur 2.55, else 0.")] = None,
     scale: Scale = DEFAULT_SCALE,
     kernel: Kernel = DEFAULT_KERNEL,
@@ -82,7 +86,10 @@ def bench(
     boundary: Boundary = "circular",
     quality: Quality = 20,
     bayer: Bayer = "RGGB",
-    data_seed: Annotated[int, typer.Option(min=0, help="Seed of the noise and of the missing pixels.")] = 0,
+    data_seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of the noise and of the missing pixels; 0, for fusion the restoration's."),
+    ] = None,
     crop: Annotated[int | None, typer.Option(min=32, help="Side of a centre crop, to save time.")] = None,
     generator: Annotated[str | None, typer.Option(help="f_theta, if not the preset's.")] = None,
     reg: Reg = None,
@@ -115,12 +122,13 @@ def bench(
     """Measure a suite: JSON and Markdown tables, written anew after each picture.
 
     SUITE speed runs the paper's preset as it was published and the chosen ones in turn on each picture. SUITE fusion
-    runs each prior alone, both at each of --weights (1 if not given), and both as evidence weighs them.
+    runs each prior alone, both at each of --weights (1 if not given), and both as evidence weighs them, each with three
+    seeds of the restoration, the noise and the missing pixels.
     """
     check_kernel(kernel)
     task = _task_of(context, suite, task)
     factor, level = check_scale(scale), check_sigma(DEGRADATION_SIGMA.get(task, 0.0) if sigma is None else sigma) or 0.0
-    numbers = _seeds(seeds)
+    numbers = _seeds(seeds or (FUSION_SEEDS if suite == "fusion" else "0"))
     set_threads(threads)
 
     from hybridprior.bench import find_pictures, measured_peak
@@ -137,7 +145,7 @@ def bench(
         boundary=check_name("boundary", boundary, BOUNDARIES),
         quality=quality,
         bayer=bayer,
-        seed=data_seed,
+        seed=data_seed or 0,
     )
     found = find_pictures(data, [name for name in pictures.split(",") if name])[: 1 if quick else None]
     crop = crop or (QUICK_CROP if quick else None)
@@ -158,14 +166,16 @@ def bench(
         quick=quick,
     )
     runs = runs_of(suite, task, asked)
-    table = Table(folder, suite, how, device, colour, told)
+    own = suite == "fusion" and data_seed is None
+    table = Table(folder, suite, how, device, colour, told, drawn=own)
     failed = 0
     for picture in found:
         try:
             for name, config in runs.items():
                 for seed in numbers:
+                    drawn = replace(how, seed=seed) if own else how
                     with measured_peak(choose_device(device)) as peak:
-                        row = _row(task, picture, how, replace(config, seed=seed), crop, device, colour, told)
+                        row = _row(task, picture, drawn, replace(config, seed=seed), crop, device, colour, told)
                     table.add(name, config, row, peak[0])
         except HybridPriorError as error:
             note(str(error) if str(picture[1]) in str(error) else f"'{picture[1]}': {error}")

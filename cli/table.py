@@ -30,9 +30,11 @@ FIELDS = {
 class Table:
     """What was measured so far, and its files."""
 
-    def __init__(self, folder: Path, suite: str, how: Degradation, device: str, colour: bool, told: float) -> None:
+    def __init__(
+        self, folder: Path, suite: str, how: Degradation, device: str, colour: bool, told: float, *, drawn: bool
+    ) -> None:
         self.folder, self.suite, self.how, self.device, self.colour = folder, suite, how, device, colour
-        self.told = told
+        self.told, self.drawn = told, drawn
         self.rows: dict[str, list[Row]] = {}
         self.configs: dict[str, RestoreConfig] = {}
         self.costs: dict[str, list[Cost]] = {}
@@ -50,7 +52,7 @@ class Table:
             write_atomically(self.folder / "curves.png", draw_curves(self.rows))
         record = {
             "suite": self.suite,
-            "degradation": asdict(self.how),
+            "degradation": asdict(self.how) | ({"seed": "that of the row"} if self.drawn else {}),
             "told": self.told,
             "colour": self.colour,
             "circumstances": self._circumstances(),
@@ -60,14 +62,16 @@ class Table:
         }
         write_json(self.folder / "rows.json", record)
         write_atomically(self.folder / "table.md", self.text().encode())
-        note(f"{row.picture} {preset}: {row.psnr:.2f} dB at step {row.chosen_step}, oracle {row.oracle_psnr:.2f}")
+        best = "" if row.oracle_psnr is None else f", oracle {row.oracle_psnr:.2f}"
+        note(f"{row.picture} {preset}: {row.psnr:.2f} dB at step {row.chosen_step}{best}")
 
     def text(self) -> str:
         """Return the Markdown."""
         from hybridprior.bench import comparison, gains, markdown, side_by_side
 
         where = self._circumstances()
-        notes = [f"{name}: {value}" for name, value in {**_plain(self.how, self.told), **where}.items()]
+        drawn = {"seed": "that of the restoration"} if self.drawn else {}
+        notes = [f"{name}: {value}" for name, value in {**_plain(self.how, self.told), **drawn, **where}.items()]
         tables = [
             markdown(rows, None if self.colour else self.how, title=f"{self.suite}, preset {name}", notes=notes)
             for name, rows in self.rows.items()

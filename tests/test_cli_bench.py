@@ -7,6 +7,7 @@ import pytest
 from commands import refused
 from PIL import Image
 
+from hybridprior.bench import Row, gains, side_by_side
 from hybridprior.data import demo_picture
 
 
@@ -69,3 +70,55 @@ def test_bench_says_what_was_measured(hprior, small: Path) -> None:
     missing = ["bench", "inpaint", *bench[2:], "--sigma", 10, "--pictures", "house", "-o", "missing"]
     assert hprior(*missing).code == 0
     assert "sigma: 10/255" in Path("missing/table.md").read_text()
+
+
+def test_bench_weighs_both_priors_with_three_seeds(hprior, small: Path) -> None:
+    Path("set").mkdir()
+    Image.open(demo_picture()).crop((60, 40, 108, 88)).save(Path("set/eye.png"))
+    bench = ["bench", "fusion", "--data", "set", "--task", "inpaint", "--preset", "fast", "--steps", 2, "--colour"]
+    assert hprior(*bench).code == 0
+    record = json.loads(Path("bench-fusion/rows.json").read_text())
+    assert {(row["preset"], row["seed"]) for row in record["rows"]} == {
+        (way, seed) for way in ("local", "global", "both, 1", "fused") for seed in (0, 1, 2)
+    }
+    assert len({row["baseline_psnr"] for row in record["rows"]}) == 3  # each seed has missing pixels of its own
+    for row in record["rows"]:
+        assert (row["oracle_psnr"] is None) == (row["preset"] == "fused")
+    table = Path("bench-fusion/table.md").read_text()
+    assert "seed: that of the restoration" in table and "| eye |" in table and "Fused over the better" in table
+    means = next(line for line in table.splitlines() if line.startswith("| **mean** |") and line.count("±") == 4)
+    best = next(line for line in table.splitlines() if line.startswith("| mean, oracle |"))
+    assert best.count("±") == 3 and best.endswith("|  |")
+    assert means.split("|")[2].strip() <= best.split("|")[2].strip()
+    same = hprior(*bench, "--seeds", "0,1", "--data-seed", 4, "-o", "same")
+    assert same.code == 0
+    assert len({row["baseline_psnr"] for row in json.loads(Path("same/rows.json").read_text())["rows"]}) == 1
+
+
+def _trial(psnr: float, oracle: float | None = None, *, picture: str = "eye", seed: int = 0) -> Row:
+    return Row("sr", picture, "8x8", 3, seed, psnr, oracle, None, 10.0, None, 1, 1, 1, 0.1, "")
+
+
+def test_gains_are_over_the_better_prior_of_each_trial() -> None:
+    rows = {
+        "local": [
+            _trial(30, 30.4),
+            _trial(20, 20, picture="reeds"),
+            _trial(30, 30, seed=1),
+            _trial(22, 22, picture="reeds", seed=1),
+        ],
+        "global": [
+            _trial(29, 29),
+            _trial(25, 25, picture="reeds"),
+            _trial(31, 31, seed=1),
+            _trial(20, 20, picture="reeds", seed=1),
+        ],
+        "fused": [_trial(31), _trial(25.5, picture="reeds"), _trial(32, seed=1), _trial(21.9, picture="reeds", seed=1)],
+    }
+    assert gains(rows) == (
+        "Fused over the better single prior: +0.60 ± 0.15 dB on average, at least -0.10 (reeds), in 4 trials; "
+        "over the better one's oracle +0.50 dB.\n"
+    )
+    table = side_by_side(rows).splitlines()
+    assert table[-2] == "| **mean** | 25.50 ± 0.50 | 26.25 ± 0.75 | 27.60 ± 0.65 |"
+    assert table[-1] == "| mean, oracle | 25.60 ± 0.40 | 26.25 ± 0.75 |  |"

@@ -240,9 +240,7 @@ def _computed(job: Job) -> dict[str, Any]:
 def _oracle_ssim(trial: Trial) -> float | None:
     """Return the structural similarity at the step with the best PSNR, where the oracle followed the run."""
     best = trial.oracle.best
-    if best is None or trial.row.oracle_psnr != trial.oracle.psnr:
-        return trial.row.ssim
-    return ssim(best, trial.oracle.truth)
+    return None if best is None or trial.row.oracle_psnr is None else ssim(best, trial.oracle.truth)
 
 
 def _trace(trial: Trial) -> dict[str, list[Any]]:

@@ -83,13 +83,14 @@ class Row:
         return self.status == "done"
 
     def figure(self, judge: str, metric: str) -> float | None:
-        """Return one of the four results.
+        """Return one of the four results; where there is no oracle, of a fusion or of tiles, its is the result itself.
 
         Args:
             judge: "chosen" without ground truth, or by the "oracle".
             metric: "psnr" or "ssim".
         """
-        value: float | None = getattr(self, metric if judge == "chosen" else f"oracle_{metric}")
+        chosen = judge == "chosen" or self.oracle_psnr is None
+        value: float | None = getattr(self, metric if chosen else f"oracle_{metric}")
         return value
 
 

@@ -39,6 +39,9 @@ def markdown(rows: Sequence[Row], how: Degradation | None, *, title: str, notes:
 def side_by_side(rows: Mapping[str, Sequence[Row]]) -> str:
     """Return the results of several ways beside each other, a picture a line: a table in Markdown.
 
+    Means are over the pictures and seeds that all ways have, their spread is that of the seeds' means. The last line is
+    of the oracle's steps; a fusion has none.
+
     Args:
         rows: What was measured, by way.
     """
@@ -46,12 +49,16 @@ def side_by_side(rows: Mapping[str, Sequence[Row]]) -> str:
     lines = [_line(["picture", *rows]), _line(["---", *["---:"] * len(rows)])]
     for picture in pictures:
         found = [[row.psnr for row in measured if row.picture == picture] for measured in rows.values()]
-        lines.append(_line([picture, *(_spread(values) if values else "" for values in found)]))
+        lines.append(_line([picture, *map(_spread, found)]))
     done = [{(row.picture, row.seed) for row in measured} for measured in rows.values()]
     common = set.intersection(*done) if done else set()
-    whole = [[row.psnr for row in measured if (row.picture, row.seed) in common] for measured in rows.values()]
-    average = "**mean**" if len(common) == len(set.union(*done)) else f"**mean of {len(common)}**"
-    return "\n".join([*lines, _line([average, *(f"{mean(part):.2f}" if part else "" for part in whole)])]) + "\n"
+    whole = [[row for row in measured if (row.picture, row.seed) in common] for measured in rows.values()]
+    average = "mean" if len(common) == len(set.union(*done)) else f"mean of {len(common)}"
+    chosen = [[(row.seed, row.psnr) for row in part] for part in whole]
+    best = [[(row.seed, row.oracle_psnr) for row in part if row.oracle_psnr is not None] for part in whole]
+    lines.append(_line([f"**{average}**", *map(_over_seeds, chosen)]))
+    lines.append(_line([f"{average}, oracle", *map(_over_seeds, best)]))
+    return "\n".join(lines) + "\n"
 
 
 def gains(rows: Mapping[str, Sequence[Row]]) -> str:
@@ -62,11 +69,11 @@ def gains(rows: Mapping[str, Sequence[Row]]) -> str:
     """
     trials = list(zip(rows["local"], rows["global"], rows["fused"], strict=True))
     found = [fused.psnr - max(local.psnr, alone.psnr) for local, alone, fused in trials]
-    oracle = [fused.psnr - max(local.oracle_psnr, alone.oracle_psnr) for local, alone, fused in trials]
+    best = [[row.psnr if row.oracle_psnr is None else row.oracle_psnr for row in trial] for trial in trials]
+    oracle = [fused - max(local, alone) for local, alone, fused in best]
     worst = trials[found.index(min(found))][0].picture
-    line = (
-        f"Fused over the better single prior: {mean(found):+.2f} dB on average, at least {min(found):+.2f} ({worst}), "
-    )
+    average = _over_seeds([(trial[0].seed, gain) for trial, gain in zip(trials, found, strict=True)], "+.2f")
+    line = f"Fused over the better single prior: {average} dB on average, at least {min(found):+.2f} ({worst}), "
     return f"{line}in {len(found)} trials; over the better one's oracle {mean(oracle):+.2f} dB.\n"
 
 
@@ -76,9 +83,9 @@ def _picture(name: str, rows: Sequence[Row]) -> list[str]:
         name,
         rows[0].size,
         str(len(rows)),
-        f"{rows[0].baseline_psnr:.2f}",
+        f"{mean(row.baseline_psnr for row in rows):.2f}",
         _spread([row.psnr for row in rows]),
-        _spread([row.oracle_psnr for row in rows]),
+        _spread([row.oracle_psnr for row in rows if row.oracle_psnr is not None]),
         "" if published is None else f"{published:.2f}",
         f"{mean(row.chosen_step for row in rows):.0f}",
         f"{mean(row.seconds for row in rows):.0f}",
@@ -88,21 +95,31 @@ def _picture(name: str, rows: Sequence[Row]) -> list[str]:
 def _mean(rows: Sequence[Row]) -> list[str]:
     known = {row.picture: row.published for row in rows if row.published is not None}
     complete = known and len(known) == len({row.picture for row in rows})
+    oracles = [row.oracle_psnr for row in rows if row.oracle_psnr is not None]
     return [
         "**mean**",
         "",
         str(len(rows)),
         f"{mean(row.baseline_psnr for row in rows):.2f}",
         f"**{mean(row.psnr for row in rows):.2f}**",
-        f"{mean(row.oracle_psnr for row in rows):.2f}",
+        f"{mean(oracles):.2f}" if oracles else "",
         f"{mean(known.values()):.2f}" if complete else "",
         "",
         f"{mean(row.seconds for row in rows):.0f}",
     ]
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{mean(values):.2f}" + (f" ± {pstdev(values):.2f}" if len(values) > 1 else "")
+def _spread(values: Sequence[float], form: str = ".2f") -> str:
+    """Return the mean, and the spread where there are several values; nothing of none."""
+    if not values:
+        return ""
+    return f"{mean(values):{form}}" + (f" ± {pstdev(values):.2f}" if len(values) > 1 else "")
+
+
+def _over_seeds(values: Sequence[tuple[int, float]], form: str = ".2f") -> str:
+    """Return the mean of values that stand beside their seeds, and the spread of the seeds' means."""
+    seeds = dict.fromkeys(seed for seed, _ in values)
+    return _spread([mean(value for found, value in values if found == seed) for seed in seeds], form)
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -76,15 +76,15 @@ class Row:
     seed: int
     psnr: float
     """At the chosen step: the result."""
-    oracle_psnr: float
-    """At the best step, which needs the ground truth."""
+    oracle_psnr: float | None
+    """At the best step, which needs the ground truth; None for a fusion or tiles, whose steps are not its picture."""
     ssim: float | None
     baseline_psnr: float
     """Of the operator's cheap estimate."""
     published: float | None
     """Deep Image Prior's published figure."""
     chosen_step: int
-    oracle_step: int
+    oracle_step: int | None
     steps: int
     seconds: float
     status: str
@@ -222,12 +222,12 @@ def _row(picture: str, result: Result, oracle: Oracle, baseline: float) -> Row:
         channels=truth.shape[1],
         seed=result.config.seed,
         psnr=judged,
-        oracle_psnr=oracle.psnr if followed else judged,
+        oracle_psnr=oracle.psnr if followed else None,
         ssim=metrics.ssim(result.picture, truth),
         baseline_psnr=baseline,
         published=None,
         chosen_step=result.chosen_step,
-        oracle_step=oracle.step if followed else result.chosen_step,
+        oracle_step=oracle.step if followed else None,
         steps=len(result.trace),
         seconds=round(result.timings.total, 2),
         status=result.message,
