@@ -16,9 +16,12 @@ from typing import Any
 
 import torch
 
+from hybridprior.canvas import Canvas
 from hybridprior.config import RestoreConfig, TileConfig
 from hybridprior.device import Precision, free_memory
 from hybridprior.errors import ConfigError, InputError
+from hybridprior.fusion.evidence import Evidence
+from hybridprior.fusion.joined import join
 from hybridprior.generators import Generator
 from hybridprior.interruption import interruptible
 from hybridprior.operators.base import Box
@@ -124,6 +127,7 @@ def restore_tiles(
         state: `Result.state` of an interrupted run.
     """
     done, results, pending = _begun(state, problem, config)
+    places = [box for box in boxes[: len(done)] if _tile(problem, box) is not None]
     initial = problem.operator.initial(problem.y).cpu()
     with interruptible() as pressed:
         for number in range(len(done), len(boxes)):
@@ -134,12 +138,13 @@ def restore_tiles(
                 continue
             result, pending = solve(part, told, pending), None
             results.append(result)
+            places.append(boxes[number])
             if result.status is Status.INTERRUPTED:
                 break
             done.append(result.picture)
             if pressed.is_set() and len(done) < len(boxes):
                 break
-    canvas = _Canvas(problem.shape, config.tiles.overlap)
+    canvas = Canvas(problem.shape, config.tiles.overlap)
     for box, tile in zip(boxes, done, strict=False):
         canvas.add(box, tile)
     unfinished = None
@@ -151,7 +156,13 @@ def restore_tiles(
         if begun:
             canvas.add(boxes[len(done)], last.picture)
         canvas.fill(initial)
-    return _joined(canvas.picture(), results, boxes, config, problem.fidelity.sigma, unfinished)
+    whole = _joined(canvas.picture(), results, boxes, config, problem.fidelity.sigma, unfinished)
+    found = [(box, result.fusion) for box, result in zip(places, results, strict=True) if result.fusion is not None]
+    if not found or len(found) < len(results):
+        return whole
+    evidence = join(found, problem.shape, config.tiles.overlap)
+    message = f"{whole.message} Believed: {evidence.shares} (tile by tile)."
+    return dataclasses.replace(whole, fusion=evidence, message=message)
 
 
 def _begun(
@@ -173,6 +184,7 @@ def _noted(result: Result) -> dict[str, Any]:
         "trace": [dataclasses.astuple(point) for point in result.trace],
         "timings": dataclasses.astuple(result.timings),
         **{name: getattr(result, name) for name in NOTED},
+        "fusion": None if result.fusion is None else vars(result.fusion).copy(),
     }
 
 
@@ -186,41 +198,8 @@ def _recalled(note: Mapping[str, Any], config: RestoreConfig) -> Result:
         config=config,
         timings=Timings(*note["timings"]),
         **{name: note[name] for name in NOTED},
+        fusion=Evidence(**note["fusion"]) if note.get("fusion") else None,
     )
-
-
-class _Canvas:
-    """The weighted sum of tiles."""
-
-    def __init__(self, shape: Sequence[int], overlap: int) -> None:
-        self.sum, self.weight = torch.zeros(*shape), torch.zeros(1, 1, *shape[-2:])
-        self.overlap = overlap
-
-    def add(self, box: Box, tile: torch.Tensor) -> None:
-        """Add a tile, weighed by its window."""
-        height, width = self.sum.shape[-2:]
-        rows = _ramp(box.height, self.overlap, box.top > 0, box.top + box.height < height)
-        columns = _ramp(box.width, self.overlap, box.left > 0, box.left + box.width < width)
-        window = rows[:, None] * columns
-        box.of(self.sum).add_(tile * window)
-        box.of(self.weight).add_(window)
-
-    def fill(self, picture: torch.Tensor) -> None:
-        """Put a picture where no tile is."""
-        empty = self.weight == 0
-        self.sum = torch.where(empty, picture, self.sum)
-        self.weight[empty] = 1
-
-    def picture(self) -> torch.Tensor:
-        """Return the weighted mean."""
-        return self.sum / self.weight
-
-
-def _ramp(length: int, overlap: int, before: bool, after: bool) -> torch.Tensor:
-    """Return a window over a stretch that falls off where it has neighbours, never to 0."""
-    rise = torch.sin((torch.arange(length) + 0.5).div(overlap).clamp(max=1) * math.pi / 2) ** 2
-    one = torch.ones(length)
-    return (rise if before else one) * (rise.flip(0) if after else one)
 
 
 def _stretches(length: int, config: TileConfig, grid: int) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """Large pictures tile by tile: what covers what, that no seam is seen, and that nothing is lost."""
 
+import dataclasses
 import io
 import signal
 
@@ -7,15 +8,19 @@ import pytest
 import torch
 
 from hybridprior import Mask, Part, Resample, RestoreConfig, SolverConfig, restore
+from hybridprior.canvas import Canvas
 from hybridprior.config import TileConfig
 from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.errors import ConfigError, InputError
+from hybridprior.fusion.evidence import even
+from hybridprior.fusion.joined import join
 from hybridprior.generators import build_generator
+from hybridprior.operators.base import Box
 from hybridprior.regularisers import DenoiserRegulariser, Regulariser
 from hybridprior.result import Status, Step
 from hybridprior.solver import Callback
-from hybridprior.tiles import _Canvas, lay_out, longest_side
+from hybridprior.tiles import lay_out, longest_side
 
 SMALL = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 4, "padding": "zeros"}
 CONFIG = RestoreConfig(
@@ -30,7 +35,7 @@ CONFIG = RestoreConfig(
 def test_tiles_cover_the_picture_and_keep_to_the_grid(height: int, width: int, grid: int) -> None:
     shape = (1, 3, height, width)
     boxes = lay_out(shape, TileConfig(side=64, overlap=16), grid)
-    canvas, seen = _Canvas(shape, 16), torch.zeros(height, width)
+    canvas, seen = Canvas(shape, 16), torch.zeros(height, width)
     picture = torch.rand(shape)
     for box in boxes:
         assert max(box.height, box.width) <= 64
@@ -199,3 +204,38 @@ def test_what_goes_wrong_in_a_tile_is_no_hole() -> None:
     prior = DenoiserRegulariser(denoiser=CallableDenoiser(refuse))
     with pytest.raises(InputError, match="does not answer"):
         restore(torch.rand(1, 1, 48, 48), sigma=0.1, config=config, generator="pixels", regulariser=prior)
+
+
+def test_tiles_are_fused_each_by_itself_and_have_one_map() -> None:
+    y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
+    options = {"sigma": 0.1, "config": dataclasses.replace(CONFIG, regulariser=Part("auto", {"tuned": 0})), "steps": 8}
+    whole = restore(y, **options)
+    assert whole.fusion is not None and whole.fusion.kind == "tiles"
+    assert whole.fusion.map.shape == (len(whole.fusion.names), 64, 160)
+    torch.testing.assert_close(whole.fusion.map.sum(0), torch.ones(64, 160))
+    torch.testing.assert_close(torch.tensor(whole.fusion.weights), whole.fusion.map.mean((1, 2)))
+    assert "In 3 tiles of 64 x 64" in whole.message and f"Believed: {whole.fusion.shares}" in whole.message
+    part = restore(y, callbacks=[_ctrl_c((2, 3), 4)], **options)
+    assert part.status is Status.INTERRUPTED and part.fusion is None
+    buffer = io.BytesIO()
+    torch.save(part.state, buffer)
+    buffer.seek(0)
+    on = restore(y, state=torch.load(buffer, weights_only=True), **options)
+    assert on.fusion is not None and on.fusion.to_dict() == whole.fusion.to_dict()
+    assert torch.equal(on.fusion.map, whole.fusion.map)
+
+
+def test_a_candidate_that_a_tile_does_not_have_weighs_nothing_there() -> None:
+    boxes = [Box(0, 0, 8, 12), Box(0, 8, 8, 12)]
+    wide, narrow = even(["local", "global"], (1, 1, 8, 12)), even(["local"], (1, 1, 8, 12))
+    wide = dataclasses.replace(wide, kind="map", errors=(4.0, 2.0), spreads=(0.3, 0.1), gain=1.0, gain_spread=0.4)
+    narrow = dataclasses.replace(narrow, kind="few", errors=(2.0,), spreads=(0.4,), gain=3.0, gain_spread=0.3)
+    found = join([(boxes[0], wide), (boxes[1], narrow)], (1, 1, 8, 24), 4)
+    assert found.names == ("local", "global") and found.kind == "tiles"
+    torch.testing.assert_close(found.map.sum(0), torch.ones(8, 24))
+    assert torch.equal(found.map[:, :, :8], torch.full((2, 8, 8), 0.5))
+    assert torch.equal(found.map[1, :, 12:20], torch.zeros(8, 8))
+    assert bool((found.map[1, :, 8:12].diff(dim=-1) < 0).all())  # the tiles fade into each other
+    assert torch.equal(found.map[:, :, 20:], torch.full((2, 8, 4), 0.5))  # a hole that no tile has
+    assert (*found.errors, *found.spreads) == pytest.approx((3.0, 2.0, 0.25, 0.1))
+    assert (found.gain, found.gain_spread) == pytest.approx((2.0, 0.25))

@@ -266,8 +266,9 @@ def _fused(
 def _message(evidence: Evidence, told: float, shown: float | None) -> str:
     """Return what was believed, in a sentence or two."""
     doubt = "" if shown is None else f" The picture shows noise of {255 * shown:.3g}, not {255 * told:.3g}."
-    shares = ", ".join(f"{name} {100 * w:.0f} %" for name, w in zip(evidence.names, evidence.weights, strict=True))
     if evidence.kind == "none":
-        return f"The noise of neighbours is correlated, so that nothing can judge: {shares}.{doubt}"
+        return f"The noise of neighbours is correlated, so that nothing can judge: {evidence.shares}.{doubt}"
     kind = "global and handed, asked first" if evidence.kind == "few" else evidence.kind
-    return f"Believed: {shares} ({kind}). All measurements are in the picture.{doubt}"
+    behind = evidence.most("local") >= LEAST and evidence.most("local", "handed") < COUNTS
+    but = ", but in the network's part only those that did not judge" if behind else ""
+    return f"Believed: {evidence.shares} ({kind}). All measurements are in the picture{but}.{doubt}"

@@ -62,11 +62,17 @@ class Evidence:
     map: torch.Tensor
     """`(K, H, W)`: the weights where they stand; they add up to 1."""
     kind: str
-    """One "combination", a "map", a combination of a "few", or "none" where there is no evidence."""
+    """One "combination", a "map", a combination of a "few", "tiles" with one of these each, or "none" where there is no
+    evidence."""
     gain: float
     """What the fused picture's mean squared residual is less than that of the best candidate, cross-validated."""
     gain_spread: float
     """Standard error of the gain."""
+
+    @property
+    def shares(self) -> str:
+        """The weights in words."""
+        return ", ".join(f"{name} {100 * w:.0f} %" for name, w in zip(self.names, self.weights, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures by candidate, without the map."""

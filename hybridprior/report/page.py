@@ -84,7 +84,7 @@ class Believed:
     """Who helped, where the priors were fused."""
 
     kind: str
-    """One "combination", a "map", a combination of a "few", or "none" where there was no evidence."""
+    """One "combination", a "map", a combination of a "few", "tiles" by themselves, or "none"."""
     shares: tuple[Share, ...]
     """The candidates."""
     gain: float | None = None
