@@ -8,7 +8,7 @@ import pytest
 import torch
 from fusing import CONFIG, SIGMA, fused
 
-from hybridprior import ConfigError, Mask, Part, Poisson, Resample, RestoreConfig, restore
+from hybridprior import ConfigError, Mask, Part, Resample, RestoreConfig, restore
 from hybridprior.degradation import Degradation, degrade
 from hybridprior.denoisers import load_denoiser
 from hybridprior.fidelity import Gaussian
@@ -16,29 +16,10 @@ from hybridprior.fusion import auto
 from hybridprior.fusion import tuned as tuned_module
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.metrics import psnr
-from hybridprior.noise import noise_correlation
 from hybridprior.operators import Identity
 from hybridprior.presets import preset
 from hybridprior.problem import Problem
 from hybridprior.result import Status, Step
-
-
-@pytest.mark.parametrize(
-    "how",
-    [Degradation("denoise", sigma=SIGMA), Degradation("inpaint", missing=0.5), Degradation("sr", scale=2)],
-    ids=lambda how: how.task,
-)
-def test_a_broken_denoiser_is_switched_off(crop: torch.Tensor, how: Degradation) -> None:
-    y, operator = degrade(crop, how)
-    problem = Problem.make(y, operator, Gaussian(how.sigma))
-    result = fused(problem, lambda x, sigma: x.mean().expand_as(x))
-    assert result.fusion is not None
-    weights = dict(zip(result.fusion.names, result.fusion.weights, strict=True))
-    assert weights["global"] < 0.02 and (how.task != "sr" or weights["handed"] < 0.02)
-    local = fused(problem, lambda x, sigma: x).picture
-    # Where the picture was made smaller, the small network is no match for bicubic interpolation within these steps.
-    assert how.task == "sr" or psnr(result.picture, crop) > psnr(operator.initial(y), crop)
-    assert psnr(result.picture, crop) > psnr(local, crop) - (0.5 if how.task == "sr" else 1)
 
 
 def test_evidence_never_sees_the_truth_and_the_same_seed_gives_the_same_bits(crop: torch.Tensor) -> None:
@@ -89,34 +70,6 @@ def test_what_auto_cannot_do_is_said() -> None:
     ):
         with pytest.raises(ConfigError, match="auto"):
             restore(y, Resample(2), regulariser="auto", steps=2, **wrong)
-
-
-def test_correlated_noise_is_no_evidence(photograph: torch.Tensor) -> None:
-    white = SIGMA * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(0))
-    blurred = torch.nn.functional.avg_pool2d(white, 3, 1, 1) * 3
-    assert abs(noise_correlation(photograph + white, SIGMA)) < 0.15
-    assert noise_correlation(photograph + blurred, SIGMA) > 0.4
-    corner = (photograph + blurred)[..., :64, :64]
-    result = restore(corner, sigma=SIGMA, config=CONFIG, steps=30, regulariser="auto")
-    assert result.fusion is not None
-    assert result.fusion.kind == "none"
-    assert "tuned" not in result.fusion.names  # its lessons need a judge
-    assert "correlated" in result.message
-
-
-def test_what_is_held_out_of_a_sparse_picture_is_no_black_pixel() -> None:
-    known = (torch.rand(64, 64, generator=torch.Generator().manual_seed(0)) < 0.03).float()
-    kept, held = Problem.make(0.6 * known.expand(1, 3, -1, -1), Mask(known), sigma=0.0).hold_out(0.1, 0)
-    assert bool((held.weights > 0).any())
-    torch.testing.assert_close(kept.operator.initial(kept.filled()), torch.full((1, 3, 64, 64), 0.6))
-
-
-def test_photons_stop_the_network_as_they_do_without_r(crop: torch.Tensor) -> None:
-    """What is no Gaussian noise is noise: the least error on held-out pixels ends the run before its last step."""
-    y = torch.poisson(5 * crop, generator=torch.Generator().manual_seed(0)) / 5
-    config = dataclasses.replace(CONFIG, solver=dataclasses.replace(CONFIG.solver, steps=1500))
-    result = restore(y, fidelity=Poisson(peak=5), config=config, regulariser="auto")
-    assert len(result.trace) < 1500 and result.status is Status.STOPPED
 
 
 @pytest.mark.parametrize("given", [{"seed": np.int64(3)}, {"denoiser": load_denoiser(lambda x, sigma: 0.9 * x)}])
@@ -221,33 +174,6 @@ def test_a_small_picture_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None
     best = max(psnr(each.picture, crop) for each in (local, alone))
     assert psnr(fused.picture, crop) > best - 0.1
     assert psnr(fused.picture, crop) > psnr(operator.initial(y), crop) + 0.3
-
-
-@pytest.mark.parametrize("told", [0.5, 2.0])
-def test_a_sigma_that_is_wrong_by_two_is_noticed(crop: torch.Tensor, told: float) -> None:
-    y = crop + SIGMA * torch.randn(crop.shape, generator=torch.Generator().manual_seed(0))
-    result = restore(y, sigma=told * SIGMA, config=CONFIG, regulariser="auto")
-    alone = restore(y, sigma=told * SIGMA, generator="pixels", regulariser="denoiser")
-    assert result.fusion is not None
-    assert "blind" in result.fusion.names and "The picture shows noise of 2" in result.message
-    assert psnr(result.picture, crop) > psnr(alone.picture, crop) + 0.5
-    assert psnr(result.picture, crop) > psnr(y, crop) + 6
-
-
-def test_a_texture_like_noise_stays_in_the_picture() -> None:
-    """The measurements show 2.8 times the noise that was told, which is more than a wrong sigma is taken for."""
-    x = 0.5 + 2.6 * SIGMA * torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
-    y = x + SIGMA * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
-    result = restore(y, sigma=SIGMA, config=CONFIG, regulariser="auto")
-    alone = restore(y, sigma=SIGMA, generator="pixels", regulariser="denoiser")
-    assert result.fusion is not None and "picture shows" not in result.message
-    assert psnr(result.picture, x) > psnr(alone.picture, x) - 0.05
-
-
-def test_a_clean_picture_is_left_as_it_is(crop: torch.Tensor) -> None:
-    result = restore(crop, sigma=0.0, config=CONFIG, regulariser="auto")
-    assert torch.equal(result.picture, crop)
-    assert "left as it is" in result.message
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1 / 255])
