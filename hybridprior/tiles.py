@@ -157,12 +157,7 @@ def restore_tiles(
             canvas.add(boxes[len(done)], last.picture)
         canvas.fill(initial)
     whole = _joined(canvas.picture(), results, boxes, config, problem.fidelity.sigma, unfinished)
-    found = [(box, result.fusion) for box, result in zip(places, results, strict=True) if result.fusion is not None]
-    if not found or len(found) < len(results):
-        return whole
-    evidence = join(found, problem.shape, config.tiles.overlap)
-    message = f"{whole.message} Believed: {evidence.shares} (tile by tile)."
-    return dataclasses.replace(whole, fusion=evidence, message=message)
+    return whole if unfinished else _believed(whole, places, results)
 
 
 def _begun(
@@ -257,6 +252,17 @@ def _joined(
         held_out=max((result.held_out for result in results), default=0.0),
         state=state,
     )
+
+
+def _believed(whole: Result, places: Sequence[Box], results: Sequence[Result]) -> Result:
+    """Return the result with the evidence of all tiles, where each has its own."""
+    found = [(box, result.fusion) for box, result in zip(places, results, strict=True) if result.fusion is not None]
+    if not found or len(found) < len(results):
+        return whole
+    evidence = join(found, whole.picture.shape, whole.config.tiles.overlap)
+    said = "Believed" if evidence.kind == "tiles" else "The noise of neighbours is correlated, so that nothing can judge"
+    message = f"{whole.message} {said}: {evidence.shares} (tile by tile)."
+    return dataclasses.replace(whole, fusion=evidence, message=message)
 
 
 def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> float:

@@ -13,14 +13,17 @@ from hybridprior.config import TileConfig
 from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.errors import ConfigError, InputError
+from hybridprior.fidelity import Gaussian
 from hybridprior.fusion.evidence import even
 from hybridprior.fusion.joined import join
 from hybridprior.generators import build_generator
+from hybridprior.operators import Identity
 from hybridprior.operators.base import Box
+from hybridprior.problem import Problem
 from hybridprior.regularisers import DenoiserRegulariser, Regulariser
 from hybridprior.result import Status, Step
 from hybridprior.solver import Callback
-from hybridprior.tiles import lay_out, longest_side
+from hybridprior.tiles import lay_out, longest_side, restore_tiles
 
 SMALL = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 4, "padding": "zeros"}
 CONFIG = RestoreConfig(
@@ -239,3 +242,19 @@ def test_a_candidate_that_a_tile_does_not_have_weighs_nothing_there() -> None:
     assert torch.equal(found.map[:, :, 20:], torch.full((2, 8, 4), 0.5))  # a hole that no tile has
     assert (*found.errors, *found.spreads) == pytest.approx((3.0, 2.0, 0.25, 0.1))
     assert (found.gain, found.gain_spread) == pytest.approx((2.0, 0.25))
+
+
+@pytest.mark.parametrize("pressed", [False, True])
+def test_between_two_tiles_there_is_no_evidence_of_the_whole(pressed: bool) -> None:
+    y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
+    problem, one = Problem.make(y, Identity(), Gaussian(0.1)), restore(y[..., :64], sigma=0.1, config=CONFIG, steps=1)
+    tile = dataclasses.replace(one, fusion=even(["local", "global"], (1, 3, 64, 64)))
+
+    def solve(part: Problem, callbacks, state):
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
+        return tile
+
+    result = restore_tiles(problem, CONFIG, lay_out(y.shape, CONFIG.tiles, 1), solve)
+    assert (result.status is Status.INTERRUPTED) is (result.fusion is None) is pressed
+    assert ("Believed" in result.message) is not pressed
