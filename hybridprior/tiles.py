@@ -260,7 +260,7 @@ def _believed(whole: Result, places: Sequence[Box], results: Sequence[Result]) -
     if not found or len(found) < len(results):
         return whole
     evidence = join(found, whole.picture.shape, whole.config.tiles.overlap)
-    said = "Believed" if evidence.kind == "tiles" else "The noise of neighbours is correlated, so that nothing can judge"
+    said = "Nothing can judge where the noise of neighbours is correlated" if evidence.kind == "none" else "Believed"
     message = f"{whole.message} {said}: {evidence.shares} (tile by tile)."
     return dataclasses.replace(whole, fusion=evidence, message=message)
 

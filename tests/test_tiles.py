@@ -244,11 +244,13 @@ def test_a_candidate_that_a_tile_does_not_have_weighs_nothing_there() -> None:
     assert (found.gain, found.gain_spread) == pytest.approx((2.0, 0.25))
 
 
+@pytest.mark.parametrize(("kind", "said"), [("map", "Believed"), ("none", "Nothing can judge")])
 @pytest.mark.parametrize("pressed", [False, True])
-def test_between_two_tiles_there_is_no_evidence_of_the_whole(pressed: bool) -> None:
+def test_between_two_tiles_there_is_no_evidence_of_the_whole(pressed: bool, kind: str, said: str) -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
     problem, one = Problem.make(y, Identity(), Gaussian(0.1)), restore(y[..., :64], sigma=0.1, config=CONFIG, steps=1)
-    tile = dataclasses.replace(one, fusion=even(["local", "global"], (1, 3, 64, 64)))
+    evidence = dataclasses.replace(even(["local", "global"], (1, 3, 64, 64)), kind=kind)
+    tile = dataclasses.replace(one, fusion=evidence)
 
     def solve(part: Problem, callbacks, state):
         if pressed:
@@ -257,4 +259,4 @@ def test_between_two_tiles_there_is_no_evidence_of_the_whole(pressed: bool) -> N
 
     result = restore_tiles(problem, CONFIG, lay_out(y.shape, CONFIG.tiles, 1), solve)
     assert (result.status is Status.INTERRUPTED) is (result.fusion is None) is pressed
-    assert ("Believed" in result.message) is not pressed
+    assert (said in result.message) is not pressed
