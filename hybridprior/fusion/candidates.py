@@ -34,6 +34,9 @@ __all__ = ["Candidates", "FusionConfig"]
 FEWEST = 20
 """Steps that a network goes on for, at least."""
 
+FAR = 6
+"""How many times smaller A makes a picture from which the network is asked among the first."""
+
 
 @dataclass(frozen=True)
 class FusionConfig:
@@ -164,9 +167,13 @@ class Candidates:
         """Return the candidates that are believed as long as evidence is not sure of others; none where all compete.
 
         Where A makes the picture smaller without noise, what is held out is a hole in the small picture, which a
-        network may fill better than it draws what lies between the small pixels.
+        network may fill better than it draws what lies between the small pixels. Far down the denoiser knows little of
+        that, too.
         """
-        return ("global", "handed") if self._reduced(problem) else ()
+        operator = problem.operator
+        if not (isinstance(operator, Resample) and self._reduced(problem)):
+            return ()
+        return ("global", "handed") if operator.factor < FAR else ("local", "global", "handed")
 
     def _repeated(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
         """Return the mean of some runs of plug-and-play from the local picture, each with noise for the denoiser."""
