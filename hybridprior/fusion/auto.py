@@ -268,7 +268,7 @@ def _message(evidence: Evidence, told: float, shown: float | None) -> str:
     doubt = "" if shown is None else f" The picture shows noise of {255 * shown:.3g}, not {255 * told:.3g}."
     if evidence.kind == "none":
         return f"The noise of neighbours is correlated, so that nothing can judge: {evidence.shares}.{doubt}"
-    kind = "the few that are asked first" if evidence.kind == "few" else evidence.kind
+    kind = "global and handed, asked first" if evidence.kind == "few" else evidence.kind
     behind = evidence.most("local") >= LEAST and evidence.most("local", "handed") < COUNTS
     but = ", but in the network's part only those that did not judge" if behind else ""
     return f"Believed: {evidence.shares} ({kind}). All measurements are in the picture{but}.{doubt}"

@@ -35,7 +35,7 @@ FEWEST = 20
 """Steps that a network goes on for, at least."""
 
 FAR = 6
-"""How many times smaller A makes a picture from which the network is asked among the first."""
+"""How many times smaller A makes a picture from which the network's own picture counts as a run of `handed`."""
 
 
 @dataclass(frozen=True)
@@ -167,20 +167,21 @@ class Candidates:
         """Return the candidates that are believed as long as evidence is not sure of others; none where all compete.
 
         Where A makes the picture smaller without noise, what is held out is a hole in the small picture, which a
-        network may fill better than it draws what lies between the small pixels. Far down the denoiser knows little of
-        that, too.
+        network may fill better than it draws what lies between the small pixels.
         """
-        operator = problem.operator
-        if not (isinstance(operator, Resample) and self._reduced(problem)):
-            return ()
-        return ("global", "handed") if operator.factor < FAR else ("local", "global", "handed")
+        return ("global", "handed") if self._reduced(problem) else ()
 
     def _repeated(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
-        """Return the mean of some runs of plug-and-play from the local picture, each with noise for the denoiser."""
+        """Return the mean of some runs of plug-and-play from the local picture, each with noise for the denoiser.
+
+        Far down, where the denoiser knows little of what lies between the small pixels, the local picture is one more.
+        """
         prior = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=self.denoiser)
         seeds = [derive(self.local.config.seed, f"run {k}") for k in range(self.options.runs)]
         how: dict[str, Any] = {"start": local, "longer": 2, "coupling_end": self.options.coupling_end}
-        return torch.stack([self.prior.plugged(problem, prior, **how, seed=seed) for seed in seeds]).mean(0)
+        pictures = [self.prior.plugged(problem, prior, **how, seed=seed) for seed in seeds]
+        far = isinstance(problem.operator, Resample) and problem.operator.factor >= FAR
+        return torch.stack([*pictures, local] if far else pictures).mean(0)
 
     def _as_shown(self, problem: Problem) -> Problem:
         """Return the problem with the noise level that the picture shows."""
