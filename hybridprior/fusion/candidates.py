@@ -3,9 +3,9 @@
 `local` is f_theta alone. `hybrid` goes on from where that was best, with R. `global` is the denoiser alone:
 D(y; sigma), or plug-and-play where A is not 1. `handed` is the denoiser on what the local prior found: on its mean
 with y, whose noise is less than y's, or by plug-and-play that starts there; where A makes the picture smaller, by the
-mean of some such runs, each with noise of its own on what the denoiser sees. `tuned` is `global` after the denoiser's
-weights went on on this picture. `blind` is the denoiser at the noise level that the picture shows, where another was
-told.
+mean of some such runs, each with noise of its own on what the denoiser sees, and of the local picture if it is far
+smaller. `tuned` is `global` after the denoiser's weights went on on this picture. `blind` is the denoiser at the noise
+level that the picture shows, where another was told.
 """
 
 from __future__ import annotations
