@@ -14,7 +14,7 @@ import typer
 from hybridprior import __version__
 from hybridprior.errors import HybridPriorError
 
-from . import ablate, bench, degrade, demo, info, report, restore, train, weights
+from .commands import ablate, bench, degrade, demo, info, report, restore, train, weights
 from .console import note
 
 __all__ = ["app", "run"]

@@ -16,7 +16,7 @@ from hybridprior.errors import OutputError
 
 if TYPE_CHECKING:
     from hybridprior.result import Step
-    from hybridprior.solver import Callback
+    from hybridprior.solvers.gradient import Callback
 
 __all__ = ["FORMATS", "bar", "note", "pictures", "progress", "say"]
 

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 AUTO_TASK = "auto"
-"""The task that the picture itself settles, see `hybridprior.diagnosis`."""
+"""The task that the picture itself settles, see `hybridprior.analysis.diagnosis`."""
 DEFAULT_PRESET = "balanced"
 DEFAULT_SCALE = 4
 DEFAULT_KERNEL = "lanczos2"

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from hybridprior import write_picture
-from hybridprior.picture import Picture
-from hybridprior.uses import Activation, compare_priors, score_of
+from hybridprior.applications import Activation, compare_priors, score_of
+from hybridprior.io.image import Picture
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:

@@ -20,9 +20,9 @@ import torch
 from PIL import Image
 
 from hybridprior import diagnose
+from hybridprior._internal.random import stream
 from hybridprior.data import demo_picture
-from hybridprior.picture import as_tensor, to_pil
-from hybridprior.seeds import stream
+from hybridprior.io.image import as_tensor, to_pil
 
 TASKS = ("leave", "denoise", "dejpeg")
 CASES = [

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from hybridprior import read_picture, restore, write_picture
+from hybridprior.applications import restore_flash
 from hybridprior.data import demo_picture
+from hybridprior.io.image import Picture
 from hybridprior.metrics import psnr
-from hybridprior.picture import Picture
-from hybridprior.uses import restore_flash
 
 LAMP = (0.9, 0.6, 0.35)
 """Gains of the colours under the lamp."""

@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 
 from hybridprior import RestoreConfig, Result, preset, restore
-from hybridprior.bench import find_pictures, read_truth
-from hybridprior.choice import configure
-from hybridprior.device import choose_device
+from hybridprior._internal.device import choose_device
+from hybridprior._internal.random import stream
+from hybridprior.evaluation.bench import find_pictures, read_truth
 from hybridprior.metrics import psnr
-from hybridprior.seeds import stream
+from hybridprior.resolve import configure
 
 SIGMA = 25 / 255
 

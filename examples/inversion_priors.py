@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 
 from hybridprior import read_picture, write_picture
+from hybridprior.applications import compare_priors, features_of
 from hybridprior.data import demo_picture
+from hybridprior.io.image import Picture
 from hybridprior.metrics import psnr
-from hybridprior.picture import Picture
-from hybridprior.uses import compare_priors, features_of
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[float, float]]:

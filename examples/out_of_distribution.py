@@ -18,9 +18,9 @@ import torch
 from skimage.data import page
 
 from hybridprior import restore, write_picture
+from hybridprior._internal.random import stream
+from hybridprior.io.image import Picture, as_tensor
 from hybridprior.metrics import psnr
-from hybridprior.picture import Picture, as_tensor
-from hybridprior.seeds import stream
 
 WINDOW = 16
 """The side of a window with the wall around it."""

@@ -17,11 +17,11 @@ import torch
 from skimage.restoration import denoise_nl_means
 
 from hybridprior import Operator, read_picture, restore, write_picture
+from hybridprior._internal.random import stream
 from hybridprior.data import demo_picture
+from hybridprior.io.image import Picture
 from hybridprior.metrics import psnr
-from hybridprior.picture import Picture
 from hybridprior.regularisers import DenoiserRegulariser
-from hybridprior.seeds import stream
 
 SIGMA = 5 / 255
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 
 from hybridprior import diagnose, read_picture, restore, write_picture
+from hybridprior._internal.random import stream
 from hybridprior.data import demo_picture
+from hybridprior.io.image import Picture
 from hybridprior.metrics import psnr
-from hybridprior.picture import Picture
-from hybridprior.seeds import stream
 
 SIGMA = 20 / 255
 """Noise of the made picture."""

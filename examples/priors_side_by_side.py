@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from hybridprior import read_picture, write_picture
-from hybridprior.picture import Picture
+from hybridprior.io.image import Picture
 
 COLUMNS = {
     "neither": ("pixels", "none"),

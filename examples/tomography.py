@@ -17,8 +17,8 @@ from deepinv.physics import GaussianNoise, Tomography
 from skimage.data import shepp_logan_phantom
 
 from hybridprior import restore, write_picture
+from hybridprior.io.image import Picture
 from hybridprior.metrics import psnr
-from hybridprior.picture import Picture
 
 SIGMA = 0.005
 """Standard deviation of the noise, with A of norm 1."""

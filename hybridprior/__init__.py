@@ -17,27 +17,27 @@ _WHERE = {
     "Compose": "operators",
     "ConfigError": "errors",
     "Demosaic": "operators",
-    "Gaussian": "fidelity",
-    "Diagnosis": "diagnosis",
+    "Gaussian": "fidelities",
+    "Diagnosis": "analysis.diagnosis",
     "Generator": "generators",
-    "Huber": "fidelity",
+    "Huber": "fidelities",
     "HybridPriorError": "errors",
     "Identity": "operators",
     "InputError": "errors",
     "Jpeg": "operators",
-    "Laplace": "fidelity",
+    "Laplace": "fidelities",
     "Mask": "operators",
     "Operator": "operators",
     "OutputError": "errors",
     "Part": "config",
-    "Poisson": "fidelity",
+    "Poisson": "fidelities",
     "Problem": "problem",
     "Regulariser": "regularisers",
     "Resample": "operators",
     "RestoreConfig": "config",
     "Result": "result",
     "ShapeError": "errors",
-    "Solver": "solver",
+    "Solver": "solvers.gradient",
     "SolverConfig": "config",
     "SplittingConfig": "config",
     "Status": "result",
@@ -46,16 +46,16 @@ _WHERE = {
     "TotalVariation": "regularisers",
     "WeightsError": "errors",
     "Window": "operators",
-    "ablate": "ablation",
-    "diagnose": "diagnosis",
-    "estimate_sigma": "noise",
+    "ablate": "evaluation.ablation",
+    "diagnose": "analysis.diagnosis",
+    "estimate_sigma": "analysis.noise",
     "load_denoiser": "denoisers",
-    "make_psf": "psf",
+    "make_psf": "operators.kernels",
     "preset": "presets",
-    "read_picture": "imageio",
+    "read_picture": "io.files",
     "restore": "restoration",
     "restore_with_uncertainty": "uncertainty",
-    "write_picture": "imageio",
+    "write_picture": "io.files",
 }
 
 __all__ = [
@@ -106,23 +106,23 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from hybridprior.ablation import ablate
+    from hybridprior.analysis.diagnosis import Diagnosis, diagnose
+    from hybridprior.analysis.noise import estimate_sigma
     from hybridprior.config import Part, RestoreConfig, SolverConfig, SplittingConfig
     from hybridprior.denoisers import load_denoiser
-    from hybridprior.diagnosis import Diagnosis, diagnose
     from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError, WeightsError
-    from hybridprior.fidelity import Gaussian, Huber, Laplace, Poisson
+    from hybridprior.evaluation.ablation import ablate
+    from hybridprior.fidelities import Gaussian, Huber, Laplace, Poisson
     from hybridprior.generators import Generator
-    from hybridprior.imageio import read_picture, write_picture
-    from hybridprior.noise import estimate_sigma
+    from hybridprior.io.files import read_picture, write_picture
     from hybridprior.operators import Blur, Compose, Demosaic, Identity, Jpeg, Mask, Operator, Resample, Window
+    from hybridprior.operators.kernels import make_psf
     from hybridprior.presets import preset
     from hybridprior.problem import Problem
-    from hybridprior.psf import make_psf
     from hybridprior.regularisers import Regulariser, TotalVariation
     from hybridprior.restoration import restore
     from hybridprior.result import Result, Status, Step
-    from hybridprior.solver import Solver
+    from hybridprior.solvers.gradient import Solver
     from hybridprior.stopping import StoppingRule
     from hybridprior.uncertainty import restore_with_uncertainty
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hybridprior._internal.registry import build_config
 from hybridprior.errors import ConfigError, unknown_name
-from hybridprior.registry import build_config
 
 __all__ = ["Part", "RestoreConfig", "SolverConfig", "SplittingConfig", "TileConfig"]
 

@@ -13,13 +13,13 @@ from functools import cached_property
 import torch
 import torch.nn.functional as F
 
+from hybridprior._internal.random import stream
+from hybridprior.analysis.noise import robust_sigma
 from hybridprior.errors import ConfigError, InputError, ShapeError
-from hybridprior.fidelity import CLEAN, FIDELITIES, ROBUST, SIGMA_FLOOR, SIGMA_MOST, Fidelity, Gaussian
-from hybridprior.noise import robust_sigma
+from hybridprior.fidelities import CLEAN, FIDELITIES, ROBUST, SIGMA_FLOOR, SIGMA_MOST, Fidelity, Gaussian
+from hybridprior.io.image import plausible
 from hybridprior.operators.base import Box, Operator, Shape
 from hybridprior.operators.mask import pull
-from hybridprior.picture import plausible
-from hybridprior.seeds import stream
 
 __all__ = ["Problem"]
 

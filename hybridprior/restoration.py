@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hybridprior.choice import FUSED, configure, without_judges
+from hybridprior._internal.device import Precision, choose_device, choose_precision, with_gradients
+from hybridprior._internal.registry import build_config
 from hybridprior.config import Part, RestoreConfig
 from hybridprior.denoisers import Denoiser, owned
-from hybridprior.device import Precision, choose_device, choose_precision, with_gradients
 from hybridprior.errors import ConfigError
-from hybridprior.fidelity import Fidelity
+from hybridprior.fidelities import Fidelity
 from hybridprior.fusion import FusionConfig, restore_fused
 from hybridprior.generators import Generator, build_generator
+from hybridprior.io.image import as_tensor
 from hybridprior.operators import Identity, Operator, as_operator
 from hybridprior.operators.base import Shape, placed
-from hybridprior.picture import as_tensor
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
-from hybridprior.registry import build_config
 from hybridprior.regularisers import Regulariser, build_regulariser
+from hybridprior.resolve import FUSED, configure, without_judges
 from hybridprior.result import Result
-from hybridprior.solver import Callback, Solver, as_callbacks
-from hybridprior.splitting import SplittingSolver
+from hybridprior.solvers.gradient import Callback, Solver, as_callbacks
+from hybridprior.solvers.splitting import SplittingSolver
+from hybridprior.solvers.tiled import lay_out, restore_tiles, settle_tiles
 from hybridprior.stopping import StoppingRule, build_stopping_rule
-from hybridprior.tiles import lay_out, restore_tiles, settle_tiles
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -14,8 +14,8 @@ from hybridprior.config import RestoreConfig
 if TYPE_CHECKING:
     from PIL import Image
 
-    from hybridprior.fusion.evidence import Evidence
-    from hybridprior.uncertainty.base import Uncertainty
+    from hybridprior.fusion.stacking import Evidence
+    from hybridprior.uncertainty.config import Uncertainty
 
 __all__ = ["Result", "Status", "Step", "Timings", "TracePoint"]
 
@@ -139,6 +139,6 @@ class Result:
         Raises:
             ShapeError: It has neither 1 nor 3 channels.
         """
-        from hybridprior.picture import to_pil
+        from hybridprior.io.image import to_pil
 
         return to_pil(self.picture)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 WHEEL = (
     "hybridprior/py.typed",
-    "hybridprior/solver.py",
+    "hybridprior/solvers/gradient.py",
     "hybridprior/data/otter.png",
     "hybridprior/cli/app.py",
-    "hybridprior/report/assets/report.html.j2",
+    "hybridprior/evaluation/report/assets/report.html.j2",
     "hybridprior/weights/manifest.toml",
     "hybridprior/weights/__init__.py",
 )
 SDIST = (
     "hybridprior/py.typed",
-    "hybridprior/report/assets/report.css",
+    "hybridprior/evaluation/report/assets/report.css",
     "hybridprior/data/otter.png",
     "cli/app.py",
     "weights/manifest.toml",

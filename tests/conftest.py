@@ -13,7 +13,7 @@ from hybridprior.cli import main
 from processes import workers
 
 from hybridprior.data import demo_picture
-from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.io.files import Picture, read_picture, write_picture
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There are as many as cores, and so are threads enough, in the processes that they start, too.

@@ -3,9 +3,9 @@
 import torch
 
 from hybridprior import Part, RestoreConfig, SolverConfig
+from hybridprior._internal.device import choose_precision
 from hybridprior.denoisers import Denoiser, load_denoiser
-from hybridprior.device import choose_precision
-from hybridprior.fidelity import Gaussian
+from hybridprior.fidelities import Gaussian
 from hybridprior.fusion import FusionConfig, restore_fused
 from hybridprior.generators import build_generator
 from hybridprior.operators import Identity

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageCms
 
-from hybridprior.imageio import Picture, write_picture
+from hybridprior.io.files import Picture, write_picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from hybridprior.fidelity import Gaussian
+from hybridprior.fidelities import Gaussian
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from hybridprior import Gaussian, Mask, Problem, RestoreConfig, SolverConfig
+from hybridprior._internal.device import Precision
 from hybridprior.config import Part
-from hybridprior.device import Precision
 from hybridprior.generators import build_generator
 from hybridprior.regularisers import build_regulariser
-from hybridprior.solver import Solver
+from hybridprior.solvers.gradient import Solver
 from hybridprior.stopping import build_stopping_rule
 
 SLIM = {"input_depth": 4, "down": (8, 16), "up": (8, 16), "skip": (4, 4)}

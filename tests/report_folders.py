@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hybridprior.imageio import Picture, write_picture
+from hybridprior.io.files import Picture, write_picture
 from hybridprior.presets import preset
 
 PARTS = (

@@ -10,11 +10,11 @@ import pytest
 import torch
 from pictures import folder_of
 
-from hybridprior.ablation import Combination, Grid, Row, Table, ablate, conditions, gather
-from hybridprior.bench import find_pictures
 from hybridprior.errors import ConfigError, HybridPriorError, InputError
+from hybridprior.evaluation.ablation import Combination, Grid, Row, Table, ablate, conditions, gather
+from hybridprior.evaluation.bench import find_pictures
 from hybridprior.generators import GENERATORS, Pixels
-from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.io.files import Picture, read_picture, write_picture
 from hybridprior.metrics import psnr
 from hybridprior.presets import TASKS
 
@@ -124,7 +124,7 @@ def test_no_cell_is_computed_twice(
     done: tuple[Path, Table], pictures: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same grid with one seed more computes the new seed's cells, and what lost its picture."""
-    from hybridprior.ablation import cell
+    from hybridprior.evaluation.ablation import cell
 
     folder, table = shutil.copytree(done[0], tmp_path / "copy"), done[1]
     computed: list[str] = []
@@ -165,7 +165,7 @@ def test_one_cell_that_fails_does_not_stop_the_others_and_is_tried_again(
 
 
 def test_jobs_travel(done: tuple[Path, Table]) -> None:
-    from hybridprior.ablation import Cell, Job
+    from hybridprior.evaluation.ablation import Cell, Job
 
     parts = Combination("decoder", "none", None)
     cell = Cell("eye", "0", SMALL.conditions[0], parts, "fast", SMALL.configure(SMALL.conditions[0], parts, 3))
@@ -230,7 +230,7 @@ def test_tensors_are_cropped_as_files_are(pictures: dict[str, torch.Tensor], tmp
 
 
 def test_other_contents_of_a_file_are_another_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hybridprior.ablation import Cell
+    from hybridprior.evaluation.ablation import Cell
 
     monkeypatch.chdir(tmp_path)
     parts = Combination("pixels", "denoiser", 1.0)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from processes import workers
 
-from hybridprior.ablation import Grid, Row, Table, ablate
-from hybridprior.ablation.executor import check_executor
 from hybridprior.data import demo_picture
 from hybridprior.errors import ConfigError
-from hybridprior.imageio import read_picture
+from hybridprior.evaluation.ablation import Grid, Row, Table, ablate
+from hybridprior.evaluation.ablation.executor import check_executor
+from hybridprior.io.files import read_picture
 
 GRID = Grid(generators=("decoder",), regularisers=("none",), seeds=(0, 1, 2, 3), preset="fast", steps=40)
 

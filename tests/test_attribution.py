@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybridprior.ablation import Combination, Row, attribute, compare, shapley
-from hybridprior.ablation.plots import draw_attribution
-from hybridprior.degradation import Degradation
+from hybridprior.evaluation.ablation import Combination, Row, attribute, compare, shapley
+from hybridprior.evaluation.ablation.plots import draw_attribution
+from hybridprior.evaluation.degradation import Degradation
 
 NOTHING, LOCAL = Combination("pixels", "none", None), Combination("skip", "none", None)
 GLOBAL, BOTH, AUTO = (
@@ -131,8 +131,8 @@ def test_the_local_prior_wins_where_its_error_is_smaller(photograph: torch.Tenso
 
 
 def test_regions_come_from_the_cells(tmp_path: Path, photograph: torch.Tensor) -> None:
-    from hybridprior.ablation import regions
-    from hybridprior.imageio import Picture, write_picture
+    from hybridprior.evaluation.ablation import regions
+    from hybridprior.io.files import Picture, write_picture
 
     rows = _game((20.0, 28.0, 30.0, 31.0))
     truth = photograph[..., :32, :40].contiguous()

@@ -12,8 +12,8 @@ from hybridprior import Blur, ConfigError, InputError, Part, RestoreConfig, Shap
 from hybridprior.config import TileConfig
 from hybridprior.metrics import psnr
 from hybridprior.operators.base import Box
-from hybridprior.psf import gaussian, motion, normalised
-from hybridprior.tiles import lay_out
+from hybridprior.operators.kernels import gaussian, motion, normalised
+from hybridprior.solvers.tiled import lay_out
 
 SIGMA = 2.55 / 255
 

@@ -8,12 +8,13 @@ from fusing import CONFIG, SIGMA, fused
 
 from hybridprior import ConfigError, Part, restore
 from hybridprior.config import SplittingConfig
-from hybridprior.degradation import Degradation, degrade
-from hybridprior.fidelity import Gaussian
-from hybridprior.fusion import FusionConfig, auto
-from hybridprior.fusion.alone import Alone
+from hybridprior.evaluation.degradation import Degradation, degrade
+from hybridprior.fidelities import Gaussian
+from hybridprior.fusion import FusionConfig
+from hybridprior.fusion import solver as fusion_solver
 from hybridprior.fusion.candidates import Candidates
-from hybridprior.fusion.evidence import even
+from hybridprior.fusion.plug_and_play import Alone
+from hybridprior.fusion.stacking import even
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 
@@ -88,7 +89,7 @@ def test_theta_goes_on_only_where_the_local_picture_counts(
 
     gone_on = []
     refitted = Candidates.refitted
-    monkeypatch.setattr(auto, "weigh", weigh)
+    monkeypatch.setattr(fusion_solver, "weigh", weigh)
     monkeypatch.setattr(Candidates, "refitted", lambda self, name, *a: gone_on.append(name) or refitted(self, name, *a))
     y = crop[..., :48, :48] + SIGMA * torch.randn(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
     config = dataclasses.replace(CONFIG, regulariser=Part("auto", {"tuned": 0}))

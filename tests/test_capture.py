@@ -12,18 +12,18 @@ import pytest
 import torch
 from recordings import GRAPHS, PLAIN, Replayed, small_run
 
-from hybridprior.capture import Captured, recordable
-from hybridprior.device import choose_precision
+from hybridprior._internal.device import choose_precision
 from hybridprior.generators.skip import Skip, SkipConfig
 from hybridprior.operators import Mask
 from hybridprior.result import Status
+from hybridprior.solvers.cuda_graphs import Captured, recordable
 
 
 @pytest.fixture(autouse=True)
 def recording(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridprior.capture.Recording", Replayed)
+    monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", Replayed)
     monkeypatch.setattr(Replayed, "count", 0)
-    monkeypatch.setattr("hybridprior.capture.REFUSED", threading.Event())
+    monkeypatch.setattr("hybridprior.solvers.cuda_graphs.REFUSED", threading.Event())
 
 
 @pytest.mark.parametrize("reg", ["none", "tv"])
@@ -129,11 +129,11 @@ def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
     def refuse(*arguments: Any, **named: Any) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr("hybridprior.capture.Recording", refuse)
+    monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", refuse)
     run = small_run(GRAPHS)
     assert torch.equal(run.run().picture, small_run(PLAIN).run().picture)
     assert run._result(Status.FINISHED).precision == "fp32 channels_last (asked for)"
-    monkeypatch.setattr("hybridprior.capture.Recording", Replayed)
+    monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", Replayed)
     small_run(GRAPHS)
     assert Replayed.count == 0  # what a broken recording leaves behind may break the next
     assert caplog.text.count("not recorded") == 1

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybridprior.imageio import Picture, write_picture
-from hybridprior.report import Column, Page, Run, Scene, Table, render
-from hybridprior.report.chart import Scale, panels
-from hybridprior.report.embed import LONGEST, ROOM, Album, embed
-from hybridprior.report.page import Curve
-from hybridprior.report.table import averaged, trimmed
+from hybridprior.evaluation.report import Column, Page, Run, Scene, Table, render
+from hybridprior.evaluation.report.chart import Scale, panels
+from hybridprior.evaluation.report.embed import LONGEST, ROOM, Album, embed
+from hybridprior.evaluation.report.page import Curve
+from hybridprior.evaluation.report.table import averaged, trimmed
+from hybridprior.io.files import Picture, write_picture
 
 
 def test_large_pictures_are_shrunk_and_the_page_says_so() -> None:

@@ -12,7 +12,7 @@ import tifffile
 import torch
 from commands import FAST, refused
 
-from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.io.files import Picture, read_picture, write_picture
 
 
 def test_restore_writes_the_picture_and_its_sidecar(hprior, small: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_poisoned_reference_changes_nothing_but_figures(hprior, small: Path) -
 
 
 def test_a_picture_with_a_reference_and_no_oracle_is_said_in_a_sentence() -> None:
-    from hybridprior.cli.sidecar import sentence
+    from hybridprior.cli.run.sidecar import sentence
 
     figures = {"input": "a.png", "output": "b.png", "chosen_step": 3, "steps": 9, "seconds": 1.0, "sigma": 25.0}
     figures |= {"message": "Done.", "psnr": 30.0, "psnr_on": "all channels"}

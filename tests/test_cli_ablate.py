@@ -7,8 +7,8 @@ import pytest
 import torch
 from pictures import folder_of
 
-from hybridprior.ablation import gather
-from hybridprior.imageio import Picture, write_picture
+from hybridprior.evaluation.ablation import gather
+from hybridprior.io.files import Picture, write_picture
 
 
 def _cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -7,8 +7,8 @@ import pytest
 from commands import refused
 from PIL import Image
 
-from hybridprior.bench import Row, gains, side_by_side
 from hybridprior.data import demo_picture
+from hybridprior.evaluation.bench import Row, gains, side_by_side
 
 
 def test_bench_measures_a_folder(hprior, small: Path) -> None:

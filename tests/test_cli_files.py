@@ -11,9 +11,9 @@ import tifffile
 import torch
 from PIL import Image
 
-from hybridprior.diagnosis import diagnose
+from hybridprior.analysis.diagnosis import diagnose
 from hybridprior.errors import OutputError
-from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.io.files import Picture, read_picture, write_picture
 
 FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed", "--format", "json", "--jobs", "1"]
 BOTH = ["--reg", "auto", "--sigma", "25", *(word for word in FAST if word not in ("--stop", "fixed"))]
@@ -156,7 +156,7 @@ def test_a_picture_that_could_not_be_written_is_not_taken_for_done(
     def full(*arguments: object) -> None:
         raise OutputError("'out.png' cannot be written: No space left on device.")
 
-    monkeypatch.setattr("hybridprior.cli.job.write_picture", full)
+    monkeypatch.setattr("hybridprior.cli.run.job.write_picture", full)
     assert hprior("restore", small, "-o", "out.png", *FAST).code == 2
     assert not Path("out.json").exists() and not list(Path().glob("out*.json"))
     monkeypatch.undo()
@@ -173,7 +173,7 @@ def test_a_picture_that_cannot_be_replaced_keeps_its_record(
 
     assert hprior("restore", small, "-o", "out.png", *FAST).code == 0
     before = {name: Path(name).read_bytes() for name in ("out.png", "out.png.json")}
-    monkeypatch.setattr("hybridprior.cli.job.write_picture", full)
+    monkeypatch.setattr("hybridprior.cli.run.job.write_picture", full)
     assert hprior("restore", small, "-o", "out.png", "--overwrite", "--seed", 3, *FAST).code == 2
     assert {name: Path(name).read_bytes() for name in before} == before
 
@@ -182,7 +182,7 @@ def test_a_map_that_cannot_be_written_costs_no_picture(hprior, small: Path, monk
     def full(path: Path, picture: Picture) -> None:
         raise OutputError(f"'{path}' cannot be written: No space left on device.")
 
-    monkeypatch.setattr("hybridprior.cli.sidecar.write_picture", full)
+    monkeypatch.setattr("hybridprior.cli.run.sidecar.write_picture", full)
     outcome = hprior("restore", small, "-o", "out.png", *BOTH)
     assert outcome.code == 0 and "out.png.who.png' cannot be written" in outcome.err
     assert Path("out.png").exists() and Path("out.png.json").exists()

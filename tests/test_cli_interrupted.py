@@ -9,7 +9,7 @@ import pytest
 from commands import FAST, refused
 
 from hybridprior import ShapeError
-from hybridprior.imageio import read_picture
+from hybridprior.io.files import read_picture
 
 
 def test_ctrl_c_saves_the_best_so_far(hprior, begin, small: Path, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_resume_in_two_parts_gives_the_same_bits(hprior, small: Path, monkeypatc
             pressed.append(1)
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("hybridprior.oracle.Oracle.__call__", interrupt)
+    monkeypatch.setattr("hybridprior.evaluation.oracle.Oracle.__call__", interrupt)
     with_truth = [*options, "--reference", small]
     assert hprior("restore", small, "-o", "parts.png", *with_truth).code == 130
     assert json.loads(Path("parts.png.json").read_text())["steps"] == 5
@@ -61,7 +61,7 @@ def test_no_oracle_stands_beside_what_the_steps_did_not_make(
         self.step, self.psnr = 1, 9.0  # type: ignore[attr-defined]
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("hybridprior.oracle.Oracle.__call__", interrupt)
+    monkeypatch.setattr("hybridprior.evaluation.oracle.Oracle.__call__", interrupt)
     options = ["--preset", "fast", "--steps", 8, "--sigma", 25, "--reference", small, "--reg"]
     assert hprior("restore", small, "-o", "both.png", *options, "auto").code == 130
     assert hprior("restore", small, "-o", "alone.png", *options, "none").code == 130
@@ -81,7 +81,7 @@ def test_a_figure_that_fails_loses_no_interrupted_run(hprior, small: Path, monke
         raise ShapeError("no figure")
 
     with monkeypatch.context() as patched:
-        patched.setattr("hybridprior.oracle.Oracle.__call__", interrupt)
+        patched.setattr("hybridprior.evaluation.oracle.Oracle.__call__", interrupt)
         patched.setattr("hybridprior.metrics.psnr_for_task", broken)
         patched.setattr("hybridprior.metrics.ssim", broken)
         found = hprior("restore", small, "-o", "out.png", *options, "--reference", small)

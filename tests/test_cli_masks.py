@@ -9,7 +9,7 @@ import torch
 from commands import FAST, refused
 from PIL import Image
 
-from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.io.files import Picture, read_picture, write_picture
 
 
 def test_what_white_means_in_a_mask(hprior, small: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from commands import FAST, refused
 from PIL import Image
 
-from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.io.files import Picture, read_picture, write_picture
 
 
 @pytest.mark.parametrize("reg", ["denoiser", "score", "feature", "denoiser+tv"])
@@ -84,7 +84,7 @@ def test_weights_are_listed_verified_and_fetched(hprior, monkeypatch: pytest.Mon
     shutil.copytree(Path(place.__file__).parent, copy)
     data = (copy / "denoiser.safetensors").read_bytes()
     (copy / "denoiser.safetensors").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    monkeypatch.setattr("hybridprior.weights_store._folder", lambda: copy)
+    monkeypatch.setattr("hybridprior.denoisers.weights._folder", lambda: copy)
     refused(hprior("weights", "verify"), "not what was released")
     (copy / "denoiser.safetensors").unlink()
     refused(hprior("weights", "verify"), "missing")

@@ -11,7 +11,7 @@ from commands import FAST, refused
 from PIL import Image
 
 from hybridprior.data import demo_picture
-from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.io.files import Picture, read_picture, write_picture
 
 
 def test_one_bad_file_does_not_stop_a_batch(hprior, small: Path) -> None:

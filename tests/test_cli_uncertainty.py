@@ -8,15 +8,15 @@ import pytest
 import tifffile
 import torch
 
-from hybridprior.imageio import Picture, read_picture, write_picture
-from hybridprior.uncertainty import UncertaintyConfig, restoration
+from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.uncertainty import UncertaintyConfig, sampler
 
 FAST = ["--preset", "fast", "--steps", "2", "--uncertainty"]
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restoration, "UncertaintyConfig", lambda: UncertaintyConfig(samples=3, burn_in=0))
+    monkeypatch.setattr(sampler, "UncertaintyConfig", lambda: UncertaintyConfig(samples=3, burn_in=0))
 
 
 def test_the_map_is_written_to_look_at_and_exactly(hprior, small: Path) -> None:

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from hybridprior import Diagnosis, InputError, diagnose
-from hybridprior.compression import blockiness, file_steps, losses, pixel_quality, quality_of, steps_of
+from hybridprior.analysis.diagnosis import LEAVE, _decide
+from hybridprior.analysis.jpeg import blockiness, file_steps, losses, pixel_quality, quality_of, steps_of
+from hybridprior.analysis.noise import channel_sigmas, estimate_sigma, grain, noise_correlation
 from hybridprior.data import demo_picture
-from hybridprior.diagnosis import LEAVE, _decide
-from hybridprior.noise import channel_sigmas, estimate_sigma, grain, noise_correlation
-from hybridprior.picture import to_pil
+from hybridprior.io.image import to_pil
 
 
 def _through_jpeg(x: torch.Tensor, quality: int) -> torch.Tensor:

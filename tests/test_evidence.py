@@ -7,9 +7,9 @@ import torch
 from fusing import CONFIG, SIGMA, judged
 
 from hybridprior import Mask, restore
-from hybridprior.fidelity import Gaussian
+from hybridprior.fidelities import Gaussian
 from hybridprior.fusion import weigh
-from hybridprior.fusion.evidence import even, simplex, worse
+from hybridprior.fusion.stacking import even, simplex, worse
 from hybridprior.metrics import psnr
 from hybridprior.problem import Problem
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from hybridprior import read_picture, write_picture
-from hybridprior.ablation import Grid, ablate
 from hybridprior.data import demo_picture
-from hybridprior.degradation import Degradation
-from hybridprior.picture import Picture, as_tensor
+from hybridprior.evaluation.ablation import Grid, ablate
+from hybridprior.evaluation.degradation import Degradation
+from hybridprior.io.image import Picture, as_tensor
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -9,7 +9,7 @@ import torch
 from pictures import SRGB
 from PIL import Image
 
-from hybridprior.imageio import Picture, read_picture, write_picture
+from hybridprior.io.files import Picture, read_picture, write_picture
 
 RNG = np.random.default_rng(0)
 

@@ -9,11 +9,11 @@ from torch import nn
 
 from hybridprior import ConfigError, Resample, ShapeError, restore
 from hybridprior.errors import WeightsError
-from hybridprior.fidelity import Gaussian
+from hybridprior.fidelities import Gaussian
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import FeatureRegulariser
-from hybridprior.regularisers.feature import FeatureConfig
+from hybridprior.regularisers.perceptual import FeatureConfig
 
 
 def test_features_of_the_guide_cost_nothing_and_others_do(crop: torch.Tensor) -> None:

@@ -8,9 +8,9 @@ from torch.distributions import Laplace as LaplaceLaw
 from torch.distributions import Poisson as PoissonLaw
 
 from hybridprior import ConfigError, Gaussian, Huber, Laplace, Part, Poisson, RestoreConfig, SolverConfig, restore
-from hybridprior.fidelity import FIDELITIES, SIGMA_FLOOR
+from hybridprior.analysis.noise import estimate_sigma, robust_sigma
+from hybridprior.fidelities import FIDELITIES, SIGMA_FLOOR
 from hybridprior.metrics import psnr
-from hybridprior.noise import estimate_sigma, robust_sigma
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 

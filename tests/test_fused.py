@@ -11,8 +11,9 @@ from torch import nn
 pytest.importorskip("triton")
 
 from hybridprior import preset
-from hybridprior.generators import build_generator, fused
-from hybridprior.seeds import stream
+from hybridprior._internal.random import stream
+from hybridprior.generators import build_generator
+from hybridprior.generators.cuda import fused
 
 LAST = torch.channels_last
 GPU = torch.cuda.is_available()

@@ -9,11 +9,11 @@ import torch
 from fusing import CONFIG, SIGMA, fused
 
 from hybridprior import ConfigError, Mask, Part, Resample, RestoreConfig, restore
-from hybridprior.degradation import Degradation, degrade
 from hybridprior.denoisers import load_denoiser
-from hybridprior.fidelity import Gaussian
-from hybridprior.fusion import auto
-from hybridprior.fusion import tuned as tuned_module
+from hybridprior.evaluation.degradation import Degradation, degrade
+from hybridprior.fidelities import Gaussian
+from hybridprior.fusion import finetuning
+from hybridprior.fusion import solver as fusion_solver
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.metrics import psnr
 from hybridprior.operators import Identity
@@ -192,17 +192,17 @@ def test_ctrl_c_leaves_the_denoisers_picture_while_it_is_the_better_one(
 ) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
     arguments = {"sigma": SIGMA, "config": CONFIG, "steps": 60, "regulariser": "auto"}
-    best, whole = auto._best, restore(y, **arguments)
+    best, whole = fusion_solver._best, restore(y, **arguments)
 
     def press(step: Step) -> None:
         if step.number == 49:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("hybridprior.interruption.INSISTING", 60.0)
+    monkeypatch.setattr("hybridprior._internal.interrupt.INSISTING", 60.0)
     with monkeypatch.context() as patched:  # a second time while the picture is made, which loses nothing
-        patched.setattr(auto, "_best", lambda *found: (signal.raise_signal(signal.SIGINT), best(*found))[1])
+        patched.setattr(fusion_solver, "_best", lambda *found: (signal.raise_signal(signal.SIGINT), best(*found))[1])
         if stage == "lesson":
-            patched.setattr(tuned_module, "_of_itself", _pressed(5))
+            patched.setattr(finetuning, "_of_itself", _pressed(5))
         part = restore(y, callbacks=[press], **arguments)
     assert part.status is Status.INTERRUPTED and len(part.trace) == (0 if stage == "lesson" else 49)
     shipped = load_denoiser("shipped")
@@ -213,7 +213,7 @@ def test_ctrl_c_leaves_the_denoisers_picture_while_it_is_the_better_one(
         assert "denoiser alone" in part.message
         torch.testing.assert_close(part.picture, alone)
     with monkeypatch.context() as patched:  # and while the run that goes on is in its lessons
-        patched.setattr(tuned_module, "_of_itself", _pressed(3))
+        patched.setattr(finetuning, "_of_itself", _pressed(3))
         again = restore(y, state=part.state, **arguments)
     assert again.status is Status.INTERRUPTED and len(again.trace) == len(part.trace)
     assert again.state["rule"] == part.state["rule"]
@@ -222,7 +222,7 @@ def test_ctrl_c_leaves_the_denoisers_picture_while_it_is_the_better_one(
 
 def _pressed(number: int):
     """Return the first lesson, with Ctrl-C at a step."""
-    taught, calls = tuned_module._of_itself, []
+    taught, calls = finetuning._of_itself, []
 
     def press(*how):
         calls.append(how)

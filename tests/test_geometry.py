@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hybridprior import Part, RestoreConfig, SolverConfig, restore
-from hybridprior.fidelity import Gaussian
+from hybridprior.fidelities import Gaussian
 from hybridprior.operators import CallableOperator, Identity, Mask, Operator, Resample
 from hybridprior.problem import Problem
 

@@ -8,13 +8,13 @@ from priors import measured, slope
 
 from hybridprior import ConfigError, Resample, restore
 from hybridprior.denoisers.callable import CallableDenoiser
-from hybridprior.fidelity import Gaussian
+from hybridprior.fidelities import Gaussian
 from hybridprior.operators import Identity, as_operator
 from hybridprior.problem import Problem
 from hybridprior.regularisers import DenoiserRegulariser, ScoreRegulariser, build_regulariser
-from hybridprior.regularisers.denoiser import DenoiserConfig
+from hybridprior.regularisers.red import DenoiserConfig
+from hybridprior.regularisers.red_diff import ScoreConfig
 from hybridprior.regularisers.schedule import Schedule
-from hybridprior.regularisers.score import ScoreConfig
 
 VARIANCE = 0.04
 

@@ -24,8 +24,8 @@ import torch
 from hybridprior import Part, RestoreConfig, SolverConfig, restore
 from hybridprior.config import TileConfig
 from hybridprior.data import demo_picture
-from hybridprior.degradation import Degradation, degrade
-from hybridprior.imageio import read_picture
+from hybridprior.evaluation.degradation import Degradation, degrade
+from hybridprior.io.files import read_picture
 from hybridprior.result import Result, Status
 
 GOLDEN = Path(__file__).with_name("golden.json")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hybridprior import SolverConfig
-from hybridprior.guard import SETTLING, Guard
-from hybridprior.jitter import Jitter
+from hybridprior.solvers.divergence import SETTLING, Guard
+from hybridprior.solvers.input_noise import Jitter
 
 CONFIG = SolverConfig(learning_rate=0.1, collapse=4.0, keep_every=10, rollbacks=2)
 

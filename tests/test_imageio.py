@@ -12,7 +12,7 @@ from pictures import saved
 from PIL import Image
 
 from hybridprior.errors import InputError, OutputError, ShapeError
-from hybridprior.imageio import Picture, read_picture, write_atomically, write_picture
+from hybridprior.io.files import Picture, read_picture, write_atomically, write_picture
 
 RNG = np.random.default_rng(0)
 

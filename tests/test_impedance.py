@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybridprior.ablation import correspondence, draw_spectra, impedance, spectra
-from hybridprior.ablation.impedance import area, targets
 from hybridprior.errors import ConfigError, InputError
-from hybridprior.imageio import Picture, write_picture
+from hybridprior.evaluation.ablation import correspondence, draw_spectra, impedance, spectra
+from hybridprior.evaluation.ablation.impedance import area, targets
+from hybridprior.io.files import Picture, write_picture
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def test_pixels_have_no_impedance_and_a_network_has(crop: torch.Tensor) -> None:
 def test_what_is_solved_in_tiles_has_no_impedance_and_no_spectrum(
     photograph: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybridprior.tiles.SMALL", 0)
-    monkeypatch.setattr("hybridprior.tiles.longest_side", lambda *a, **k: 160)
+    monkeypatch.setattr("hybridprior.solvers.tiled.SMALL", 0)
+    monkeypatch.setattr("hybridprior.solvers.tiled.longest_side", lambda *a, **k: 160)
     picture = photograph[..., :168, :168]
     with pytest.raises(InputError, match="crop"):
         impedance(picture, ["decoder"], preset="fast", steps=2)

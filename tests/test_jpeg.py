@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 
 from hybridprior import InputError, Jpeg, ShapeError, restore
-from hybridprior.bench import measure
-from hybridprior.choice import configure
-from hybridprior.degradation import Degradation, degrade
-from hybridprior.imageio import read_picture, write_picture
+from hybridprior.evaluation.bench import measure
+from hybridprior.evaluation.degradation import Degradation, degrade
+from hybridprior.io.files import read_picture, write_picture
+from hybridprior.io.image import Picture, from_pillow, to_pil
 from hybridprior.metrics import psnr
 from hybridprior.operators import Identity
-from hybridprior.picture import Picture, from_pillow, to_pil
 from hybridprior.presets import preset
+from hybridprior.resolve import configure
 
 GAIN = 0.48
 """Decibels that the denoiser gained when this was written."""

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from hybridprior import Mask, RestoreConfig, SolverConfig, Status, preset, restore
+from hybridprior._internal.device import choose_precision
+from hybridprior._internal.random import stream
 from hybridprior.config import Part
-from hybridprior.device import choose_precision
 from hybridprior.errors import ConfigError
 from hybridprior.metrics import psnr
-from hybridprior.optimiser import ADAMS_SIZE, OPTIMISERS, Muon, orthogonal
 from hybridprior.result import Step
-from hybridprior.seeds import stream
+from hybridprior.solvers.optimisers import ADAMS_SIZE, OPTIMISERS, Muon, orthogonal
 
 NET = {"down": (16, 16), "up": (16, 16), "skip": (2, 2), "input_depth": 4}
 SMALL = RestoreConfig(

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from hybridprior import ConfigError, ShapeError, preset, restore
-from hybridprior.choice import configure
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.regularisers import DenoiserRegulariser
+from hybridprior.resolve import configure
 
 
 def test_a_denoiser_that_loses_its_colours_is_told_so() -> None:

@@ -6,12 +6,12 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from hybridprior import ConfigError, Part, RestoreConfig, ShapeError, SolverConfig, estimate_sigma
-from hybridprior.degradation import Degradation, degrade
-from hybridprior.fidelity import SIGMA_FLOOR, Gaussian
+from hybridprior._internal.registry import Registry
+from hybridprior.evaluation.degradation import Degradation, degrade
+from hybridprior.fidelities import SIGMA_FLOOR, Gaussian
 from hybridprior.generators import build_generator
 from hybridprior.metrics import luma, psnr, psnr_for_task, ssim
 from hybridprior.operators import Mask, Resample
-from hybridprior.registry import Registry
 
 
 @pytest.mark.parametrize("sigma", [5, 15, 25, 50, 100])
@@ -151,14 +151,14 @@ def test_entry_points_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
             return complex
 
     monkeypatch.setattr(
-        "hybridprior.registry.entry_points", lambda group: [Point] if group == "hybridprior.things" else []
+        "hybridprior._internal.registry.entry_points", lambda group: [Point] if group == "hybridprior.things" else []
     )
     registry: Registry[type] = Registry("thing")
     assert registry.find("own") is complex
 
 
 def test_published_figures_stand_only_beside_comparable_ones() -> None:
-    from hybridprior.bench.published import means, of_picture
+    from hybridprior.evaluation.bench.published import means, of_picture
 
     assert of_picture("house", Degradation("denoise", sigma=25 / 255)) == 32.09
     assert of_picture("house", Degradation("denoise", sigma=50 / 255)) is None
@@ -169,7 +169,7 @@ def test_published_figures_stand_only_beside_comparable_ones() -> None:
 
 
 def test_the_oracle_remembers_across_an_interrupt() -> None:
-    from hybridprior.oracle import Oracle
+    from hybridprior.evaluation.oracle import Oracle
     from hybridprior.result import Step
 
     def step(number: int, value: float) -> Step:

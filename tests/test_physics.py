@@ -5,7 +5,7 @@ import torch
 
 from hybridprior import Gaussian, InputError, Part, Problem, RestoreConfig, SolverConfig, metrics, restore
 from hybridprior.errors import ShapeError
-from hybridprior.fidelity import Laplace, Poisson
+from hybridprior.fidelities import Laplace, Poisson
 from hybridprior.operators import Operator, PhysicsOperator, as_operator
 
 physics = pytest.importorskip("deepinv.physics")
@@ -170,7 +170,7 @@ def test_several_measurements_of_a_picture_are_refused(picture: torch.Tensor) ->
 def test_our_restoration_is_a_model_of_deepinv(picture: torch.Tensor) -> None:
     from deepinv.models import Reconstructor
 
-    from hybridprior.reconstructor import reconstructor
+    from hybridprior.applications.deepinv import reconstructor
 
     made = tomography()
     y = made(torch.cat([picture, picture.flip(-1)]))

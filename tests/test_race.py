@@ -5,8 +5,9 @@ import torch
 from fusing import CONFIG, SIGMA, judged, windows
 
 from hybridprior import restore
-from hybridprior.fusion import auto, weigh
-from hybridprior.fusion.race import FEWEST, Race
+from hybridprior.fusion import solver as fusion_solver
+from hybridprior.fusion import weigh
+from hybridprior.fusion.futility import FEWEST, Race
 from hybridprior.result import Step
 
 
@@ -55,8 +56,8 @@ def test_a_race_goes_on_as_it_was(crop: torch.Tensor) -> None:
 
 def test_the_rival_in_the_race_is_the_tuned_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
     rivals, pictures = [], []
-    monkeypatch.setattr(auto, "Race", lambda rival, *a, **k: rivals.append(rival) or Race(rival, *a, **k))
-    monkeypatch.setattr(auto, "weigh", lambda found, *a, **k: pictures.append(found) or weigh(found, *a, **k))
+    monkeypatch.setattr(fusion_solver, "Race", lambda rival, *a, **k: rivals.append(rival) or Race(rival, *a, **k))
+    monkeypatch.setattr(fusion_solver, "weigh", lambda found, *a, **k: pictures.append(found) or weigh(found, *a, **k))
     y = windows() + SIGMA * torch.randn(windows().shape, generator=torch.Generator().manual_seed(0))
     restore(y, sigma=SIGMA, config=CONFIG, steps=10, regulariser="auto")
     assert torch.equal(rivals[0], pictures[0]["tuned"])

@@ -13,10 +13,10 @@ import torch
 from report_folders import noisy, write_ablation, write_restored
 
 from hybridprior import InputError, ShapeError, restore, restore_with_uncertainty
-from hybridprior.imageio import Picture, write_picture
-from hybridprior.report import Column, Page, Run, Scene, Table, from_folder, from_result, render
-from hybridprior.report.embed import embed
-from hybridprior.report.page import Curve
+from hybridprior.evaluation.report import Column, Page, Run, Scene, Table, from_folder, from_result, render
+from hybridprior.evaluation.report.embed import embed
+from hybridprior.evaluation.report.page import Curve
+from hybridprior.io.files import Picture, write_picture
 from hybridprior.uncertainty import UncertaintyConfig
 
 NASTY = "<script>alert(1)</script> \"ü\" & 'λ'"

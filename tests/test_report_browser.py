@@ -12,7 +12,7 @@ import pytest
 import torch
 from report_folders import write_ablation
 
-from hybridprior.report import from_folder, render
+from hybridprior.evaluation.report import from_folder, render
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 

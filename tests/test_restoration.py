@@ -11,11 +11,11 @@ from restoring import NET, quick
 
 import hybridprior
 from hybridprior import ConfigError, Mask, Part, Resample, restore
-from hybridprior.bench import measure
-from hybridprior.degradation import Degradation, degrade
+from hybridprior.analysis.noise import flattest_sigma
+from hybridprior.evaluation.bench import measure
+from hybridprior.evaluation.degradation import Degradation, degrade
 from hybridprior.generators import Pixels
 from hybridprior.metrics import psnr_for_task
-from hybridprior.noise import flattest_sigma
 from hybridprior.operators import Demosaic, Window
 from hybridprior.presets import PRESETS, preset
 from hybridprior.regularisers import TotalVariation

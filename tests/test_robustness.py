@@ -7,11 +7,11 @@ import torch
 from fusing import CONFIG, SIGMA, fused
 
 from hybridprior import Mask, Poisson, restore
-from hybridprior.degradation import Degradation, degrade
+from hybridprior.analysis.noise import noise_correlation
 from hybridprior.denoisers import Denoiser, load_denoiser
-from hybridprior.fidelity import Gaussian
+from hybridprior.evaluation.degradation import Degradation, degrade
+from hybridprior.fidelities import Gaussian
 from hybridprior.metrics import psnr
-from hybridprior.noise import noise_correlation
 from hybridprior.problem import Problem
 from hybridprior.result import Result, Status
 

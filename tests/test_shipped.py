@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hybridprior.denoisers import load_denoiser
-from hybridprior.denoisers.shipped import restrained
+from hybridprior.denoisers.pretrained import restrained
 
 
 def test_the_shipped_denoiser_takes_noise_off_in_colour_and_in_grey(photograph: torch.Tensor) -> None:

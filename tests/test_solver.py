@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from hybridprior import RestoreConfig, Result, SolverConfig, Status, restore, restore_with_uncertainty
+from hybridprior._internal.device import choose_precision
+from hybridprior._internal.random import stream
 from hybridprior.config import Part
-from hybridprior.device import choose_precision
 from hybridprior.errors import ConfigError
+from hybridprior.evaluation.oracle import Oracle
 from hybridprior.generators import Skip, SkipConfig, build_generator
 from hybridprior.operators import Identity, Resample
-from hybridprior.oracle import Oracle
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser, build_regulariser
 from hybridprior.result import Step
-from hybridprior.seeds import stream
-from hybridprior.solver import Solver
+from hybridprior.solvers.gradient import Solver
 from hybridprior.stopping import build_stopping_rule
 
 NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from hybridprior.bench import Cost, Row, comparison, cost, draw_curves, measured_peak
-from hybridprior.bench.report import side_by_side
-from hybridprior.bench.speed import ceiling, step_flops
+from hybridprior._internal.device import Precision
 from hybridprior.config import Part, RestoreConfig
-from hybridprior.device import Precision
+from hybridprior.evaluation.bench import Cost, Row, comparison, cost, draw_curves, measured_peak
+from hybridprior.evaluation.bench.report import side_by_side
+from hybridprior.evaluation.bench.speed import ceiling, step_flops
 
 ROW = Row(
     suite="denoise",

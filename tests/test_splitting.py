@@ -7,14 +7,14 @@ import torch
 
 from hybridprior import ConfigError, Mask, Part, Resample, RestoreConfig, SolverConfig, Status, Step, restore
 from hybridprior.config import SplittingConfig
-from hybridprior.degradation import Degradation, degrade
 from hybridprior.denoisers.callable import CallableDenoiser
-from hybridprior.fidelity import Gaussian
+from hybridprior.evaluation.degradation import Degradation, degrade
+from hybridprior.fidelities import Gaussian
+from hybridprior.fidelities.proximal import conjugate_gradients
 from hybridprior.metrics import psnr
 from hybridprior.problem import Problem
-from hybridprior.proximal import conjugate_gradients
 from hybridprior.regularisers import DenoiserRegulariser, TotalVariation
-from hybridprior.regularisers.denoiser import DenoiserConfig
+from hybridprior.regularisers.red import DenoiserConfig
 from hybridprior.stopping import Heldout
 
 SIGMA = 0.1

@@ -9,16 +9,16 @@ import torch
 from recordings import GRAPHS, PLAIN, Replayed, small_run
 
 from hybridprior import Mask
-from hybridprior.fidelity import Laplace
+from hybridprior.fidelities import Laplace
 from hybridprior.result import Status
-from hybridprior.stride import Stride, stride_of
+from hybridprior.solvers.graphed_step import Stride, stride_of
 
 
 @pytest.fixture(autouse=True)
 def recording(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridprior.capture.Recording", Replayed)
+    monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", Replayed)
     monkeypatch.setattr(Replayed, "count", 0)
-    monkeypatch.setattr("hybridprior.capture.REFUSED", threading.Event())
+    monkeypatch.setattr("hybridprior.solvers.cuda_graphs.REFUSED", threading.Event())
 
 
 def _flat(state: Any) -> list[torch.Tensor]:
@@ -136,7 +136,7 @@ def test_what_may_not_be_recorded_is_not(monkeypatch: pytest.MonkeyPatch) -> Non
     somebodys = small_run(GRAPHS)
     somebodys.run()
     monkeypatch.undo()
-    monkeypatch.setattr("hybridprior.capture.Recording", Replayed)
+    monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", Replayed)
     heavy_tailed = small_run(GRAPHS)
     object.__setattr__(heavy_tailed.problem, "fidelity", Laplace(0.1))
     heavy_tailed.run()
@@ -182,7 +182,7 @@ def test_a_rehearsal_before_a_failure_leaves_no_trace(monkeypatch: pytest.Monkey
             if work.__name__ == "_move":
                 raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("hybridprior.capture.Recording", Failing)
+    monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", Failing)
     assert stride_of(run) is None
     assert all(torch.equal(a, b) for a, b in zip(_flat(was), _flat(run._theta()), strict=True))
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
     def refuse(*arguments: Any, **named: Any) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr("hybridprior.capture.Recording", refuse)
+    monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", refuse)
     assert torch.allclose(run.run().picture, plain.run().picture, atol=1e-4)
     assert run.stride is None and caplog.text.count("not recorded") == 1
 

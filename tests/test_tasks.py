@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hybridprior.data import demo_picture
-from hybridprior.imageio import Picture, read_picture, write_picture
-from hybridprior.operators.load import load_operator
+from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.operators.external import load_operator
 
 FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed", "--format", "json"]
 

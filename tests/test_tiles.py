@@ -8,22 +8,22 @@ import pytest
 import torch
 
 from hybridprior import Mask, Part, Resample, RestoreConfig, SolverConfig, restore
-from hybridprior.canvas import Canvas
 from hybridprior.config import TileConfig
 from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.errors import ConfigError, InputError
-from hybridprior.fidelity import Gaussian
-from hybridprior.fusion.evidence import even
-from hybridprior.fusion.joined import join
+from hybridprior.fidelities import Gaussian
+from hybridprior.fusion.stacking import even
+from hybridprior.fusion.tile_weights import join
 from hybridprior.generators import build_generator
 from hybridprior.operators import Identity
 from hybridprior.operators.base import Box
 from hybridprior.problem import Problem
 from hybridprior.regularisers import DenoiserRegulariser, Regulariser
 from hybridprior.result import Status, Step
-from hybridprior.solver import Callback
-from hybridprior.tiles import lay_out, longest_side, restore_tiles
+from hybridprior.solvers.canvas import Canvas
+from hybridprior.solvers.gradient import Callback
+from hybridprior.solvers.tiled import lay_out, longest_side, restore_tiles
 
 SMALL = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 4, "padding": "zeros"}
 CONFIG = RestoreConfig(
@@ -191,7 +191,7 @@ def test_what_cannot_be_cut_is_solved_whole(caplog: pytest.LogCaptureFixture) ->
 def test_the_side_follows_from_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     sides = []
     for room in (1, 4):
-        monkeypatch.setattr("hybridprior.tiles.free_memory", lambda device, room=room: room * 2**30)
+        monkeypatch.setattr("hybridprior.solvers.tiled.free_memory", lambda device, room=room: room * 2**30)
         sides.append(
             longest_side(build_generator("skip", 3, SMALL), (1, 3, 4096, 4096), torch.device("cpu"), bf16=False)
         )

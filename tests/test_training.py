@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from hybridprior.denoisers import load_denoiser
-from hybridprior.denoisers.shipped import pack
+from hybridprior.denoisers.pretrained import pack
 from hybridprior.denoisers.unet import UNetConfig
 from hybridprior.errors import ConfigError, HybridPriorError, InputError
 from hybridprior.training import Photographs, TrainConfig, Trainer, Validation, read_checkpoint
-from hybridprior.training.curve import draw_curve
-from hybridprior.training.photographs import centre, find_photographs, read_names, split
+from hybridprior.training.data import centre, find_photographs, read_names, split
+from hybridprior.training.plot import draw_curve
 
 SMALL = UNetConfig(widths=(16, 16), blocks=1)
 BRIEF = TrainConfig(steps=150, batch=8, patch=32, warmup=5, learning_rate=2e-2)

@@ -4,15 +4,15 @@ import torch
 from fusing import CONFIG, SIGMA, judged, passed, windows
 
 from hybridprior import Mask, Resample, restore
-from hybridprior.choice import configure
-from hybridprior.degradation import Degradation, degrade
 from hybridprior.denoisers import Denoiser, load_denoiser
-from hybridprior.fidelity import Gaussian
-from hybridprior.fusion.tuned import Tuned
+from hybridprior.evaluation.degradation import Degradation, degrade
+from hybridprior.fidelities import Gaussian
+from hybridprior.fusion.finetuning import Tuned
 from hybridprior.metrics import psnr
 from hybridprior.operators import Identity
 from hybridprior.presets import preset
 from hybridprior.problem import Problem
+from hybridprior.resolve import configure
 
 
 def _plugged(denoiser: Denoiser, problem: Problem) -> torch.Tensor:

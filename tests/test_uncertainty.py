@@ -8,10 +8,10 @@ import torch
 
 from hybridprior import ConfigError, Mask, Part, Poisson, RestoreConfig, ShapeError, SolverConfig, Status
 from hybridprior import restore_with_uncertainty as restore
-from hybridprior.interruption import ACTIVE
+from hybridprior._internal.interrupt import ACTIVE
 from hybridprior.uncertainty import Langevin, UncertaintyConfig, calibration, draw_reliability
-from hybridprior.uncertainty.base import Moments
 from hybridprior.uncertainty.calibration import NOMINAL, fit_variance
+from hybridprior.uncertainty.config import Moments
 
 TINY = RestoreConfig(
     generator=Part("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4), "input_depth": 4}),
@@ -146,7 +146,7 @@ def test_the_fit_brings_the_map_nearer_to_the_errors(restored) -> None:
 
 def test_a_map_that_says_nothing_is_said(small: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     y, operator, sigma = _degraded(small, "denoise")
-    monkeypatch.setattr("hybridprior.uncertainty.restoration.fit_variance", lambda *_: (0.0, 0.05))
+    monkeypatch.setattr("hybridprior.uncertainty.sampler.fit_variance", lambda *_: (0.0, 0.05))
     result = restore(
         y, operator, config=dataclasses.replace(TINY, solver=SolverConfig(steps=5)), options=FEW, sigma=sigma
     )

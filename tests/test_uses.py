@@ -8,10 +8,7 @@ import torch
 from torch import nn
 
 from hybridprior import ConfigError, Part, RestoreConfig, ShapeError, SolverConfig, restore
-from hybridprior.config import TileConfig
-from hybridprior.generators import Pixels, PixelsConfig
-from hybridprior.metrics import psnr
-from hybridprior.uses import (
+from hybridprior.applications import (
     PRIORS,
     Activation,
     Features,
@@ -22,6 +19,9 @@ from hybridprior.uses import (
     restore_flash,
     score_of,
 )
+from hybridprior.config import TileConfig
+from hybridprior.generators import Pixels, PixelsConfig
+from hybridprior.metrics import psnr
 
 TINY = RestoreConfig(
     generator=Part("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4)}),

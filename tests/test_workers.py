@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 import torch
 from hybridprior.cli.console import bar, progress, say
-from hybridprior.cli.job import Job
-from hybridprior.cli.workers import worth
+from hybridprior.cli.run.job import Job
+from hybridprior.cli.run.workers import worth
 from processes import workers
 
+from hybridprior._internal.interrupt import interruptible
 from hybridprior.data import demo_picture
 from hybridprior.denoisers.base import READ, once
 from hybridprior.generators import build_generator
-from hybridprior.imageio import Picture, read_picture, write_picture
-from hybridprior.interruption import interruptible
+from hybridprior.io.files import Picture, read_picture, write_picture
 from hybridprior.result import Step
 
 FAST = ["--sigma", "25", "--preset", "fast", "--threads", "1"]
@@ -67,8 +67,8 @@ def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(method: str) -> None:
         raise AssertionError("a process where a thread was wanted")
 
-    monkeypatch.setattr("hybridprior.cli.workers.choose_device", lambda name: torch.device("cuda"))
-    monkeypatch.setattr("hybridprior.cli.workers.get_context", refuse)
+    monkeypatch.setattr("hybridprior.cli.run.workers.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("hybridprior.cli.run.workers.get_context", refuse)
 
 
 def test_ctrl_c_saves_what_the_streams_have(folder: Path, hprior, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,9 +129,9 @@ def test_weights_are_those_of_their_seed_whatever_other_threads_draw(small: Path
 
 
 def test_a_gpu_takes_as_many_pictures_as_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridprior.cli.workers.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("hybridprior.cli.run.workers.choose_device", lambda name: torch.device("cuda"))
     for gigabytes, wanted in ((80, 8), (9, 2), (2, 1)):
-        monkeypatch.setattr("hybridprior.cli.workers.free_memory", lambda device, g=gigabytes: g * 2**30)
+        monkeypatch.setattr("hybridprior.cli.run.workers.free_memory", lambda device, g=gigabytes: g * 2**30)
         assert worth(SimpleNamespace(device="cuda"), 12, None) == wanted
     assert worth(SimpleNamespace(device="cuda"), 1, None) == 1
 
@@ -230,7 +230,7 @@ def test_a_run_that_begins_later_is_not_stopped_by_another_threads_ctrl_c() -> N
 
 
 def test_a_second_ctrl_c_soon_after_one_within_a_block_does_not_insist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridprior.interruption.INSISTING", 0.2)
+    monkeypatch.setattr("hybridprior._internal.interrupt.INSISTING", 0.2)
     with interruptible() as outer:
         time.sleep(0.3)
         with interruptible():

@@ -2,6 +2,6 @@
 
 from hybridprior.denoisers.base import DENOISERS, Denoiser
 from hybridprior.denoisers.load import load_denoiser, owned
-from hybridprior.denoisers.shipped import UNetDenoiser
+from hybridprior.denoisers.pretrained import UNetDenoiser
 
 __all__ = ["DENOISERS", "Denoiser", "UNetDenoiser", "load_denoiser", "owned"]

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hybridprior.device import choose_precision
+from hybridprior._internal.device import choose_precision
+from hybridprior._internal.random import DRAWING
+from hybridprior._internal.registry import Registry
 from hybridprior.errors import ConfigError, ShapeError
-from hybridprior.registry import Registry
-from hybridprior.seeds import DRAWING
 
 __all__ = ["DENOISERS", "Denoiser", "as_sigma", "extend", "once"]
 

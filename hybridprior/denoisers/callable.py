@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from hybridprior._internal.imports import takes
 from hybridprior.denoisers.base import Denoiser
 from hybridprior.errors import ConfigError, ShapeError
-from hybridprior.imports import takes
 
 __all__ = ["CallableDenoiser"]
 

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from hybridprior._internal.imports import import_part, is_import
+from hybridprior._internal.random import DRAWING
 from hybridprior.denoisers.base import DENOISERS, Denoiser, once
 from hybridprior.denoisers.callable import CallableDenoiser
-from hybridprior.denoisers.shipped import UNetDenoiser, describe
+from hybridprior.denoisers.pretrained import UNetDenoiser, describe
+from hybridprior.denoisers.weights import SCHEMES, resolve
 from hybridprior.errors import ConfigError, WeightsError, unknown_name
-from hybridprior.imports import import_part, is_import
-from hybridprior.seeds import DRAWING
-from hybridprior.weights_store import SCHEMES, resolve
 
 __all__ = ["load_denoiser", "owned"]
 

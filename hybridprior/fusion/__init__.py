@@ -1,7 +1,7 @@
 """How much each prior is believed: evidence from held-out measurements, and the fused picture."""
 
-from hybridprior.fusion.auto import restore_fused
 from hybridprior.fusion.candidates import FusionConfig
-from hybridprior.fusion.evidence import Evidence, weigh
+from hybridprior.fusion.solver import restore_fused
+from hybridprior.fusion.stacking import Evidence, weigh
 
 __all__ = ["Evidence", "FusionConfig", "restore_fused", "weigh"]

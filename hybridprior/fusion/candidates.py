@@ -17,17 +17,17 @@ from typing import Any
 
 import torch
 
+from hybridprior._internal.random import derive
 from hybridprior.errors import ConfigError
-from hybridprior.fidelity import Gaussian
-from hybridprior.fusion.alone import Alone
-from hybridprior.fusion.tuned import Tuned
+from hybridprior.fidelities import Gaussian
+from hybridprior.fidelities.proximal import Proximal
+from hybridprior.fusion.finetuning import Tuned
+from hybridprior.fusion.plug_and_play import Alone
 from hybridprior.operators import Resample
 from hybridprior.problem import Problem
-from hybridprior.proximal import Proximal
 from hybridprior.regularisers import Regulariser
-from hybridprior.regularisers.denoiser import DenoiserConfig, DenoiserRegulariser
-from hybridprior.seeds import derive
-from hybridprior.solver import Solver
+from hybridprior.regularisers.red import DenoiserConfig, DenoiserRegulariser
+from hybridprior.solvers.gradient import Solver
 
 __all__ = ["Candidates", "FusionConfig"]
 

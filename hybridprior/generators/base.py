@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from hybridprior._internal.random import drawn
+from hybridprior._internal.registry import Registry, build_config
 from hybridprior.errors import ConfigError
-from hybridprior.registry import Registry, build_config
-from hybridprior.seeds import drawn
 
 __all__ = ["GENERATORS", "Generator", "build_generator", "uniform"]
 

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from hybridprior.errors import ConfigError, unknown_name
-from hybridprior.generators import fused
 from hybridprior.generators.base import GENERATORS, Generator, Shape, uniform
-from hybridprior.generators.doubling import doubled
+from hybridprior.generators.cuda import fused
+from hybridprior.generators.cuda.doubling import doubled
 
 __all__ = ["Skip", "SkipConfig"]
 
@@ -215,7 +215,7 @@ def _halving(channels_in: int, channels_out: int, config: SkipConfig) -> list[nn
     elif config.downsample == "max":
         layers.append(nn.MaxPool2d(2))
     else:
-        from hybridprior.operators.resample import Resample
+        from hybridprior.operators.downsample import Resample
 
         layers.append(Resample(2, kernel=config.downsample))
     return layers

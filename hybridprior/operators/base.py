@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from hybridprior._internal.registry import Registry
+from hybridprior.analysis.noise import estimate_sigma
 from hybridprior.errors import ShapeError
-from hybridprior.fidelity import Fidelity
-from hybridprior.noise import estimate_sigma
-from hybridprior.registry import Registry
+from hybridprior.fidelities import Fidelity
 
 __all__ = ["OPERATORS", "Box", "CallableOperator", "Operator", "as_operator", "placed"]
 
@@ -172,7 +172,7 @@ def as_operator(
         return operator
     if isinstance(operator, type):
         raise ShapeError(f"{operator.__name__} is a class; give one of it: {operator.__name__}(...).")
-    from hybridprior.operators.physics import PhysicsOperator, is_physics
+    from hybridprior.operators.deepinv import PhysicsOperator, is_physics
 
     if is_physics(operator):
         return PhysicsOperator(operator, shape)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from hybridprior.errors import ShapeError, unknown_name
 from hybridprior.operators.base import OPERATORS, Box, Operator, Shape
-from hybridprior.psf import normalised
+from hybridprior.operators.kernels import normalised
 
 __all__ = ["BOUNDARIES", "Blur"]
 

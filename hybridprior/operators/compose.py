@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from hybridprior.errors import ConfigError
-from hybridprior.fidelity import Fidelity
+from hybridprior.fidelities import Fidelity
 from hybridprior.operators.base import OPERATORS, Operator, Shape
 
 __all__ = ["Compose"]

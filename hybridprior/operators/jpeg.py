@@ -16,9 +16,9 @@ from typing import BinaryIO
 import torch
 import torch.nn.functional as F
 
-from hybridprior.compression import zeroed
+from hybridprior.analysis.jpeg import zeroed
 from hybridprior.errors import InputError, ShapeError
-from hybridprior.fidelity import Fidelity, Gaussian
+from hybridprior.fidelities import Fidelity, Gaussian
 from hybridprior.operators.base import OPERATORS, Box, Operator
 from hybridprior.operators.identity import Identity
 
@@ -87,7 +87,7 @@ class Jpeg(Identity):
         return cls(picture, steps.reshape(-1, BLOCK, BLOCK), SAMPLING.get(sampling, (1, 1)))
 
     def noise(self) -> Fidelity | None:
-        """Return the Gaussian E of what was rounded away: see `hybridprior.compression`."""
+        """Return the Gaussian E of what was rounded away: see `hybridprior.analysis.jpeg`."""
         squares = [_lost(plane, steps).flatten() for plane, steps in self._coefficients(self.picture)]
         return Gaussian(float(torch.cat(squares).mean().sqrt()))
 

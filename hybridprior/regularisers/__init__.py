@@ -1,10 +1,10 @@
 """Regularisers R, the global prior; `none` is the image-only mode."""
 
 from hybridprior.regularisers.base import REGULARISERS, Regulariser, build_regulariser
-from hybridprior.regularisers.denoiser import DenoiserRegulariser
-from hybridprior.regularisers.feature import FeatureRegulariser
 from hybridprior.regularisers.none import NoRegulariser
-from hybridprior.regularisers.score import ScoreRegulariser
+from hybridprior.regularisers.perceptual import FeatureRegulariser
+from hybridprior.regularisers.red import DenoiserRegulariser
+from hybridprior.regularisers.red_diff import ScoreRegulariser
 from hybridprior.regularisers.tv import TotalVariation, total_variation
 
 __all__ = [

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from hybridprior._internal.registry import Registry, build_config
 from hybridprior.errors import ConfigError, unknown_name
-from hybridprior.registry import Registry, build_config
 
 if TYPE_CHECKING:
     from hybridprior.problem import Problem

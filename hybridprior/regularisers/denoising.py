@@ -11,7 +11,7 @@ import torch
 
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.errors import ConfigError
-from hybridprior.proximal import FINEST
+from hybridprior.fidelities.proximal import FINEST
 from hybridprior.regularisers.base import Regulariser
 from hybridprior.regularisers.schedule import Schedule
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hybridprior.registry import Registry, build_config
+from hybridprior._internal.registry import Registry, build_config
 from hybridprior.result import Step
 
 __all__ = ["STOPPING_RULES", "StoppingRule", "Verdict", "build_stopping_rule"]

@@ -1,7 +1,7 @@
 """Training a global prior of your own: photographs in, a denoiser's weights out."""
 
 from hybridprior.training.config import TrainConfig
-from hybridprior.training.photographs import Photographs
+from hybridprior.training.data import Photographs
 from hybridprior.training.trainer import Trainer, read_checkpoint
 from hybridprior.training.validation import Validation
 

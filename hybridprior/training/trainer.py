@@ -27,14 +27,14 @@ from typing import Any
 
 import torch
 
+from hybridprior._internal.device import Precision
+from hybridprior._internal.interrupt import interruptible
+from hybridprior._internal.random import drawn, stream
 from hybridprior.denoisers.unet import UNet, UNetConfig
-from hybridprior.device import Precision
 from hybridprior.errors import ConfigError, InputError
-from hybridprior.imageio import write_atomically
-from hybridprior.interruption import interruptible
-from hybridprior.seeds import drawn, stream
+from hybridprior.io.files import write_atomically
 from hybridprior.training.config import TrainConfig
-from hybridprior.training.photographs import Photographs
+from hybridprior.training.data import Photographs
 
 __all__ = ["Progress", "Trainer", "read_checkpoint"]
 

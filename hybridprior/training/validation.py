@@ -10,7 +10,7 @@ import torch
 
 from hybridprior.errors import InputError
 from hybridprior.metrics import psnr
-from hybridprior.training.photographs import Photographs, centre
+from hybridprior.training.data import Photographs, centre
 
 __all__ = ["SIGMAS", "Validation"]
 

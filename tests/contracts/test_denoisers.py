@@ -9,7 +9,7 @@ from torch import nn
 from hybridprior.denoisers import DENOISERS, Denoiser, UNetDenoiser, load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.denoisers.diffusers import DiffusersDenoiser
-from hybridprior.denoisers.shipped import pack
+from hybridprior.denoisers.pretrained import pack
 from hybridprior.denoisers.spandrel import SpandrelDenoiser
 from hybridprior.denoisers.unet import UNet, UNetConfig
 from hybridprior.errors import ConfigError, ShapeError, WeightsError

@@ -16,7 +16,7 @@ from hybridprior.operators import (
     Window,
     as_operator,
 )
-from hybridprior.psf import gaussian
+from hybridprior.operators.kernels import gaussian
 
 
 def _mask(height: int, width: int) -> Mask:

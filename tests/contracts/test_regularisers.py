@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hybridprior.errors import ConfigError
-from hybridprior.fidelity import Gaussian
+from hybridprior.fidelities import Gaussian
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import (

@@ -1,0 +1,1 @@
+"""The commands of `hprior`, one file each."""

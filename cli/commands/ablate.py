@@ -1,0 +1,247 @@
+"""`hprior ablate`: what each part is worth, by grids of parts, by the impedance of noise, and over the spectrum."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from hybridprior.presets import TASKS
+
+from ..console import bar, note, say
+from ..files import prepare
+from ..options import DEFAULT_PRESET, Device, Preset, Seed, Threads, check_sigma, set_threads
+
+if TYPE_CHECKING:
+    from hybridprior.evaluation.ablation import Row
+
+__all__ = ["app"]
+
+EXECUTOR = "local:1"
+
+ROOM = 2**26
+"""Bytes that an ablation may take."""
+
+
+class _Verbs(TyperGroup):
+    """Verbs, of which "grid" need not be said."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put "grid" in front of what is no verb."""
+        if args and args[0] not in self.commands:
+            args.insert(0, "grid")
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Verbs, no_args_is_help=True, rich_markup_mode=None, help="What each part is worth, on clean pictures."
+)
+
+Pictures = Annotated[
+    list[Path] | None, typer.Argument(metavar="IMAGES", help="Clean pictures, or folders of them; they are degraded.")
+]
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the results.")]
+Names = Annotated[str | None, typer.Option("--generator", help="f_theta by name, with commas: skip,decoder,pixels.")]
+Seeds = Annotated[str | None, typer.Option(help="Seeds of the restorations, with commas; 0 if not given.")]
+Sigmas = Annotated[
+    str | None,
+    typer.Option("--sigma", help="Noise in units of 0-255, with commas; 25 for denoise, 2.55 for deblur, else 0."),
+]
+PresetName = Annotated[str | None, typer.Option("--preset", help="Where the configurations come from.")]
+Crop = Annotated[int | None, typer.Option(min=16, help="Side of a centre crop, to save time.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="The most steps of a network, if not the preset's.")]
+
+
+@app.command()
+def grid(
+    images: Pictures = None,
+    output: Output = Path("ablation"),
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file that says the same; what is said here comes before it.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help=f"{', '.join(TASKS)}, with commas; denoise if not given.")] = None,
+    generator: Names = None,
+    reg: Annotated[
+        str | None,
+        typer.Option(help="R by name, with commas: none,tv,denoiser,score,feature,auto; none,denoiser if not given."),
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="lambda, with commas: 0.3,1,3; 1 if not given.")] = None,
+    denoiser: Annotated[str | None, typer.Option(help="What R asks, if not the shipped one.")] = None,
+    seeds: Seeds = None,
+    sigma: Sigmas = None,
+    scale: Annotated[str | None, typer.Option(help="sr: how many times smaller, with commas; 4 if not given.")] = None,
+    kernel: Annotated[str | None, typer.Option(help="sr: lanczos2, lanczos3, bicubic or area.")] = None,
+    missing: Annotated[
+        str | None, typer.Option(help="inpaint: shares of missing pixels, with commas; 0.5 if not given.")
+    ] = None,
+    blur: Annotated[str | None, typer.Option(help="deblur: kernels, with commas; gaussian:2 if not given.")] = None,
+    quality: Annotated[str | None, typer.Option(help="dejpeg: the files', with commas; 20 if not given.")] = None,
+    data_seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise and the missing pixels.")] = None,
+    preset: PresetName = None,
+    crop: Crop = None,
+    steps: Steps = None,
+    executor: Annotated[
+        str, typer.Option(help="local:N processes, dask-local:N workers, or a scheduler: dask://HOST:PORT.")
+    ] = EXECUTOR,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Run every choice of parts on every picture, and say what each prior is worth.
+
+    Also: `hprior ablate impedance IMAGE` and `hprior ablate spectrum IMAGE`; each has its --help. A run that was
+    interrupted goes on when the same command is given again; cells that failed are tried again.
+    """
+    from ..run.ablation_grid import read_grid
+
+    asked = {
+        "task": task,
+        "generator": generator,
+        "reg": reg,
+        "weight": weight,
+        "denoiser": denoiser,
+        "seeds": seeds,
+        "sigma": sigma,
+        "scale": scale,
+        "kernel": kernel,
+        "missing": missing,
+        "blur": blur,
+        "quality": quality,
+        "data_seed": data_seed,
+        "preset": preset,
+        "crop": crop,
+        "steps": steps,
+    }
+    chosen, pictures = read_grid(config, {name: value for name, value in asked.items() if value is not None}, images)
+
+    from hybridprior.evaluation.ablation import ablate
+    from hybridprior.evaluation.ablation.executor import check_executor
+
+    check_executor(executor)
+    prepare(output / "ablation.json", ROOM)
+    if check_executor(executor) == ("local", "1"):
+        set_threads(threads)
+    with bar("cells", 1, shown=True) as move:
+
+        def tell(row: Row | None, done: int, of: int) -> None:
+            move(done, of)
+            if row is not None and not row.done:
+                note(f"{row.picture}, {row.condition}, {row.parts.label}, seed {row.seed}: {row.error}")
+
+        command = shlex.join(["hprior", *sys.argv[1:]])
+        table = ablate(
+            pictures,
+            chosen,
+            output=output,
+            executor=executor,
+            threads=threads,
+            device=device,
+            callback=tell,
+            command=command,
+        )
+    say((output / "attribution.md").read_text(encoding="utf-8").rstrip("\n"))
+    if table.failed:
+        note(f"{len(table.failed)} of {len(table)} cells failed; the same command tries them again.")
+    raise typer.Exit(1 if table.failed else 0)
+
+
+@app.command()
+def impedance(
+    image: Image,
+    output: Output = Path("ablation"),
+    generator: Names = None,
+    seeds: Seeds = None,
+    sigma: Annotated[float, typer.Option(help="Of the picture with noise, in units of 0-255.")] = 25.0,
+    preset: Preset = DEFAULT_PRESET,
+    crop: Crop = None,
+    steps: Steps = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Rank networks by how much faster they learn a picture than its pixels shuffled: impedance.png, .json, .md.
+
+    No ground truth is needed; a degraded picture will do.
+    """
+    level = check_sigma(sigma) or 0.0
+    set_threads(threads)
+
+    from hybridprior.evaluation.ablation import draw_impedance, impedance_table
+    from hybridprior.evaluation.ablation import impedance as measure
+    from hybridprior.evaluation.bench import read_truth
+
+    from ..run.ablation_grid import whole, words
+
+    prepare(output / "impedance.json", ROOM)
+    names = words(generator or "skip,decoder,pixels", "--generator")
+    with bar("fits", len(names) * 4, shown=True) as move:
+        found = measure(
+            read_truth(image, crop=crop),
+            names,
+            preset=preset,
+            steps=steps,
+            seeds=whole(seeds or "0", "--seeds"),
+            sigma=level,
+            device=device,
+            callback=move,
+        )
+    _written(
+        output,
+        "impedance",
+        {"ranking": [one.to_dict() for one in found]},
+        impedance_table(found),
+        draw_impedance(found),
+    )
+
+
+@app.command()
+def spectrum(
+    image: Image,
+    output: Output = Path("ablation"),
+    generator: Annotated[str, typer.Option(help="f_theta by name.")] = "skip",
+    reg: Annotated[str, typer.Option(help="R by name, for the network with R.")] = "denoiser",
+    weight: Annotated[float, typer.Option(help="lambda.")] = 1.0,
+    seed: Seed = 0,
+    sigma: Annotated[float, typer.Option(help="Noise in units of 0-255.")] = 25.0,
+    bands: Annotated[int, typer.Option(min=1, max=32, help="Rings of frequencies.")] = 5,
+    preset: Preset = DEFAULT_PRESET,
+    crop: Crop = None,
+    steps: Steps = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Show which frequencies are fitted when, by a network alone and with R: spectrum.png, .json, .md."""
+    level = check_sigma(sigma) or 0.0
+    set_threads(threads)
+
+    from hybridprior.evaluation.ablation import draw_spectra, spectra, spectra_table
+    from hybridprior.evaluation.bench import read_truth
+
+    prepare(output / "spectrum.json", ROOM)
+    found = spectra(
+        read_truth(image, crop=crop),
+        generator=generator,
+        regulariser=reg,
+        weight=weight,
+        sigma=level,
+        preset=preset,
+        steps=steps,
+        seed=seed,
+        bands=bands,
+        device=device,
+    )
+    _written(output, "spectrum", {"runs": [one.to_dict() for one in found]}, spectra_table(found), draw_spectra(found))
+
+
+def _written(folder: Path, name: str, figures: dict[str, Any], table: str, drawing: bytes) -> None:
+    """Write figures, table and drawing, and say the table."""
+    from hybridprior.io.files import write_atomically
+    from hybridprior.io.records import write_json
+
+    write_json(folder / f"{name}.json", {"command": shlex.join(["hprior", *sys.argv[1:]]), **figures})
+    write_atomically(folder / f"{name}.md", table.encode())
+    write_atomically(folder / f"{name}.png", drawing)
+    say(table.rstrip("\n"))

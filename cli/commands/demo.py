@@ -1,0 +1,83 @@
+"""`hprior demo`: the main job on a photograph that ships with the package, before and after."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..console import progress, say
+from ..files import prepare
+from ..options import DEGRADATION_SIGMA, TASK_NAMES, Seed, Threads, check_task, set_threads
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["demo"]
+
+QUICK_STEPS = 250
+QUICK_SIDE = 96
+
+
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the pictures.")] = Path("hprior-demo"),
+    task: Annotated[str, typer.Option(help=f"{TASK_NAMES}.")] = "denoise",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small part and few steps: shows that everything works.")
+    ] = False,
+    seed: Seed = 0,
+    threads: Threads = None,
+) -> None:
+    """Degrade the photograph that ships with the package, restore it, and show before, after and figures."""
+    check_task(task)
+    set_threads(threads)
+
+    from hybridprior import metrics
+    from hybridprior.data import demo_picture
+    from hybridprior.evaluation.degradation import Degradation, degrade
+    from hybridprior.evaluation.oracle import Oracle
+    from hybridprior.io.files import Picture, read_picture, write_atomically, write_picture
+    from hybridprior.presets import preset
+    from hybridprior.resolve import configure
+    from hybridprior.restoration import restore
+
+    truth = read_picture(demo_picture()).pixels
+    if quick:
+        truth = truth[..., :QUICK_SIDE, :QUICK_SIDE].contiguous()
+    sigma = DEGRADATION_SIGMA.get(task, 0.0) / 255
+    how = Degradation(task=task, sigma=sigma, seed=seed)
+    y, operator = degrade(truth, how)
+    config = configure(preset("fast", task), seed=seed, steps=QUICK_STEPS if quick else None)
+    prepare(output / "after.png", 4 * truth.numel())
+    oracle = Oracle(truth, task)
+    with progress("otter.png", config.solver.steps, shown=True) as callbacks:
+        result = restore(y, operator, config=config, sigma=how.told, callbacks=[*callbacks, oracle])
+    before = operator.initial(y)
+    for name, pixels in (("truth", truth), ("input", y), ("before", before), ("after", result.picture)):
+        write_picture(output / f"{name}.png", Picture(pixels))
+    write_picture(output / "comparison.png", Picture(_side_by_side(before, result.picture, truth)))
+    figures = {
+        "task": task,
+        "psnr_before": metrics.psnr_for_task(before, truth, task),
+        "psnr": metrics.psnr_for_task(result.picture, truth, task),
+        "ssim": metrics.ssim(result.picture, truth),
+        "oracle_psnr": oracle.psnr,
+        "chosen_step": result.chosen_step,
+        "seconds": round(result.timings.total, 1),
+    }
+    write_atomically(output / "figures.json", (json.dumps(figures, indent=1) + "\n").encode())
+    say(f"before  {output / 'before.png'}  PSNR {figures['psnr_before']:.2f} dB")
+    say(f"after   {output / 'after.png'}  PSNR {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.3f}")
+    say(f"step {result.chosen_step} chosen without ground truth; the oracle has {oracle.psnr:.2f} dB at {oracle.step}")
+    say(f"{result.timings.total:.1f} s, {result.precision}. {result.message}")
+    say(f"All three side by side: {output / 'comparison.png'}")
+
+
+def _side_by_side(*pictures: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    gap = torch.ones_like(pictures[0][..., :4])
+    row = [part for picture in pictures for part in (picture, gap)]
+    return torch.cat(row[:-1], dim=-1)

@@ -1,0 +1,209 @@
+"""`hprior train denoiser`: a global prior of your own from a folder of photographs."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybridprior.errors import ConfigError, InputError, OutputError
+
+from ..console import note, say
+from ..files import prepare
+from ..options import DTYPES, Device, Threads, check_name, set_threads
+
+if TYPE_CHECKING:
+    from hybridprior.training import Trainer, Validation
+    from hybridprior.training.trainer import Progress as Seen
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a global prior of your own.")
+
+CHECKPOINT, CURVE, HISTORY, WEIGHTS = "checkpoint.pt", "curve.png", "history.json", "denoiser.safetensors"
+
+ROOM = 2**28
+"""Bytes that a run may take."""
+
+
+@app.callback()
+def train() -> None:
+    """Train a global prior of your own."""
+
+
+@app.command()
+def denoiser(
+    data: Annotated[Path, typer.Option(help="Folder of photographs, folders in it included.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Folder of the run.")],
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file naming the photographs to validate with, one a line; every thirtieth if not given."
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches in all; 100000 if not given.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Patches of a batch.")] = None,
+    patch: Annotated[int | None, typer.Option(min=16, help="Side of a patch.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Step size.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="One of timm's: muon, adamw ...")] = None,
+    widths: Annotated[str | None, typer.Option(help="Channels of the levels, with commas.")] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, help="Residual blocks of a level.")] = None,
+    validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations and checkpoints.")] = 2000,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in RUN.")] = False,
+    init: Annotated[str | None, typer.Option(help="Start from the weights of a denoiser: shipped, file:PATH.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn.")] = None,
+    device: Device = "auto",
+    dtype: Annotated[str, typer.Option(help="Arithmetic: auto, fp32 or bf16.")] = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train a denoiser for every noise level, colour and grey; Ctrl-C saves a checkpoint.
+
+    RUN holds checkpoint.pt, history.json, the validation curve as curve.png, and the weights as denoiser.safetensors,
+    all written anew at each validation; `--denoiser file:RUN/denoiser.safetensors` uses them.
+    """
+    check_name("dtype", dtype, DTYPES)
+    if resume and init is not None:
+        raise ConfigError("--resume goes on with a run's own weights; leave --init out.")
+    if resume and not (output / CHECKPOINT).is_file():
+        raise InputError(f"There is no checkpoint in '{output}'; start without --resume.")
+    if not resume and (output / CHECKPOINT).exists():
+        raise OutputError(f"'{output}' holds a training; go on with --resume, or name another folder.")
+    changes: dict[str, Any] = {
+        "steps": steps,
+        "batch": batch,
+        "patch": patch,
+        "learning_rate": learning_rate,
+        "optimiser": optimiser,
+        "seed": seed,
+    }
+    size = {"widths": _widths(widths), "blocks": blocks}
+    set_threads(threads)
+
+    from hybridprior.training import read_checkpoint
+
+    prepare(output / CHECKPOINT, ROOM)
+    state = read_checkpoint(output / CHECKPOINT) if resume else None
+    trainer, judge = _prepare(data, output, validation, _given(changes), _given(size), device, DTYPES[dtype], state)
+    if init is not None:
+        _start_from(trainer, init)
+    if state is not None:
+        trainer.resume(state)
+    _run(trainer, judge, output, validate_every)
+
+
+def _widths(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else tuple(int(width) for width in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--widths is whole numbers with commas, such as 48,96,128,192, not '{text}'.") from error
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _prepare(
+    data: Path,
+    output: Path,
+    validation: Path | None,
+    changes: dict[str, Any],
+    size: dict[str, Any],
+    device: str,
+    dtype: str,
+    state: dict[str, Any] | None,
+) -> tuple[Trainer, Validation]:
+    """Read the photographs and build the network, that of the checkpoint where there is one."""
+    from hybridprior._internal.device import choose_device, choose_precision
+    from hybridprior._internal.registry import build_config
+    from hybridprior.denoisers.unet import UNetConfig
+    from hybridprior.training import Photographs, TrainConfig, Trainer, Validation
+    from hybridprior.training.data import find_photographs, read_names, split
+
+    before = {"config": {}, "size": {}} if state is None else state
+    config = build_config(TrainConfig, {**before["config"], **changes}, part="training")
+    network = build_config(UNetConfig, {**before["size"], **size}, part="network")
+    where = choose_device(device)
+    paths = find_photographs(data, without=output)
+    last = paths[29::30] or paths[-1:]
+    usual = [_below(path, data) for path in last] if state is None else [path.name for path in last]
+    held = read_names(validation) if validation else before.get("held") or usual
+    training, judging = split(paths, held, folder=data)
+    held = [_below(path, data) for path in judging]
+    if validation and before.get("held") and set(before["held"]) != set(held):
+        raise InputError(f"The training holds out other photographs than '{validation}' says; leave --validation out.")
+    judge = Validation.read(judging)
+    photographs = Photographs(training, smallest=2 * config.patch)
+    note(f"{len(photographs)} photographs to learn from, {len(judge.pictures)} to validate with.")
+    precision = choose_precision(where, dtype)
+    return Trainer(photographs, config, network=network, device=where, precision=precision, held=held), judge
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _start_from(trainer: Trainer, name: str) -> None:
+    from hybridprior.denoisers import UNetDenoiser, load_denoiser
+
+    given = load_denoiser(name)
+    if not isinstance(given, UNetDenoiser) or given.network.config != trainer.network.config:
+        raise ConfigError(f"'{name}' is no network of this size; set --widths and --blocks to its own.")
+    trainer.network.load_state_dict(given.network.state_dict())
+    trainer.mean.load_state_dict(given.network.state_dict())
+
+
+def _run(trainer: Trainer, judge: Validation, output: Path, every: int) -> None:
+    """Train, with a validation and a checkpoint every so often, and at Ctrl-C a checkpoint."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from hybridprior._internal.interrupt import interruptible
+
+    columns = [BarColumn(24), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"), TimeElapsedColumn()]
+    bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), redirect_stdout=False)
+    with bar, interruptible() as pressed:
+        task = bar.add_task("", total=trainer.config.steps, completed=trainer.step, loss="-")
+        usual: float | None = None
+
+        def move(progress: Seen) -> None:
+            nonlocal usual
+            if math.isfinite(progress.loss):
+                usual = progress.loss if usual is None else 0.99 * usual + 0.01 * progress.loss
+                bar.update(task, completed=progress.step, loss=f"{usual:.4f}")
+
+        while trainer.step < trainer.config.steps:
+            whole = trainer.run((trainer.step // every + 1) * every, callback=move)
+            trainer.save(output / CHECKPOINT)
+            if whole:
+                _keep(trainer, judge, output, usual)
+            if not whole or pressed.is_set():
+                note(f"Step {trainer.step} is saved; go on with --resume.")
+                raise typer.Exit(130)
+
+
+def _keep(trainer: Trainer, judge: Validation, output: Path, loss: float | None) -> None:
+    """Validate, and write everything that is known so far."""
+    from hybridprior.denoisers.pretrained import pack
+    from hybridprior.io.files import write_atomically
+    from hybridprior.io.records import write_json
+    from hybridprior.training.plot import draw_curve
+
+    figures = {str(sigma): round(value, 3) for sigma, value in judge.measure(trainer.denoise).items()}
+    trainer.history.append({"step": trainer.step, "loss": loss, "psnr": figures})
+    trainer.save(output / CHECKPOINT)
+    record = {"config": asdict(trainer.config), "network": asdict(trainer.mean.config), "history": trainer.history}
+    write_json(output / HISTORY, record)
+    write_atomically(output / CURVE, draw_curve(trainer.history))
+    write_atomically(output / WEIGHTS, pack(trainer.mean, note=f"{trainer.step} of {trainer.config.steps} steps"))
+    say(json.dumps(trainer.history[-1]))

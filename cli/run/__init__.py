@@ -1,0 +1,1 @@
+"""What the commands share: requests, jobs, worker processes and their records."""

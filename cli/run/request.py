@@ -1,0 +1,116 @@
+"""What was asked of `hprior restore`, checked; the same for every picture of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybridprior._internal.device import choose_device
+from hybridprior.config import RestoreConfig
+from hybridprior.errors import ConfigError
+from hybridprior.fidelities import FIDELITIES, Fidelity, Poisson
+from hybridprior.operators.external import load_operator
+from hybridprior.operators.kernels import make_psf
+from hybridprior.presets import preset
+from hybridprior.resolve import check_parts, configure, without_fusion
+from hybridprior.restoration import AUTO
+from hybridprior.stopping import STOPPING_RULES
+from hybridprior.uncertainty import check_sampled
+
+from ..options import AUTO_TASK
+
+__all__ = ["Request", "known_parts"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, checked; the same for every picture of a batch."""
+
+    task: str
+    sigma: float | None
+    noise: str
+    peak: float | None
+    white: float | None
+    factor: int
+    kernel: str
+    mask: Path | None
+    mask_keeps: bool
+    outpaint: int
+    blur: str | None
+    boundary: str
+    bayer: str
+    operator: str | None
+    reg: str | None
+    weight: float | Mapping[str, float] | None
+    denoiser: str | None
+    denoiser_sigma: tuple[float, float] | None
+    solver: str | None
+    generator: str | None
+    preset: str
+    steps: int | None
+    stop: str | None
+    seed: int
+    device: str
+    dtype: str | None
+    tile: int | None
+    reference: Path | None
+    uncertainty: bool
+    format: str
+    overwrite: bool
+    resume: bool
+    report: bool
+
+    @property
+    def fidelity(self) -> str | Fidelity | None:
+        """The noise that is expected, by name where its level is `sigma` or estimated; None asks the operator first."""
+        if self.noise == "gaussian":
+            return None
+        return self.noise if self.peak is None else Poisson(self.peak)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the measurements were said to be noisy, by sigma or by the kind of noise."""
+        return bool(self.sigma) or self.noise != "gaussian"
+
+    @property
+    def config(self) -> RestoreConfig:
+        """The preset with what was asked for put in its place; denoising's where the picture is to settle the task."""
+        chosen = preset(self.preset, "denoise" if self.task == AUTO_TASK else self.task)
+        named = any(choice is not None for choice in (self.denoiser, self.denoiser_sigma))
+        instead = "denoiser" if named else "none"
+        return configure(
+            without_fusion(chosen, instead) if self.uncertainty and self.reg is None else chosen,
+            generator=self.generator,
+            regulariser=self.reg,
+            weight=self.weight,
+            denoiser=self.denoiser,
+            denoiser_sigma=self.denoiser_sigma,
+            solver=self.solver,
+            stop=self.stop,
+            steps=self.steps,
+            seed=self.seed,
+            dtype=self.dtype,
+            tile=self.tile,
+        )
+
+
+def known_parts(request: Request) -> None:
+    """Raise an error for a name that is not known, or weights that do not load, before any picture is read."""
+    if request.stop not in (None, AUTO):
+        STOPPING_RULES.find(str(request.stop))
+    FIDELITIES.find(request.noise)
+    if request.peak is not None:
+        Poisson(request.peak)
+    choose_device(request.device)
+    if request.blur is not None:
+        make_psf(request.blur)
+    if request.operator is not None:
+        load_operator(request.operator)
+    check_parts(request.config)
+    if request.uncertainty:
+        if request.stop is not None or request.tile:
+            raise ConfigError(
+                "--uncertainty stops by held-out measurements, on the whole picture; leave --stop, --tile out."
+            )
+        check_sampled(request.config)

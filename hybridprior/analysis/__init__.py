@@ -1,0 +1,1 @@
+"""What a degraded image shows of its degradation: noise, JPEG compression, and the task."""

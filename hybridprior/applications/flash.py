@@ -1,0 +1,99 @@
+"""Flash and no flash: the light of a dim, noisy photograph with the detail of one taken with a flash.
+
+Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, section "Flash-no flash reconstruction": z is the picture
+with the flash instead of noise, and y the one without.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from hybridprior._internal.random import drawn
+from hybridprior._internal.registry import build_config
+from hybridprior.config import RestoreConfig
+from hybridprior.errors import ShapeError
+from hybridprior.generators import Skip, SkipConfig
+from hybridprior.generators.base import Shape
+from hybridprior.presets import preset as find_preset
+from hybridprior.resolve import configure, without_fusion
+from hybridprior.restoration import restore
+from hybridprior.result import Result
+from hybridprior.solvers.gradient import Callback
+
+__all__ = ["Guided", "restore_flash"]
+
+
+class Guided(Skip):
+    """Deep Image Prior's network with a picture as its z, and no jitter."""
+
+    jitters = False
+
+    def __init__(self, guide: torch.Tensor, channels: int, config: SkipConfig | None = None, *, seed: int = 0) -> None:
+        """Draw the network.
+
+        Args:
+            guide: What z is, `(1, K, H, W)`, of the size of the picture to make.
+            channels: Channels of that picture.
+            config: The network's shape; `input` and `input_depth` are the guide's.
+            seed: Seed of theta's start.
+        """
+        config = dataclasses.replace(config or SkipConfig(), input="noise", input_depth=guide.shape[1])
+        with drawn(seed, "theta"):
+            super().__init__(channels, config)
+        self.guide = guide
+
+    def input(self, shape: Shape, rng: torch.Generator) -> torch.Tensor:
+        """Return the guide in the middle of `shape`, its border repeated around it.
+
+        Raises:
+            ShapeError: The guide is larger than the picture, of which it may be a tile.
+        """
+        down, across = shape[-2] - self.guide.shape[-2], shape[-1] - self.guide.shape[-1]
+        if down < 0 or across < 0:
+            wanted, given = (f"{side[-1]} x {side[-2]}" for side in (self.guide.shape, shape))
+            raise ShapeError(
+                f"The guide is {wanted}, larger than what is solved at once, {given}: tiles cannot be guided. "
+                "Crop the pictures, or scale them down."
+            )
+        top, left = down // 2, across // 2
+        return F.pad(self.guide, (left, across - left, top, down - top), mode="replicate")
+
+
+def restore_flash(
+    dim: torch.Tensor,
+    flash: torch.Tensor,
+    *,
+    preset: str = "balanced",
+    config: RestoreConfig | None = None,
+    sigma: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Result:
+    """Restore a photograph without flash, guided by one with flash of the same scene.
+
+    Args:
+        dim: The photograph without flash, `(1, C, H, W)`, intensity in [0, 1], with noise.
+        flash: The one with flash, `(1, K, H, W)`.
+        preset: Where the configuration comes from; the generator is Deep Image Prior's.
+        config: The whole configuration, in place of a preset.
+        sigma: Standard deviation of the noise in `dim`; estimated if not given.
+        steps: The most steps.
+        seed: Seed of everything that is drawn.
+        device: "auto", "cpu", "cuda" ...
+        callbacks: Called with each `Step`.
+
+    Raises:
+        ShapeError: The photographs have different sizes.
+    """
+    if dim.ndim != 4 or flash.ndim != 4 or dim.shape[-2:] != flash.shape[-2:]:
+        raise ShapeError(f"The photographs are {tuple(dim.shape)} and {tuple(flash.shape)}; align and crop them first.")
+    config = configure(config or without_fusion(find_preset(preset, "denoise")), steps=steps, seed=seed)
+    options = config.generator.options if config.generator.name == "skip" else {}
+    network = Guided(flash.float(), dim.shape[1], build_config(SkipConfig, options, part="skip"), seed=seed)
+    return restore(dim, config=config, generator=network, sigma=sigma, device=device, callbacks=callbacks)

@@ -1,0 +1,145 @@
+"""An ablation's figures: what each prior is worth as the degradation grows, and where the local one won."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from hybridprior.evaluation.ablation.attribution import Share
+from hybridprior.evaluation.ablation.regions import Region
+from hybridprior.evaluation.ablation.table import slugged
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_attribution", "draw_region", "png"]
+
+RED, BLUE, GREEN, GREY = "#c43c39", "#2f6fb2", "#3a8f4d", "#777777"
+"""The local prior, the global, both, neither; as in the map of who was believed."""
+
+VALUES = {
+    "nothing": ("neither", GREY),
+    "local": ("local", RED),
+    "global_": ("global", BLUE),
+    "together": ("both", GREEN),
+}
+
+PARTS = {
+    "shapley_local": ("from local", RED),
+    "shapley_global": ("from global", BLUE),
+    "interaction": ("interaction", GREY),
+}
+
+NOISE = "sigma, of 255"
+
+AXES = {"sr": "scale", "inpaint": "missing pixels, %", "dejpeg": "quality"}
+"""What a task's figures are drawn over; else the noise."""
+
+
+def draw_attribution(means: Sequence[Share]) -> Iterator[tuple[str, bytes]]:
+    """Yield a name and a PNG for each task: PSNR with each set of priors, and what each prior has of the gain.
+
+    The upper panels have the values at the step chosen without ground truth, dotted those at the oracle's step; the
+    lower ones the Shapley values with their bounds of 95 % over pictures.
+
+    Args:
+        means: Over pictures.
+    """
+    psnr = [share for share in means if share.metric == "psnr"]
+    for task, noise, kernel in dict.fromkeys((share.task, _noise(share), _kernel(share)) for share in psnr):
+        lines = [share for share in psnr if (share.task, _noise(share), _kernel(share)) == (task, noise, kernel)]
+        games = list(dict.fromkeys((share.generator, share.both) for share in lines))
+        figure = _figure(3.8 * len(games) + 0.6, 6.4)
+        panels = figure.subplots(2, len(games), squeeze=False, sharex=True, sharey="row")
+        for column, game in enumerate(games):
+            own = sorted((s for s in lines if (s.generator, s.both) == game), key=lambda share: share.level)
+            _draw_game(panels[0][column], panels[1][column], own)
+            panels[0][column].set_title(f"{game[0]}, {game[1]}", fontsize="medium")
+            panels[1][column].set_xlabel(AXES.get(task, NOISE))
+        panels[0][0].set_ylabel("PSNR, dB")
+        panels[1][0].set_ylabel("part of the gain, dB")
+        panels[0][-1].legend(frameon=False, fontsize="small")
+        panels[1][-1].legend(frameon=False, fontsize="small")
+        noisy = "" if noise is None or not noise else f"-sigma-{noise:g}"
+        blurred = f"-{slugged(kernel)}" if kernel else ""
+        yield f"attribution-{task}{blurred}{noisy}.png", png(figure)
+
+
+def draw_region(region: Region) -> bytes:
+    """Return the truth, a local and a global picture, and the map of where the local prior won, as a PNG.
+
+    Args:
+        region: What to draw.
+    """
+    from matplotlib.figure import Figure
+
+    height, width = region.map.shape
+    figure = Figure(figsize=(13, 0.4 + 3 * height / width))
+    other = f"pixels + {region.regulariser} {region.weight:g}"
+    titles = ["truth", f"local: {region.generator}", f"global: {other}"]
+    titles.append(f"red: local won, {100 * region.share:.0f} % of the pixels")
+    top = 1 - 0.4 / figure.get_figheight()
+    panels = [figure.add_axes((0.005 + 0.234 * column, 0, 0.228, top)) for column in range(4)]
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_title(title, fontsize="medium")
+        axes.set_axis_off()
+    for axes, picture in zip(panels, region.pictures, strict=False):
+        shown = picture[0].clamp(0, 1).permute(1, 2, 0).numpy()
+        axes.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
+    most = float(region.map.abs().quantile(0.99)) or 1.0
+    drawn = panels[3].imshow(region.map.numpy(), cmap="RdBu_r", vmin=-most, vmax=most)
+    bar = figure.colorbar(drawn, cax=figure.add_axes((0.94, 0.1 * top, 0.008, 0.8 * top)), ticks=(-most, 0, most))
+    bar.ax.set_yticklabels([f"{-most:.2g}", "0", f"{most:.2g}"], fontsize="small")
+    return png(figure)
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _draw_game(values: Axes, parts: Axes, shares: Sequence[Share]) -> None:
+    for axes, names in ((values, VALUES), (parts, PARTS)):
+        for name, (label, colour) in names.items():
+            for judge, line in (("chosen", "o-"), ("oracle", ":")):
+                own = [share for share in shares if share.judge == judge]
+                if judge == "oracle" and axes is parts:
+                    continue
+                levels, heights = [share.level for share in own], [getattr(share, name) for share in own]
+                axes.plot(levels, heights, line, color=colour, label=label if judge == "chosen" else None, markersize=4)
+                if axes is parts and own and all(share.low for share in own):
+                    low, high = ([bound[name] for bound in bounds] for bounds in zip(*map(_bounds, own), strict=True))
+                    _draw_bounds(axes, levels, low, high, colour)
+        axes.grid(alpha=0.3)
+    parts.axhline(0, color="black", linewidth=0.6)
+
+
+def _draw_bounds(axes: Axes, levels: list[float], low: list[float], high: list[float], colour: str) -> None:
+    if len(levels) > 1:
+        axes.fill_between(levels, low, high, color=colour, alpha=0.15, linewidth=0)
+    else:
+        axes.vlines(levels, low, high, color=colour, alpha=0.5)
+
+
+def _bounds(share: Share) -> tuple[dict[str, float], dict[str, float]]:
+    return dict(share.low), dict(share.high)
+
+
+def _kernel(share: Share) -> str:
+    """Return what blurred the picture: no axis has an order of kernels."""
+    return share.condition.partition(", sigma")[0] if share.task == "deblur" else ""
+
+
+def _noise(share: Share) -> float | None:
+    """Return what sets a figure of a task apart: its noise, where the noise is not the axis itself."""
+    return share.noise if share.task in AXES else None

@@ -1,0 +1,256 @@
+"""`ablate()`: the grid on every picture, on any executor, and what follows from it.
+
+The folder holds everything, and the same call goes on with what is missing:
+
+    ablation.json            the grid, the pictures, the cells in order
+    pictures/                ground truths and degraded pictures
+    cells/ID.json, .png      a cell's record and result; .who.png where candidates competed
+    table.csv, .md, .tex     the cells
+    attribution.json, .md, .tex   decibels from the architecture, from the data, and where
+    *.png                    the figures
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hybridprior._internal.device import choose_device
+from hybridprior.errors import HybridPriorError, InputError, OutputError
+from hybridprior.evaluation.ablation.attribution import attribute
+from hybridprior.evaluation.ablation.cell import Cell, Job, read_cell, slug
+from hybridprior.evaluation.ablation.executor import check_executor, run_jobs, share
+from hybridprior.evaluation.ablation.grid import Grid
+from hybridprior.evaluation.ablation.plots import draw_attribution, draw_region
+from hybridprior.evaluation.ablation.regions import regions
+from hybridprior.evaluation.ablation.table import Row, Table, slugged
+from hybridprior.evaluation.bench import find_pictures, read_truth, short_name
+from hybridprior.evaluation.bench.suites import middle
+from hybridprior.evaluation.degradation import degrade
+from hybridprior.io.files import Picture, read_picture, write_atomically, write_picture
+from hybridprior.io.records import write_json
+
+__all__ = ["VERSION", "ablate", "gather", "write_report"]
+
+INDEX = "ablation.json"
+
+VERSION = 1
+"""Of the layout of the folder."""
+
+LONGEST = 160
+"""Bytes of the name of a degraded picture, at most; the names of figures are longer."""
+
+Given = str | os.PathLike[str]
+
+Told = Callable[[Row | None, int, int], None]
+"""Called with a cell's row, how many cells are there, and of how many; at first with none."""
+
+
+def ablate(
+    pictures: Sequence[Given] | Mapping[str, torch.Tensor],
+    grid: Grid | None = None,
+    *,
+    output: Given,
+    executor: str | Executor = "local:1",
+    threads: int | None = None,
+    device: str = "auto",
+    callback: Told | None = None,
+    command: str = "",
+) -> Table:
+    """Run a grid of parts on clean pictures, and attribute what the priors gain.
+
+    Cells that the folder holds already are not computed again; those that failed are tried again.
+
+    Args:
+        pictures: Clean pictures: files, folders of them, or tensors `(1, C, H, W)` in [0, 1] by name, which are taken
+            to sixteen bits.
+        grid: What is run; `Grid()` if not given.
+        output: The folder. All processes need to see it.
+        executor: "local:N", "dask-local:N", "dask://HOST:PORT", or an executor of `concurrent.futures`.
+        threads: Of each process; its share of the processor if not given.
+        device: Where each cell is computed.
+        callback: Told of each cell as soon as it is there, and of none at first.
+        command: What made the call, for the record.
+
+    Returns:
+        A row a cell, failed ones too.
+
+    Raises:
+        ConfigError: A grid that cannot run, or an executor that there is not.
+        InputError: A picture that cannot be read, or two of one name.
+        OutputError: The folder cannot be written.
+        WeightsError: Weights that cannot be used.
+    """
+    grid = grid or Grid()
+    if isinstance(executor, str):
+        check_executor(executor)
+        threads = share(executor, threads)
+    choose_device(device)
+    grid.check()
+    folder = Path(output).resolve()
+    cells = _lay_out(_truths(pictures, grid), grid, folder, command)
+    jobs = [Job(cell, folder, device, threads) for cell in cells]
+    found: dict[str, Row] = {}
+    if callback is not None:
+        callback(None, 0, len(jobs))
+    try:
+        with closing(run_jobs(jobs, executor)) as records:
+            for record in records:
+                found[record["id"]] = Row.of(record)
+                if callback is not None:
+                    callback(found[record["id"]], len(found), len(jobs))
+    finally:
+        table = Table(found[cell.id] for cell in cells if cell.id in found)
+        write_report(folder, table)
+    return table
+
+
+def gather(output: Given) -> Table:
+    """Return the table of the cells that a folder holds.
+
+    Args:
+        output: The folder.
+
+    Raises:
+        InputError: It holds no ablation.
+    """
+    folder = Path(output)
+    try:
+        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"There is no ablation in '{folder}'.") from error
+    paths = [folder / "cells" / f"{name}.json" for name in names]
+    return Table(Row.of(record) for path in paths if (record := read_cell(path)) is not None)
+
+
+def write_report(folder: Path, table: Table) -> None:
+    """Write the tables, the attribution and the figures.
+
+    Args:
+        folder: The ablation's.
+        table: Its cells, as far as they are there.
+    """
+    found, places = attribute(table), list(regions(table, folder))
+    lines = [
+        f"- {place.picture}, {place.task}, {place.condition}: {place.generator} beat {place.regulariser} on "
+        f"{100 * place.share:.0f} % of the pixels; by texture, smooth to rough: "
+        + ", ".join(f"{100 * part:.0f} %" for part in place.by_texture)
+        for place in places
+    ]
+    where = "\n## Where the local prior won\n\n" + "\n".join(lines) + "\n" if lines else ""
+    texts = {
+        "table.csv": table.to_csv(),
+        "table.md": f"# Ablation\n\n{table.to_markdown()}",
+        "table.tex": table.to_latex(),
+        "attribution.md": f"# Attribution\n\n{found.to_markdown()}{where}",
+        "attribution.tex": found.to_latex(),
+    }
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode())
+    figures = dict(draw_attribution(found.means))
+    for place in places:
+        words = slugged(f"{place.task} {place.condition} {place.generator} {place.regulariser}")
+        figures[f"regions-{place.picture}-{words}.png"] = draw_region(place)
+    for name, data in figures.items():
+        write_atomically(folder / name, data)
+    drawn, whole = _listed(folder / "attribution.json", "figures"), len(table) == len(_listed(folder / INDEX, "cells"))
+    for name in drawn if whole else ():  # of another grid
+        if name not in figures:
+            (folder / Path(name).name).unlink(missing_ok=True)
+    kept = sorted(figures if whole else {*drawn, *figures})
+    record = {**found.to_dict(), "regions": [place.to_dict() for place in places], "figures": kept}
+    write_json(folder / "attribution.json", record)
+
+
+def _listed(path: Path, key: str) -> list[str]:
+    """Return the names that a record lists; none where there is no such record."""
+    try:
+        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))[key]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _truths(pictures: Sequence[Given] | Mapping[str, torch.Tensor], grid: Grid) -> dict[str, Picture]:
+    """Return the ground truths by name."""
+    if isinstance(pictures, Mapping):
+        return _tensors(pictures, grid)
+    found: dict[str, Path] = {}
+    for given in map(Path, pictures):
+        for short, path in find_pictures(given) if given.is_dir() else [(short_name(given), given)]:
+            name = _name(short)
+            if name in found:
+                raise InputError(f"'{found[name]}' and '{path}' would both be called '{name}'; rename one of them.")
+            found[name] = path
+    if not found:
+        raise InputError("An ablation needs at least one picture.")
+    truths = {name: read_truth(path, multiple=grid.multiple, crop=grid.crop) for name, path in found.items()}
+    exact = {name: bool(torch.equal((255 * x).round() / 255, x)) for name, x in truths.items()}
+    return {name: Picture(x, depth="uint8" if exact[name] else "uint16") for name, x in truths.items()}
+
+
+def _tensors(pictures: Mapping[str, torch.Tensor], grid: Grid) -> dict[str, Picture]:
+    """Return the ground truths that were given as tensors."""
+    found: dict[str, Picture] = {}
+    for given, x in pictures.items():
+        name = _name(given)
+        if name in found:
+            raise InputError(f"Two pictures would both be called '{name}', one of them '{given}'; rename it.")
+        truth = middle(x.detach().float().cpu(), given, multiple=grid.multiple, crop=grid.crop)
+        found[name] = Picture(truth, depth="uint16")
+    return found
+
+
+def _lay_out(truths: Mapping[str, Picture], grid: Grid, folder: Path, command: str) -> list[Cell]:
+    """Write the ground truths, the degraded pictures and what is to be done; return the cells."""
+    try:
+        for name in ("pictures", "cells"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"'{folder}' cannot be made: {error.strerror or error}.") from error
+    cells = []
+    _check_names(truths, grid)
+    for name, picture in truths.items():
+        path = folder / "pictures" / f"{name}.png"
+        write_picture(path, picture)
+        truth = read_picture(path).pixels
+        digest = hashlib.sha256(truth.numpy().tobytes() + repr(tuple(truth.shape)).encode()).hexdigest()
+        for how in grid.conditions:
+            try:
+                y, _ = degrade(truth, how)
+            except HybridPriorError as error:
+                raise type(error)(f"'{name}': {error}") from error
+            write_picture(folder / "pictures" / f"{name}-{slug(how)}.png", Picture(y))
+            for parts, seed in itertools.product(grid.combinations(), grid.seeds):
+                cells.append(Cell(name, digest, how, parts, grid.preset, grid.configure(how, parts, seed)))
+    record: dict[str, Any] = {
+        "version": VERSION,
+        "request": grid.to_dict(),
+        "command": command,
+        "pictures": {name: {"truth": f"pictures/{name}.png"} for name in truths},
+        "cells": [cell.id for cell in cells],
+    }
+    write_json(folder / INDEX, record)
+    return cells
+
+
+def _check_names(truths: Mapping[str, Picture], grid: Grid) -> None:
+    """Raise `InputError` where a picture has the name of what becomes of another, or one that is too long."""
+    for name, how in itertools.product(truths, grid.conditions):
+        if (made := f"{name}-{slug(how)}") in truths:
+            raise InputError(f"'{made}' is what '{name}' is called when it is degraded; rename the picture.")
+        if len(made.encode()) > LONGEST:
+            raise InputError(f"The name '{name}' is too long for the files that are made of it; rename the picture.")
+
+
+def _name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "picture"

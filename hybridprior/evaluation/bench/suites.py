@@ -1,0 +1,279 @@
+"""The suites: which pictures, how they are degraded, and how they are judged.
+
+A result is two numbers: at the step that the rule chose without ground truth, which is the result, and at the best
+step of all, the oracle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from hybridprior import metrics
+from hybridprior.config import RestoreConfig
+from hybridprior.errors import InputError
+from hybridprior.evaluation.bench.published import of_picture
+from hybridprior.evaluation.degradation import Degradation, degrade
+from hybridprior.evaluation.oracle import Oracle
+from hybridprior.fidelities import SIGMA_FLOOR
+from hybridprior.io.files import SUFFIXES, read_picture
+from hybridprior.restoration import restore
+from hybridprior.result import Result, Status
+from hybridprior.solvers.gradient import Callback
+
+__all__ = [
+    "SUITES",
+    "Row",
+    "Suite",
+    "Trial",
+    "find_pictures",
+    "measure",
+    "middle",
+    "read_truth",
+    "run_suite",
+    "short_name",
+]
+
+
+SIDES = {256, 512, 768}
+"""Of the pictures that published figures are of."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A task with its conventions."""
+
+    task: str
+    """One of the presets' tasks."""
+    multiple: int = 1
+    """The ground truth is cropped to multiples of this."""
+    grey: bool = False
+    """Whether colour pictures are judged in grey."""
+
+
+SUITES = {
+    "denoise": Suite("denoise"),
+    "sr": Suite("sr", multiple=32),
+    "inpaint": Suite("inpaint", grey=True),
+    "deblur": Suite("deblur"),
+    "dejpeg": Suite("dejpeg"),
+    "demosaic": Suite("demosaic"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture, one seed."""
+
+    suite: str
+    picture: str
+    size: str
+    channels: int
+    seed: int
+    psnr: float
+    """At the chosen step: the result."""
+    oracle_psnr: float | None
+    """At the best step, which needs the ground truth; None for a fusion or tiles, whose steps are not its picture."""
+    ssim: float | None
+    baseline_psnr: float
+    """Of the operator's cheap estimate."""
+    published: float | None
+    """Deep Image Prior's published figure."""
+    chosen_step: int
+    oracle_step: int | None
+    steps: int
+    seconds: float
+    status: str
+    curve: list[list[float]] = field(default_factory=list)
+    """[step, seconds, PSNR], every twentieth step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One restoration, judged."""
+
+    row: Row
+    """Its figures."""
+    result: Result
+    """What the restoration gave back, as far as it is shown."""
+    oracle: Oracle
+    """What followed it, and knows the truth in the same frame."""
+
+
+def find_pictures(data: Path, names: Sequence[str] = ()) -> list[tuple[str, Path]]:
+    """Return the pictures of a folder by short names, sorted.
+
+    Args:
+        data: The folder.
+        names: Short names to keep; all if empty.
+
+    Raises:
+        InputError: No folder, no picture in it, none of a name, or two of one.
+    """
+    if not data.is_dir():
+        raise InputError(f"There is no folder '{data}'.")
+    found: dict[str, Path] = {}
+    for path in sorted(data.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        before = found.setdefault(short_name(path), path)
+        if before != path:
+            raise InputError(f"'{before}' and '{path}' would both be called '{short_name(path)}'; rename one of them.")
+    if not found:
+        raise InputError(f"There is no picture in '{data}'.")
+    for name in names:
+        if name not in found:
+            raise InputError(f"There is no picture '{name}' in '{data}': {', '.join(found)}.")
+    return [(name, path) for name, path in found.items() if not names or name in names]
+
+
+def run_suite(
+    name: str,
+    pictures: Sequence[tuple[str, Path]],
+    how: Degradation,
+    config: RestoreConfig,
+    *,
+    seeds: Sequence[int] = (0,),
+    crop: int | None = None,
+    colour: bool = False,
+    told: float = 1.0,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Iterator[Row]:
+    """Restore each picture with each seed and yield a row as soon as it is there.
+
+    Args:
+        name: The suite.
+        pictures: Short names and files.
+        how: The degradation; its seed is the data's, the same for every picture.
+        config: What restores.
+        seeds: The restoration's seeds.
+        crop: Side of a centre crop, to save time; the row says its size.
+        colour: Whether colours are kept where the suite is published in grey.
+        told: What the restoration is told of sigma, as a multiple of the truth.
+        device: Where.
+        callbacks: More callbacks for every run.
+    """
+    for short, path in pictures:
+        suite = replace(SUITES[name], grey=SUITES[name].grey and not colour)
+        truth = read_truth(path, multiple=suite.multiple, grey=suite.grey, crop=crop)
+        usual = crop is None and suite == SUITES[name] and told == 1 and set(truth.shape[-2:]) <= SIDES
+        published = of_picture(short, how) if usual else None
+        for seed in seeds:
+            seeded = replace(config, seed=seed)
+            trial = measure(short, truth, how, seeded, told=told, device=device, callbacks=callbacks)
+            yield replace(trial.row, suite=name, published=published)
+
+
+def measure(
+    picture: str,
+    truth: torch.Tensor,
+    how: Degradation,
+    config: RestoreConfig,
+    *,
+    told: float = 1.0,
+    every: int = 20,
+    keep: bool = False,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+) -> Trial:
+    """Degrade a picture, restore it once, and judge the result.
+
+    Args:
+        picture: Its name.
+        truth: The picture, `(1, C, H, W)`.
+        how: The degradation.
+        config: What restores, with its seed.
+        told: What the restoration is told of sigma, as a multiple of the truth.
+        every: Steps between two points of the curve.
+        keep: Whether the oracle keeps the best step's picture.
+        device: Where.
+        callbacks: More callbacks.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    y, operator = degrade(truth, how)
+    sigma = None if how.told is None else told * how.told
+
+    def shown_of(x: torch.Tensor) -> torch.Tensor:
+        return operator.frame(operator.reconcile(x, y, noisy=sigma is None or sigma > SIGMA_FLOOR))
+
+    oracle = Oracle(operator.frame(truth), how.task, shown_of, every=every, keep=keep)
+    result = restore(y, operator, config=config, sigma=sigma, device=device, callbacks=[oracle, *callbacks])
+    if result.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    baseline = metrics.psnr_for_task(operator.frame(operator.initial(y)), oracle.truth, how.task)
+    shown = replace(result, picture=operator.frame(result.picture))
+    return Trial(_row(picture, shown, oracle, baseline), shown, oracle)
+
+
+def _row(picture: str, result: Result, oracle: Oracle, baseline: float) -> Row:
+    truth, judged = oracle.truth, metrics.psnr_for_task(result.picture, oracle.truth, oracle.task)
+    followed = oracle.step > 0 and result.fusion is None  # it sees neither tiles nor a fusion
+    return Row(
+        suite=oracle.task,
+        picture=picture,
+        size=f"{truth.shape[-1]}x{truth.shape[-2]}",
+        channels=truth.shape[1],
+        seed=result.config.seed,
+        psnr=judged,
+        oracle_psnr=oracle.psnr if followed else None,
+        ssim=metrics.ssim(result.picture, truth),
+        baseline_psnr=baseline,
+        published=None,
+        chosen_step=result.chosen_step,
+        oracle_step=oracle.step if followed else None,
+        steps=len(result.trace),
+        seconds=round(result.timings.total, 2),
+        status=result.message,
+        curve=oracle.curve if followed else [],
+    )
+
+
+def read_truth(path: Path, *, multiple: int = 1, grey: bool = False, crop: int | None = None) -> torch.Tensor:
+    """Return the middle of a picture as ground truth, `(1, C, H, W)`, intensity in [0, 1].
+
+    Args:
+        path: The file.
+        multiple: Its sides are cropped to multiples of this.
+        grey: Whether colours become their mean.
+        crop: The most pixels a side.
+
+    Raises:
+        InputError: Not a picture, or a smaller one than `multiple`.
+    """
+    x = read_picture(path).pixels
+    if grey and x.shape[1] == 3:
+        x = x.mean(dim=1, keepdim=True)
+    return middle(x, str(path), multiple=multiple, crop=crop)
+
+
+def middle(x: torch.Tensor, name: str, *, multiple: int = 1, crop: int | None = None) -> torch.Tensor:
+    """Return the middle of a picture.
+
+    Args:
+        x: `(1, C, H, W)`.
+        name: What it is called, for the message.
+        multiple: Its sides are cropped to multiples of this.
+        crop: The most pixels a side.
+
+    Raises:
+        InputError: Less than `multiple` pixels would be left.
+    """
+    height, width = (min(side, crop or side) // multiple * multiple for side in x.shape[-2:])
+    if min(height, width) < 1:
+        cropped = f" cropped to {crop}" if crop and crop < min(x.shape[-2:]) else ""
+        raise InputError(f"'{name}'{cropped} is smaller than {multiple} pixels.")
+    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+    return x[..., top : top + height, left : left + width].contiguous()
+
+
+def short_name(path: Path) -> str:
+    """Return the name that the literature gives a picture: `image_House256rgb.png` is "house"."""
+    name = re.sub(r"^image_|_GT$|_?(256|512)(rgb)?$", "", path.stem)
+    return name if name == "F16" else name.lower()

@@ -1,0 +1,87 @@
+"""Tables of what each prior brought, from an ablation's `attribution.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hybridprior.evaluation.report.records import group_of, inner, number, read_record, word
+from hybridprior.evaluation.report.table import Cell, Column, Table
+
+__all__ = ["attribution_tables"]
+
+FILE = "attribution.json"
+
+VALUES = {"nothing": "neither", "local": "local", "global": "global", "together": "both"}
+"""Values of the game, and what they are called."""
+
+PARTS = {"shapley_local": "from local", "shapley_global": "from global", "interaction": "interaction"}
+"""What they are parted into; a mean has bounds."""
+
+NOTE = (
+    "Shapley values: each prior’s gain over neither, averaged over both orders; they add up to what both reach. Below "
+    "zero, the interaction says that the priors know the same. ± seeds is the standard deviation over seeds."
+)
+
+NOTE_MEANS = "Means over pictures; bounds are 95 % over pictures, by drawing them anew."
+
+
+def attribution_tables(folder: Path, missing: list[str]) -> Iterator[Table]:
+    """Yield the means over pictures and the figures of each picture, a table for each judge and metric.
+
+    The first one, PSNR at the chosen step as a rule, comes before the pictures, the others after them.
+
+    Args:
+        folder: The ablation's.
+        missing: A sentence is added where the file is there and cannot be used.
+    """
+    if not (folder / FILE).is_file():
+        return
+    record = read_record(folder / FILE) or {}
+    lists = {key: record[key] for key in ("means", "rows") if isinstance(record.get(key), list)}
+    if not lists:
+        missing.append(f"{FILE} cannot be read.")
+    last = False
+    for key, some in lists.items():
+        rows = [row for row in some if isinstance(row, dict)]
+        for kind in dict.fromkeys(map(_kind, rows)):
+            yield _table(kind, [row for row in rows if _kind(row) == kind], means=key == "means", last=last)
+            last = True
+
+
+def _kind(row: Mapping[str, Any]) -> tuple[str, str]:
+    return word(row.get("judge")), word(row.get("metric"))
+
+
+def _table(kind: tuple[str, str], rows: list[dict[str, Any]], *, means: bool, last: bool) -> Table:
+    """Return the table of one judge and metric."""
+    judge, metric = kind
+    step = "at the oracle’s step" if judge == "oracle" else "step chosen without ground truth"
+    digits, name = (3, "SSIM") if metric == "ssim" else (2, "PSNR in dB")
+    columns = [*([] if means else [Column("picture")]), Column("degradation"), Column("parts")]
+    columns += [Column(value, digits) for value in VALUES.values()]
+    columns += [Column(part, digits, signed=True) for part in PARTS.values()]
+    columns.append(Column("± seeds", digits))
+    columns += [Column(f"bounds {part}") for part in PARTS.values()] if means else []
+    return Table(
+        title=f"What each prior brought{'' if means else ' to each picture'}: {name}, {step}",
+        columns=tuple(columns),
+        rows=tuple(tuple(_cells(row, digits, means)) for row in rows),
+        note=f"{NOTE} {NOTE_MEANS}" if means else NOTE,
+        last=last,
+    )
+
+
+def _cells(row: Mapping[str, Any], digits: int, means: bool) -> list[Cell]:
+    cells: list[Cell] = [] if means else [word(row.get("picture"))]
+    cells.append(group_of(row.get("task"), row.get("condition")))
+    cells.append(", ".join(part for key in ("generator", "both") if (part := word(row.get(key)))))
+    cells += [number(row.get(key)) for key in (*VALUES, *PARTS, "seed_spread")]
+    return [*cells, *(_bounds(row, key, digits) for key in PARTS)] if means else cells
+
+
+def _bounds(row: Mapping[str, Any], key: str, digits: int) -> str:
+    least, most = (number(inner(row, side).get(key)) for side in ("low", "high"))
+    words = "" if least is None or most is None else f"{least:+.{digits}f} … {most:+.{digits}f}"
+    return words.replace("-", "−")

@@ -1,0 +1,111 @@
+"""The global prior alone, without a generator: D(y; sigma) where A = 1, plug-and-play elsewhere.
+
+One pass of a denoiser is the answer where all that happened to the picture is noise of a level that it knows. Elsewhere
+half-quadratic splitting alternates it with the measurements (Zhang et al., "Plug-and-Play Image Restoration with Deep
+Denoiser Prior", TPAMI 2022, eq. 6).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from typing import Any
+
+import torch
+
+from hybridprior._internal.device import Precision
+from hybridprior.config import Part, RestoreConfig
+from hybridprior.denoisers import Denoiser
+from hybridprior.generators import Pixels
+from hybridprior.operators import Identity
+from hybridprior.problem import Problem
+from hybridprior.regularisers import Regulariser
+from hybridprior.regularisers.red import DenoiserConfig, DenoiserRegulariser
+from hybridprior.solvers.splitting import SplittingSolver
+from hybridprior.stopping import build_stopping_rule
+
+__all__ = ["Alone", "PressedError"]
+
+
+class PressedError(Exception):
+    """Ctrl-C came between two steps."""
+
+
+class Alone:
+    """What denoisers make of measurements by themselves."""
+
+    def __init__(self, config: RestoreConfig, *, precision: Precision, noisy: bool, pressed: threading.Event) -> None:
+        """Take how plug-and-play goes.
+
+        Args:
+            config: Its steps, and the seed.
+            precision: The arithmetic.
+            noisy: Whether there is noise that a single pass of the denoiser can take off.
+            pressed: Set by Ctrl-C.
+        """
+        self.config, self.precision, self.noisy, self.pressed = config, precision, noisy, pressed
+
+    def direct(self, problem: Problem) -> bool:
+        """Return whether one pass of the denoiser is the answer: A = 1, and noise."""
+        return self.noisy and isinstance(problem.operator, Identity)
+
+    def restored(self, denoiser: Denoiser, problem: Problem) -> torch.Tensor:
+        """Return what a denoiser makes of the measurements, `(1, C, H, W)`.
+
+        Args:
+            denoiser: It may be one that was tuned.
+            problem: The measurements.
+        """
+        if self.direct(problem):
+            return self.denoised(denoiser, problem.filled(), problem.fidelity.sigma)
+        return self.plugged(problem, DenoiserRegulariser(DenoiserConfig(), denoiser=denoiser))
+
+    def denoised(self, denoiser: Denoiser, x: torch.Tensor, sigma: float) -> torch.Tensor:
+        """Return D(x; sigma), without a gradient.
+
+        Args:
+            denoiser: D.
+            x: `(1, C, H, W)`.
+            sigma: In units of intensity.
+        """
+        self.look_up()
+        with torch.no_grad():
+            return denoiser.denoise(x, sigma)
+
+    def plugged(
+        self,
+        problem: Problem,
+        prior: Regulariser,
+        *,
+        start: torch.Tensor | None = None,
+        longer: int = 1,
+        coupling_end: float | None = None,
+        seed: int | None = None,
+    ) -> torch.Tensor:
+        """Return the picture of plug-and-play, `(1, C, H, W)`.
+
+        Args:
+            problem: The measurements.
+            prior: The denoiser, and its levels.
+            start: Where it begins.
+            longer: How many times as many steps it takes as the configuration says.
+            coupling_end: How firmly the picture holds to the denoiser's at the last step; as configured if not given.
+            seed: The configuration's if not given.
+        """
+        steps = longer * self.config.splitting.iterations
+        loop = dataclasses.replace(self.config.solver, steps=steps, averaging=0.0, jitter=0.0)
+        changes: dict[str, Any] = {"generator": Part("pixels"), "method": "splitting", "stopping": Part("fixed")}
+        if coupling_end is not None:
+            changes["splitting"] = dataclasses.replace(self.config.splitting, coupling_end=coupling_end)
+        seed = self.config.seed if seed is None else seed
+        config = dataclasses.replace(self.config, solver=loop, weight=1.0, seed=seed, **changes)
+        pixels, rule = Pixels(problem.shape[1]), build_stopping_rule("fixed")
+        solver = SplittingSolver(problem, pixels, prior, rule, config=config, precision=self.precision, start=start)
+        picture = solver.run().picture.to(problem.y)
+        self.look_up()
+        return picture
+
+    def look_up(self) -> None:
+        """Raise `PressedError` after Ctrl-C."""
+        if self.pressed.is_set():
+            raise PressedError

@@ -1,0 +1,274 @@
+"""Both priors at once: candidates compete on measurements that none was fitted to, and the picture is their fusion.
+
+Where there is noise, y is parted in two whose noise is independent; where there is none, or where the noise that the
+picture shows is not what was told, some measurements are held out. The local prior fits the one part and stops by the
+other, which then weighs all candidates. In the end each that counts is brought up to all the measurements, so that none
+is lost: the denoiser runs again, and theta goes on for a few steps.
+
+Where one pass of the denoiser is an answer, that comes first, tuned to the picture: the local prior has to come near.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hybridprior._internal.device import Precision
+from hybridprior._internal.interrupt import interruptible
+from hybridprior.analysis.noise import estimate_sigma, noise_correlation
+from hybridprior.config import RestoreConfig
+from hybridprior.denoisers import Denoiser, load_denoiser
+from hybridprior.fidelities import CLEAN, Gaussian
+from hybridprior.fusion.candidates import Candidates, FusionConfig
+from hybridprior.fusion.finetuning import Tuned
+from hybridprior.fusion.futility import Race
+from hybridprior.fusion.plug_and_play import Alone, PressedError
+from hybridprior.fusion.stacking import Evidence, even, weigh, worse
+from hybridprior.generators import Generator
+from hybridprior.operators import Identity
+from hybridprior.problem import Problem
+from hybridprior.regularisers import build_regulariser
+from hybridprior.result import Result, Status, Timings
+from hybridprior.solvers.gradient import Callback, Solver
+from hybridprior.stopping import StoppingRule, build_stopping_rule
+
+__all__ = ["restore_fused"]
+
+LEAST = 0.01
+"""Weight that a candidate has somewhere, at least, to be part of the picture."""
+
+COUNTS = 0.2
+"""Weight of the local picture and what was made of it, together, below which its theta does not go on: seconds for some
+thousandths of a decibel."""
+
+PARTED = 0.12
+"""Share of the information that judges, where there is noise."""
+
+CORRELATED = 0.3
+"""Correlation of neighbours' noise above which measurements that judge are no judges."""
+
+DOUBTED = 1.5
+"""Ratio of the noise that was told and that which the picture shows, from which sigma is no ground for parting."""
+
+TEXTURE = 2.5
+"""Ratio from which what the picture shows beyond the noise that was told is a texture like noise, and sigma stands."""
+
+LEAST_SIDE = 48
+"""Side of a picture below which the noise that it shows is not known well enough to doubt what was told."""
+
+
+def restore_fused(
+    problem: Problem,
+    generator: Generator,
+    config: RestoreConfig,
+    options: FusionConfig,
+    *,
+    precision: Precision,
+    denoiser: Denoiser | None = None,
+    callbacks: Sequence[Callback] = (),
+    state: Mapping[str, Any] | None = None,
+    started: float | None = None,
+) -> Result:
+    """Restore a picture by both priors, weighed by evidence.
+
+    Args:
+        problem: What to solve.
+        generator: f_theta.
+        config: The local prior's configuration; lambda is the hybrid's.
+        options: How the candidates come about.
+        precision: The generator's arithmetic.
+        denoiser: In place of the one that the options name.
+        callbacks: Called with the local prior's steps.
+        state: That of an interrupted run.
+        started: `time.perf_counter()` when the set-up began, of which tuning the denoiser is a part; now if not given.
+    """
+    started = time.perf_counter() if started is None else started
+    noise = _Noise.of(problem)
+    if not noise.there and isinstance(problem.operator, Identity) and isinstance(problem.fidelity, Gaussian):
+        return _left_alone(problem, config, precision)
+    denoiser = _ready(denoiser or load_denoiser(options.denoiser), problem, config)
+    kept, held, rule = _judged(problem, config, noise)
+    with interruptible() as pressed:
+        prior = Alone(config, precision=precision, noisy=noise.there, pressed=pressed)
+        tuned = _tuned(denoiser, prior, config, options, noise)
+        rival = _rival(tuned, prior, kept, held, noise)
+        rule = rule if rival is None else Race(rival, held, sigma=problem.fidelity.sigma)
+        none = build_regulariser("none")
+        local = Solver(kept, generator, none, rule, config=config, precision=precision, started=started, judge=held)
+        local.keep_best = True
+        if state is not None:
+            local.load_state_dict(state)
+        result = dataclasses.replace(local.run(callbacks), sigma=problem.fidelity.sigma)
+        if result.status not in (Status.INTERRUPTED, Status.DIVERGED) and local.best_theta is not None:
+            result = _latest(result, local, held)
+            candidates = Candidates(local, prior, tuned, options, weight=config.weight, shown=noise.shown)
+            result = _concluded(result, problem, held, local, candidates, noise)
+        return result if result.fusion else _best(result, rival, problem, held, tuned.network)
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """What is known of the noise."""
+
+    there: bool
+    """Whether there is any, Gaussian."""
+    shown: float | None
+    """The level that the measurements show, where it is far from the one that was told."""
+    correlated: bool
+    """Whether neighbours share it, so that measurements that judge are no judges."""
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Noise:
+        """Return what the measurements say."""
+        sigma = problem.fidelity.sigma
+        there = isinstance(problem.fidelity, Gaussian) and sigma > CLEAN
+        correlated = there and noise_correlation(problem.y, sigma, problem.weights) > CORRELATED
+        return cls(there, _shown(problem) if there and not correlated else None, correlated)
+
+
+def _shown(problem: Problem) -> float | None:
+    """Return the noise level that the measurements show, where it is far from the one that was told."""
+    if not isinstance(problem.operator, Identity) or min(problem.shape[-2:]) < LEAST_SIDE:
+        return None
+    shown, told = estimate_sigma(problem.y, problem.weights), problem.fidelity.sigma
+    ratio = shown / told
+    return None if 1 / DOUBTED < ratio < DOUBTED or ratio > TEXTURE else shown
+
+
+def _left_alone(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
+    """Return what was measured: with A = 1 and no noise it is the picture."""
+    return Result(
+        picture=problem.y.detach().float().cpu().clone(),
+        chosen_step=0,
+        status=Status.FINISHED,
+        message="There is no noise to speak of, so that the picture is left as it is.",
+        trace=(),
+        config=config,
+        sigma=problem.fidelity.sigma,
+        timings=Timings(0.0, 0.0),
+        precision=str(precision),
+    )
+
+
+def _ready(denoiser: Denoiser, problem: Problem, config: RestoreConfig) -> Denoiser:
+    """Return a copy of the denoiser where the measurements are, in the arithmetic of the configuration."""
+    denoiser = copy.deepcopy(denoiser).to(problem.y.device)
+    if denoiser.precision == "auto":
+        denoiser.precision = config.precision
+    return denoiser
+
+
+def _judged(problem: Problem, config: RestoreConfig, noise: _Noise) -> tuple[Problem, Problem, StoppingRule]:
+    """Return the part of the measurements that candidates see, the one that judges them, and the local prior's rule."""
+    rule = build_stopping_rule("heldout", None if problem.noisy else {"patience": config.solver.steps})
+    if noise.there and noise.shown is None:
+        return *problem.part(PARTED, config.seed), rule
+    return *problem.hold_out(rule.held_share(problem.pixels), config.seed), rule
+
+
+def _tuned(denoiser: Denoiser, prior: Alone, config: RestoreConfig, options: FusionConfig, noise: _Noise) -> Tuned:
+    """Return the denoiser with its lessons ahead: none where nothing can judge them."""
+    steps, rate = 0 if noise.correlated else options.tuned, options.tuned_rate
+    return Tuned(denoiser, steps=steps, rate=rate, seed=config.seed, restored=prior.restored, look_up=prior.look_up)
+
+
+def _rival(tuned: Tuned, prior: Alone, kept: Problem, held: Problem, noise: _Noise) -> torch.Tensor | None:
+    """Return the global prior's best picture where it takes no time to speak of beside the local one; None elsewhere.
+
+    Ctrl-C leaves the denoiser as it is, and the local prior takes no step.
+    """
+    if not prior.direct(kept) or noise.shown is not None or noise.correlated:
+        return None
+    try:
+        best = tuned.judged(kept, held) if tuned.possible(kept) else None
+    except PressedError:
+        best = None
+    if best is None:
+        with torch.no_grad():
+            return tuned.denoiser.denoise(kept.filled(), kept.fidelity.sigma)
+    return best
+
+
+def _best(result: Result, rival: torch.Tensor | None, problem: Problem, held: Problem, network: Denoiser) -> Result:
+    """Return the result of a run that was cut short, with the denoiser's picture if evidence likes its rival better."""
+    if rival is None or not float(held.error(rival)) < float(held.error(result.picture.to(held.y))):
+        return result
+    with torch.no_grad():
+        picture = network.denoise(problem.filled(), problem.fidelity.sigma)
+    message = f"{result.status.value} Until then the denoiser alone was the better one."
+    return dataclasses.replace(result, picture=picture.float().cpu(), message=message, held_out=0.0)
+
+
+def _latest(result: Result, local: Solver, held: Problem) -> Result:
+    """Return the local prior's result, of its last step unless evidence is sure that an earlier one was better.
+
+    Without noise nothing but chance makes a few measurements like an early step; with noise, theta learns that too.
+    """
+    if held.noisy or local.average is None or worse(local.average, result.picture, held):
+        return result
+    picture = local.take_last().detach().float().cpu().clone()
+    return dataclasses.replace(result, picture=picture, chosen_step=local.step)
+
+
+def _concluded(
+    result: Result, problem: Problem, held: Problem, local: Solver, candidates: Candidates, noise: _Noise
+) -> Result:
+    """Return the fusion's result, or the local prior's if Ctrl-C came."""
+    saved, begun = local.state_dict(), time.perf_counter()
+    try:
+        picture, evidence = _fused(problem, held, local.problem, result.picture, candidates, noise)
+    except PressedError:
+        status = Status.INTERRUPTED
+        return dataclasses.replace(result, status=status, message=status.value, state=saved)
+    return dataclasses.replace(
+        result,
+        picture=picture,
+        message=_message(evidence, problem.fidelity.sigma, noise.shown),
+        fusion=evidence,
+        timings=Timings(result.timings.setup, result.timings.steps + time.perf_counter() - begun),
+        held_out=0.0,
+    )
+
+
+def _fused(
+    problem: Problem, held: Problem, kept: Problem, local: torch.Tensor, candidates: Candidates, noise: _Noise
+) -> tuple[torch.Tensor, Evidence]:
+    """Return the fused picture of all the measurements, and the evidence."""
+    local = local.to(problem.y)
+    if noise.there:
+        with torch.no_grad():
+            level = noise.shown or held.fidelity.sigma
+            candidates.rest = math.sqrt(max(0.0, float(held.error(local)) - level**2))
+    pictures = candidates.all(kept, held, local)
+    if noise.correlated:
+        evidence = even(list(pictures), problem.shape)
+    else:
+        evidence = weigh(pictures, held, seed=candidates.tuned.seed, few=candidates.few(problem))
+    believed = [name for name, plane in zip(evidence.names, evidence.map, strict=True) if float(plane.max()) >= LEAST]
+    final: dict[str, torch.Tensor] = {}
+    if {"local", "handed"} & set(believed):
+        counts = evidence.most("local", "handed") >= COUNTS
+        final["local"] = candidates.refitted("local", problem, local) if counts else local
+    for name in believed:
+        if name not in final:
+            final[name] = candidates.refitted(name, problem, final.get("local", local))
+    whole = {name: x.cpu() if bool(torch.isfinite(x).all()) else pictures[name].cpu() for name, x in final.items()}
+    return evidence.combine(whole), evidence
+
+
+def _message(evidence: Evidence, told: float, shown: float | None) -> str:
+    """Return what was believed, in a sentence or two."""
+    doubt = "" if shown is None else f" The picture shows noise of {255 * shown:.3g}, not {255 * told:.3g}."
+    if evidence.kind == "none":
+        return f"The noise of neighbours is correlated, so that nothing can judge: {evidence.shares}.{doubt}"
+    kind = "global and handed, asked first" if evidence.kind == "few" else evidence.kind
+    behind = evidence.most("local") >= LEAST and evidence.most("local", "handed") < COUNTS
+    but = ", but in the network's part only those that did not judge" if behind else ""
+    return f"Believed: {evidence.shares} ({kind}). All measurements are in the picture{but}.{doubt}"

@@ -1,0 +1,77 @@
+"""The evidence of tiles as that of one picture.
+
+Each tile of a large picture is fused by itself, on measurements of its own. The map of the whole is made of the tiles'
+maps as the picture is of their pictures; errors and the gain are the tiles' means, weighed by their pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from hybridprior.fusion.stacking import Evidence
+from hybridprior.operators.base import Box
+from hybridprior.solvers.canvas import Canvas
+
+__all__ = ["join"]
+
+
+def join(parts: Sequence[tuple[Box, Evidence]], shape: Sequence[int], overlap: int) -> Evidence:
+    """Return what the measurements of all tiles say together.
+
+    A candidate that a tile does not have weighs nothing there, and its error is that of the other tiles. Where no tile
+    is, all candidates weigh the same.
+
+    Args:
+        parts: Tiles and their evidence; one at least.
+        shape: `(1, C, H, W)` of the picture.
+        overlap: Pixels over which tiles fade into each other.
+    """
+    names = tuple(dict.fromkeys(name for _, part in parts for name in part.names))
+    canvas = Canvas((1, len(names), *shape[-2:]), overlap)
+    for box, part in parts:
+        canvas.add(box, _planes(part, names))
+    canvas.fill(torch.tensor(1 / len(names)))
+    weights = canvas.picture()[0]
+    found = [[_figures(box, part, name) for box, part in parts if name in part.names] for name in names]
+    errors, spreads = zip(*map(_mean, found), strict=True)
+    gain, gain_spread = _mean([(_pixels(box), part.gain, part.gain_spread) for box, part in parts])
+    return Evidence(
+        names=names,
+        errors=errors,
+        spreads=spreads,
+        weights=tuple(float(w.mean()) for w in weights),
+        map=weights,
+        kind="none" if all(part.kind == "none" for _, part in parts) else "tiles",
+        gain=gain,
+        gain_spread=gain_spread,
+    )
+
+
+def _planes(part: Evidence, names: Sequence[str]) -> torch.Tensor:
+    """Return a tile's map `(1, K, h, w)` with all names."""
+    planes = dict(zip(part.names, part.map, strict=True))
+    nothing = torch.zeros(part.map.shape[-2:])
+    return torch.stack([planes.get(name, nothing) for name in names])[None]
+
+
+def _figures(box: Box, part: Evidence, name: str) -> tuple[int, float, float]:
+    """Return a tile's pixels, and a candidate's error there with its standard error."""
+    place = part.names.index(name)
+    return _pixels(box), part.errors[place], part.spreads[place]
+
+
+def _pixels(box: Box) -> int:
+    return box.height * box.width
+
+
+def _mean(figures: Sequence[tuple[int, float, float]]) -> tuple[float, float]:
+    """Return the mean of figures that are known, weighed by pixels, and its standard error."""
+    known = [(pixels, value, spread) for pixels, value, spread in figures if math.isfinite(value)]
+    total = sum(pixels for pixels, _, _ in known)
+    if not known:
+        return math.nan, math.nan
+    mean = sum(pixels * value for pixels, value, _ in known) / total
+    return mean, math.sqrt(sum((pixels * spread) ** 2 for pixels, _, spread in known)) / total

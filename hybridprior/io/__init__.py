@@ -1,0 +1,1 @@
+"""Image files, images as tensors and arrays, and files of records."""

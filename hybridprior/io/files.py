@@ -1,0 +1,307 @@
+"""Pictures in files of every common kind and depth.
+
+Eight-bit files go through Pillow; sixteen-bit PNG and every deeper TIFF through imagecodecs and tifffile, since Pillow
+has no sixteen-bit colour.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import struct
+import tempfile
+import warnings
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hybridprior.errors import InputError, OutputError, ShapeError
+from hybridprior.io.image import (
+    ORIENTATION,
+    Picture,
+    assemble,
+    from_pillow,
+    plausible,
+    quantise,
+    upright_exif,
+    words_of,
+)
+
+__all__ = ["SUFFIXES", "Picture", "check_format", "read_picture", "write_atomically", "write_picture"]
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+}
+"""The file names that can be written, and their formats."""
+
+SIDES = {"WEBP": 16383, "JPEG": 65500}
+OPAQUE = ("JPEG", "BMP")
+PLAIN = (0, 1, 2)
+"""TIFF's photometry of grey (white or black is 0) and RGB."""
+
+MOST_EXIF = 65533 - len(b"Exif\0\0")
+DEPTHS = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float32")}
+
+
+def read_picture(path: str | os.PathLike[str], *, finite: bool = True) -> Picture:
+    """Return the picture in a file, upright, its alpha apart.
+
+    Palettes become colours, CMYK becomes RGB. Of a file with several frames the first is read, and a warning logged.
+
+    Args:
+        path: A file in any format of Pillow or tifffile.
+        finite: Whether pixels that are NaN, infinite or no intensities are refused.
+
+    Raises:
+        InputError: No such file, not a picture, truncated, far too large, or with numbers that are no intensities.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder, not a picture.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = _deep(path)
+            if picture is None:
+                with Image.open(path) as image:
+                    if getattr(image, "n_frames", 1) > 1:
+                        log.warning("'%s' has several frames; the first is read", path)
+                    picture = from_pillow(image)
+        plausible(picture.pixels if finite else torch.empty(0))
+    except FileNotFoundError:
+        raise InputError(f"There is no file '{path}'.") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"'{path}' unpacks to too many pixels to be a safe picture; crop it first.") from error
+    except UnidentifiedImageError:
+        raise InputError(f"'{path}' is not a picture in a known format, or is damaged.") from None
+    except PermissionError:
+        raise InputError(f"'{path}' may not be read.") from None
+    except InputError as error:
+        raise InputError(f"'{path}' cannot be used. {error}") from error
+    except MemoryError:
+        raise InputError(f"'{path}' does not fit into memory; crop it first.") from None
+    except Exception as error:  # decoders raise errors of every family on damaged files
+        raise InputError(f"'{path}' cannot be read: it is truncated or damaged ({_first_line(error)}).") from error
+    if finite and not torch.isfinite(picture.pixels).all():
+        raise InputError(f"'{path}' has pixels that are NaN or infinite; mask them out or repair them first.")
+    return picture
+
+
+def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
+    """Write a picture, whole or not at all.
+
+    The suffix decides the format; the picture's depth is kept where the format has it, and the next lower one used
+    else.
+
+    Args:
+        path: A name that ends in one of `SUFFIXES`.
+        picture: What to write; clipped to [0, 1] unless written as float32.
+
+    Raises:
+        OutputError: An unknown suffix, or a place that cannot be written.
+        ShapeError: Channels that the format does not have.
+    """
+    path = Path(path)
+    kind = check_format(path, picture.pixels.shape)
+    fitting = DEPTHS.get(kind, ("uint8",))
+    depth = picture.depth if picture.depth in fitting else fitting[-1]
+    array = picture.pixels[0].permute(1, 2, 0).cpu().numpy()
+    if picture.alpha is not None and kind in OPAQUE:
+        log.warning("'%s': %s has no transparency, and the picture's is left out", path, kind)
+    elif picture.alpha is not None:
+        array = np.concatenate([array, picture.alpha[0].permute(1, 2, 0).cpu().numpy()], axis=-1)
+    array = array.astype(np.float32) if depth == "float32" else quantise(array, depth)
+    extra = picture.alpha is not None and kind not in OPAQUE
+    try:
+        data = _encoded(np.ascontiguousarray(array), kind, picture, extra)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise OutputError(f"'{path}' cannot be written as {kind}: {_first_line(error)}.") from error
+    write_atomically(path, data)
+
+
+def check_format(path: Path, shape: Sequence[int]) -> str:
+    """Return the format that a file's suffix names.
+
+    Args:
+        path: The file to be written.
+        shape: `(1, C, H, W)` of the picture.
+
+    Raises:
+        OutputError: An unknown suffix, or sides that the format cannot hold.
+        ShapeError: Channels that the format does not have.
+    """
+    kind = SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"'{path.name}' has no suffix of a picture that can be written: {', '.join(SUFFIXES)}.")
+    if shape[1] not in (1, 3) and kind != "TIFF":
+        raise ShapeError(f"A picture with {shape[1]} channels can only be written as TIFF, not as '{path.name}'.")
+    if max(shape[2:]) > SIDES.get(kind, 2**31):
+        raise OutputError(
+            f"{kind} holds pictures up to {SIDES[kind]} pixels a side; write '{path.stem}' as PNG or TIFF."
+        )
+    return kind
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file by way of a temporary one beside it, so that no half of it is ever seen.
+
+    Args:
+        path: Where to; its folder must exist.
+        data: What.
+
+    Raises:
+        OutputError: The place cannot be written, or is full.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+
+
+def _deep(path: Path) -> Picture | None:
+    """Return the picture in a sixteen-bit PNG, or in a TIFF that is deep or not upright; None for any other file."""
+    with path.open("rb") as file:
+        head = file.read(33)
+    if head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:25] == b"\x10":
+        return _deep_png(path)
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return _deep_tiff(path)
+    return None
+
+
+def _deep_png(path: Path) -> Picture:
+    import imagecodecs
+    from PIL import Image
+
+    with Image.open(path) as image:  # checks the size before anything is unpacked
+        orientation = int(image.getexif().get(ORIENTATION, 1) or 1)
+        exif, icc = upright_exif(image), image.info.get("icc_profile")
+    array = imagecodecs.png_decode(path.read_bytes())
+    alpha = array.ndim == 3 and array.shape[-1] in (2, 4)
+    return assemble(array, alpha=alpha, orientation=orientation, icc=icc, exif=exif)
+
+
+def _deep_tiff(path: Path) -> Picture | None:
+    import tifffile
+    from PIL import Image
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        if not isinstance(page, tifffile.TiffPage) or page.dtype is None:
+            raise InputError("The TIFF has no picture in it.")
+        tag = page.tags.get(ORIENTATION)
+        orientation = int(tag.value) if tag else 1
+        # Pillow knows all colours, but what lies on its side does not come out upright.
+        plain = page.bitspersample == 8 and page.photometric in PLAIN
+        if page.bitspersample <= 8 and page.samplesperpixel in (1, 3, 4) and orientation < 5:
+            return None
+        if page.bitspersample <= 8 and not plain:
+            raise InputError("The TIFF lies on its side and has neither plain grey nor RGB; save it upright.")
+        if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 2**62):
+            raise Image.DecompressionBombError
+        if len(file.pages) > 1:
+            log.warning("'%s' has several pages; the first is read", path)
+        array = page.asarray()
+        if page.axes.startswith("S"):
+            array = np.moveaxis(array, 0, -1)
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
+            array = (2**page.bitspersample - 1 - array).astype(array.dtype)
+        if array.dtype == np.uint16 and page.bitspersample < 16:
+            array = np.round(array * (65535 / (2**page.bitspersample - 1))).astype(np.uint16)
+        alpha = any(extra in (1, 2) for extra in page.extrasamples)
+        if tuple(page.extrasamples) == (tifffile.EXTRASAMPLE.ASSOCALPHA,):
+            array = _straight(array)
+        return assemble(array, alpha=alpha, orientation=orientation, icc=page.iccprofile, exif=None)
+
+
+def _straight(array: np.ndarray) -> np.ndarray:
+    """Return the picture `(H, W, C)` with colours as they are: alpha, the last channel, was multiplied into them."""
+    top = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1.0
+    alpha = array[..., -1:].astype(np.float64) / top
+    colours = np.divide(array[..., :-1], alpha, out=np.zeros(array[..., :-1].shape), where=alpha > 0)
+    colours = colours.clip(max=max(top, array[..., :-1].max()))  # next to no alpha tells next to nothing
+    if array.dtype.kind == "u":
+        colours = np.round(colours)
+    return np.concatenate([colours.astype(array.dtype), array[..., -1:]], axis=-1)
+
+
+def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> bytes:
+    """Return the bytes of a file of `kind`."""
+    buffer = io.BytesIO()
+    colours = array.shape[-1] - alpha
+    if kind == "TIFF" and (array.dtype != np.uint8 or colours not in (1, 3)):
+        import tifffile
+
+        flat = array[..., 0] if array.shape[-1] == 1 else array
+        tifffile.imwrite(
+            buffer,
+            flat,
+            photometric="rgb" if colours == 3 else "minisblack",
+            planarconfig="contig" if flat.ndim == 3 else None,
+            extrasamples=["unassalpha"] if alpha else None,
+            iccprofile=picture.icc,
+            metadata=None,
+        )
+    elif array.dtype == np.uint16:
+        import imagecodecs
+
+        png = bytes(imagecodecs.png_encode(array))
+        buffer.write(_with_chunks(png, picture.icc, picture.exif))
+    else:
+        from PIL import Image
+
+        flat = array[..., 0] if array.shape[-1] == 1 else array
+        options = {"icc_profile": picture.icc, "exif": _fitting(picture.exif, kind)}
+        qualities: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+        quality = qualities.get(kind, {})
+        given = {name: value for name, value in options.items() if value and kind != "BMP"}
+        Image.fromarray(flat).save(buffer, format=kind, **given, **quality)
+    return buffer.getvalue()
+
+
+def _fitting(exif: bytes | None, kind: str) -> bytes | None:
+    """Return as much of an EXIF block as a file of `kind` holds."""
+    if exif is not None and kind == "TIFF":
+        return words_of(exif)
+    if exif is not None and kind == "JPEG" and len(exif) > MOST_EXIF:
+        log.warning("The EXIF block is too long for a JPEG, and is left out.")
+        return None
+    return exif
+
+
+def _with_chunks(png: bytes, icc: bytes | None, exif: bytes | None) -> bytes:
+    """Return the PNG with a colour profile and an EXIF block after its header."""
+    bodies = [b"iCCP" + b"ICC profile\0\0" + zlib.compress(icc)] if icc else []
+    bodies += [b"eXIf" + exif.removeprefix(b"Exif\0\0")] if exif else []
+    chunks = [struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) for body in bodies]
+    return png[:33] + b"".join(chunks) + png[33:]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0][:120].rstrip(".")

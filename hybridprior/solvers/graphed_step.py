@@ -1,0 +1,142 @@
+"""A whole step of the loop without R, asked of a GPU in four recordings, so that a processor can serve many pictures.
+
+f_theta(z) and theta's gradient are those of `capture`; between them comes E with its gradient, and after them the
+optimiser's step, the average of the iterates and its error on held-out measurements. What the loop then needs to know,
+two numbers, is read once a step.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import TYPE_CHECKING
+
+import torch
+
+from hybridprior.fidelities import Gaussian
+from hybridprior.regularisers.none import NoRegulariser
+from hybridprior.solvers import cuda_graphs
+from hybridprior.solvers.optimisers import Muon
+
+if TYPE_CHECKING:
+    from hybridprior.problem import Problem
+    from hybridprior.solvers.gradient import Solver
+
+__all__ = ["Stride", "stride_of"]
+
+log = logging.getLogger(__name__)
+
+
+def stride_of(run: Solver) -> Stride | None:
+    """Return a run's next steps as recordings, or None where it has R, or anything that may not be recorded.
+
+    Args:
+        run: Where it is; nothing of it is changed.
+    """
+    if not isinstance(run.f_theta, cuda_graphs.Captured) or cuda_graphs.REFUSED.is_set():
+        return None
+    parts = (run.problem, *(() if run.held is None else (run.held,)))
+    fit = all(cuda_graphs.recordable(part.operator) and type(part.fidelity) is Gaussian for part in parts)
+    alone = isinstance(run.regulariser, NoRegulariser) or not run.config.weight
+    if not (fit and alone and type(run.optimiser) in (torch.optim.Adam, Muon)):
+        return None
+    try:
+        return Stride(run.f_theta, run.problem, run.held, run.optimiser, run.average)
+    except RuntimeError as error:
+        log.warning("A step is not recorded as CUDA graphs: %s", error)
+        cuda_graphs.REFUSED.set()
+        return None
+
+
+class Stride:
+    """Steps of one problem, one optimiser and one average, which stay where they are in memory."""
+
+    def __init__(
+        self,
+        f_theta: cuda_graphs.Captured,
+        problem: Problem,
+        held: Problem | None,
+        optimiser: torch.optim.Optimizer,
+        average: torch.Tensor | None,
+    ) -> None:
+        """Rehearse and record, and leave theta and the optimiser as they were.
+
+        Args:
+            f_theta: The recorded network.
+            problem: E.
+            held: The measurements that judge the average, if any.
+            optimiser: How theta descends.
+            average: That of the iterates so far, if any.
+
+        Raises:
+            RuntimeError: Something in E or in the optimiser cannot be recorded.
+        """
+        self.f_theta, self.problem, self.held, self.optimiser = f_theta, problem, held, optimiser
+        x = problem.crop(f_theta.forth.made)
+        self.average = torch.zeros_like(x) if average is None else average.clone()
+        self.share, self.found = x.new_ones(()), x.new_zeros(2)
+        restore, stream = _restoring(optimiser, self.average), f_theta.forth
+        try:
+            with cuda_graphs.RECORDING:
+                self.judged = cuda_graphs.Recording(self._judge, x.device, rehearsal=self._judge, beside=stream)
+                self.moved = cuda_graphs.Recording(self._move, x.device, rehearsal=self._move, beside=stream)
+        finally:
+            restore()
+
+    def _judge(self) -> torch.Tensor:
+        """Write E a measurement, and its gradient to where the network looks for it."""
+        x = self.f_theta.forth.made.detach().requires_grad_()
+        energy = self.problem.energy(self.problem.crop(x)) / self.problem.count
+        (gradient,) = torch.autograd.grad(energy, x)
+        self.f_theta.gradient.copy_(gradient)
+        self.found[0].copy_(energy.detach())
+        return self.found
+
+    def _move(self) -> torch.Tensor:
+        """Move theta by its gradient, average, and write the average's error."""
+        for p, gradient in zip(self.f_theta.theta, self.f_theta.back.made, strict=True):
+            p.grad = gradient
+        self.optimiser.step()
+        self.average.lerp_(self.problem.crop(self.f_theta.forth.made), self.share)
+        if self.held is not None:
+            self.found[1].copy_(self.held.error(self.average))
+        return self.found
+
+    @torch.no_grad()
+    def __call__(self, z: torch.Tensor, decay: float) -> tuple[torch.Tensor, float, float | None]:
+        """Take a step; return the iterate that it started from, E a measurement, and the average's held-out error.
+
+        Args:
+            z: The network's input.
+            decay: What is left of the average so far; 0 where there is none.
+        """
+        f_theta = self.f_theta
+        f_theta.asked += 1
+        f_theta.z.copy_(z)
+        self.share.fill_(1 - decay)
+        for recording in (f_theta.forth, self.judged, f_theta.back, self.moved):
+            recording()
+        energy, error = self.found.tolist()
+        return self.problem.crop(f_theta.forth.made).clone(), energy, None if self.held is None else error
+
+
+def _restoring(optimiser: torch.optim.Optimizer, average: torch.Tensor) -> functools.partial[None]:
+    """Return what takes theta, the optimiser's memory and the average back, in place, to where they are now."""
+    theta = [p for group in optimiser.param_groups for p in group["params"]]
+    kept = [(tensor, tensor.detach().clone()) for tensor in (average, *theta)]
+    memory = {p: {name: value.clone() for name, value in optimiser.state.get(p, {}).items()} for p in theta}
+    return functools.partial(_restore, optimiser, kept, memory)
+
+
+@torch.no_grad()
+def _restore(
+    optimiser: torch.optim.Optimizer,
+    kept: list[tuple[torch.Tensor, torch.Tensor]],
+    memory: dict[torch.Tensor, dict[str, torch.Tensor]],
+) -> None:
+    for tensor, value in kept:
+        tensor.copy_(value)
+    for p, before in memory.items():
+        for name, value in optimiser.state.get(p, {}).items():
+            # What the optimiser had not yet begun to remember begins with zeros.
+            value.copy_(before[name]) if name in before else value.zero_()

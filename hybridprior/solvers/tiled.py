@@ -1,0 +1,283 @@
+"""Large pictures tile by tile: each tile is a problem of its own, and neighbours fade into each other.
+
+The gradient of E needs every feature map of f_theta at once, so that memory grows with the pixels. Tiles overlap, and
+are weighed by windows that fall to 0 at their inner borders and add up to 1. They share the noise level, theta's start
+and the rule, which each of them applies on its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from hybridprior._internal.device import Precision, free_memory
+from hybridprior._internal.interrupt import interruptible
+from hybridprior._internal.random import stream
+from hybridprior.config import RestoreConfig, TileConfig
+from hybridprior.errors import ConfigError, InputError
+from hybridprior.fusion.stacking import Evidence
+from hybridprior.fusion.tile_weights import join
+from hybridprior.generators import Generator
+from hybridprior.operators.base import Box
+from hybridprior.problem import Problem
+from hybridprior.result import Result, Status, Step, Timings, TracePoint
+from hybridprior.solvers.canvas import Canvas
+from hybridprior.solvers.fingerprint import agree, fingerprint
+from hybridprior.solvers.gradient import Callback
+
+__all__ = ["lay_out", "longest_side", "restore_tiles", "settle_tiles"]
+
+log = logging.getLogger(__name__)
+
+NOTED = ("chosen_step", "sigma", "precision", "held_out")
+"""What is known of a finished tile besides its picture, status, trace and timings."""
+
+Solve = Callable[[Problem, Sequence[Callback], Mapping[str, Any] | None], Result]
+
+MOST_MEMORY = 3 * 2**30
+"""Bytes that the feature maps of a tile may take, however much memory there is."""
+
+PICTURES = 1000
+"""Bytes a pixel besides the feature maps: pictures, averages, and a denoiser's own features."""
+
+SMALL = 512**2
+"""Pixels up to which a picture fits any memory."""
+
+PROBE = 128
+"""Side of the picture whose feature maps are counted."""
+
+
+def settle_tiles(
+    config: RestoreConfig,
+    problem: Problem,
+    generator: Callable[[], Generator],
+    *,
+    precision: Precision,
+    state: Mapping[str, Any] | None = None,
+) -> RestoreConfig:
+    """Return the configuration with the side of the tiles settled: 0 where the picture is solved whole.
+
+    Args:
+        config: Its tiles' side is settled by the free memory if it is 0.
+        problem: The whole picture's.
+        generator: Makes f_theta, whose memory is counted.
+        precision: Its arithmetic.
+        state: That of an interrupted run, which knows its side.
+    """
+    side, pixels = config.tiles.side, math.prod(problem.shape[-2:])
+    if state is not None:
+        side = state.get("side", side)
+    elif not side and pixels > SMALL:
+        longest = longest_side(generator(), problem.shape, problem.y.device, bf16=precision.bf16)
+        side = longest if pixels > longest**2 else 0
+    if side and side < max(problem.shape[-2:]) and problem.operator.grid is None:
+        log.warning("This operator cannot be cut into tiles, and the picture may be too large for the memory.")
+        side = 0
+    return dataclasses.replace(config, tiles=dataclasses.replace(config.tiles, side=side))
+
+
+def longest_side(generator: Generator, shape: Sequence[int], device: torch.device, *, bf16: bool) -> int:
+    """Return the side of the largest square whose gradient fits the memory, a multiple of 64.
+
+    Args:
+        generator: f_theta; it is not changed.
+        shape: `(1, C, H, W)` of the picture.
+        device: Where it runs.
+        bf16: Whether its convolutions run in bfloat16.
+    """
+    room = min(free_memory(device) / 2, MOST_MEMORY)
+    return max(256, math.isqrt(int(room / _bytes_a_pixel(generator, shape, bf16))) // 64 * 64)
+
+
+def lay_out(shape: Sequence[int], config: TileConfig, grid: int) -> list[Box]:
+    """Return tiles that cover a picture, row by row and evenly spread.
+
+    Args:
+        shape: `(1, C, H, W)` of the picture.
+        config: Side and overlap.
+        grid: Corners and sides are multiples of this number, if the picture's sides are.
+    """
+    rows, columns = (_stretches(length, config, grid) for length in shape[-2:])
+    return [Box(top, left, height, width) for top, height in rows for left, width in columns]
+
+
+def restore_tiles(
+    problem: Problem,
+    config: RestoreConfig,
+    boxes: Sequence[Box],
+    solve: Solve,
+    *,
+    callbacks: Sequence[Callback] = (),
+    state: Mapping[str, Any] | None = None,
+) -> Result:
+    """Restore a picture tile by tile.
+
+    Args:
+        problem: The whole picture's.
+        config: What runs, for the result.
+        boxes: What `lay_out` returned.
+        solve: Restores one tile, given callbacks and a saved state.
+        callbacks: Called with each tile's steps, which say what tile it is.
+        state: `Result.state` of an interrupted run.
+    """
+    done, results, pending = _begun(state, problem, config)
+    places = [box for box in boxes[: len(done)] if _tile(problem, box) is not None]
+    initial = problem.operator.initial(problem.y).cpu()
+    with interruptible() as pressed:
+        for number in range(len(done), len(boxes)):
+            told = [_numbered(callback, number + 1, len(boxes)) for callback in callbacks]
+            part = _tile(problem, boxes[number])
+            if part is None:
+                done.append(boxes[number].of(initial).clone())
+                continue
+            result, pending = solve(part, told, pending), None
+            results.append(result)
+            places.append(boxes[number])
+            if result.status is Status.INTERRUPTED:
+                break
+            done.append(result.picture)
+            if pressed.is_set() and len(done) < len(boxes):
+                break
+    canvas = Canvas(problem.shape, config.tiles.overlap)
+    for box, tile in zip(boxes, done, strict=False):
+        canvas.add(box, tile)
+    unfinished = None
+    if len(done) < len(boxes):
+        last, begun = results[-1], results[-1].state is not None
+        finished = [_noted(result) for result in (results[:-1] if begun else results)]
+        mark = fingerprint(problem, config, {})
+        unfinished = {"tiles": done, "results": finished, "run": last.state, "side": config.tiles.side, "mark": mark}
+        if begun:
+            canvas.add(boxes[len(done)], last.picture)
+        canvas.fill(initial)
+    whole = _joined(canvas.picture(), results, boxes, config, problem.fidelity.sigma, unfinished)
+    return whole if unfinished else _believed(whole, places, results)
+
+
+def _begun(
+    state: Mapping[str, Any] | None, problem: Problem, config: RestoreConfig
+) -> tuple[list[torch.Tensor], list[Result], Mapping[str, Any] | None]:
+    """Return the tiles that an interrupted run had finished, what is known of each, and the state of the one begun."""
+    if state is None:
+        return [], [], None
+    if state.keys() != {"tiles", "results", "run", "side", "mark"}:
+        raise ConfigError("This is not the saved state of a run in tiles; start a new one.")
+    agree(state["mark"], fingerprint(problem, config, {}))
+    return list(state["tiles"]), [_recalled(note, config) for note in state["results"]], state["run"]
+
+
+def _noted(result: Result) -> dict[str, Any]:
+    """Return what is to be known of a finished tile besides its picture, as plain values."""
+    return {
+        "status": result.status.name,
+        "trace": [dataclasses.astuple(point) for point in result.trace],
+        "timings": dataclasses.astuple(result.timings),
+        **{name: getattr(result, name) for name in NOTED},
+        "fusion": None if result.fusion is None else vars(result.fusion).copy(),
+    }
+
+
+def _recalled(note: Mapping[str, Any], config: RestoreConfig) -> Result:
+    """Return a finished tile's result, without its picture."""
+    return Result(
+        picture=torch.empty(0),
+        status=Status[note["status"]],
+        message="",
+        trace=tuple(TracePoint(*point) for point in note["trace"]),
+        config=config,
+        timings=Timings(*note["timings"]),
+        **{name: note[name] for name in NOTED},
+        fusion=Evidence(**note["fusion"]) if note.get("fusion") else None,
+    )
+
+
+def _stretches(length: int, config: TileConfig, grid: int) -> list[tuple[int, int]]:
+    """Return (start, length) of evenly spread stretches that cover a side."""
+    side = config.side // grid * grid
+    if not side or length <= side:
+        return [(0, length)]
+    count = math.ceil((length - config.overlap) / (side - config.overlap))
+    starts = [round(i * (length - side) / (count - 1) / grid) * grid for i in range(count - 1)]
+    starts.append(math.ceil((length - side) / grid) * grid)  # the last one reaches the end, whatever the grid
+    return [(start, min(side, length - start)) for start in starts]
+
+
+def _tile(problem: Problem, box: Box) -> Problem | None:
+    """Return the problem of a part, or None where it lies in a hole, with a single measurement at most."""
+    try:
+        tile = problem.tile(box)
+    except InputError:
+        return None
+    return tile if tile.pixels > 1 or problem.pixels < 2 else None
+
+
+def _numbered(callback: Callback, number: int, count: int) -> Callback:
+    def tell(step: Step) -> None:
+        callback(dataclasses.replace(step, tile=(number, count)))
+
+    return tell
+
+
+def _joined(
+    picture: torch.Tensor,
+    results: Sequence[Result],
+    boxes: Sequence[Box],
+    config: RestoreConfig,
+    sigma: float,
+    state: dict[str, Any] | None,
+) -> Result:
+    """Return the tiles' results as one."""
+    found = {result.status for result in results} | ({Status.INTERRUPTED} if state is not None else set())
+    order = (Status.INTERRUPTED, Status.DIVERGED, Status.STOPPED)
+    status = next((status for status in order if status in found), Status.FINISHED)
+    chosen = [result.chosen_step for result in results] or [0]
+    height, width = max(box.height for box in boxes), max(box.width for box in boxes)
+    message = f"{status.value} In {len(boxes)} tiles of {width} x {height}, at steps {min(chosen)} to {max(chosen)}."
+    return Result(
+        picture=picture,
+        chosen_step=round(sum(chosen) / len(chosen)),
+        status=status,
+        message=message,
+        trace=tuple(point for result in results for point in result.trace),
+        config=config,
+        sigma=sigma,
+        timings=Timings(sum(r.timings.setup for r in results), sum(r.timings.steps for r in results)),
+        precision=results[0].precision if results else "",
+        held_out=max((result.held_out for result in results), default=0.0),
+        state=state,
+    )
+
+
+def _believed(whole: Result, places: Sequence[Box], results: Sequence[Result]) -> Result:
+    """Return the result with the evidence of all tiles, where each has its own."""
+    found = [(box, result.fusion) for box, result in zip(places, results, strict=True) if result.fusion is not None]
+    if not found or len(found) < len(results):
+        return whole
+    evidence = join(found, whole.picture.shape, whole.config.tiles.overlap)
+    said = "Nothing can judge where the noise of neighbours is correlated" if evidence.kind == "none" else "Believed"
+    message = f"{whole.message} {said}: {evidence.shares} (tile by tile)."
+    return dataclasses.replace(whole, fusion=evidence, message=message)
+
+
+def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> float:
+    """Return the memory of a step: what the gradient keeps of a small picture, and what comes on top."""
+    probe = copy.deepcopy(generator).cpu()
+    small = probe.padded((1, shape[1], PROBE, PROBE))
+    z = probe.input(small, stream(0, "memory"))
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        held = probe(z)
+    return PICTURES + sum(kept.values()) / float(held.shape[-2] * held.shape[-1])
