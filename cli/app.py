@@ -21,7 +21,7 @@ __all__ = ["app", "run"]
 
 app = typer.Typer(
     name="hprior",
-    help="Restore one picture with what it says about itself, and with what a network learned from others.",
+    help="Restore one image with what it says about itself, and with what a network learned from others.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -51,7 +51,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Restore one picture with what it says about itself, and with what a network learned from others."""
+    """Restore one image with what it says about itself, and with what a network learned from others."""
 
 
 def run() -> int:

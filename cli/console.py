@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hybridprior.result import Step
     from hybridprior.solvers.gradient import Callback
 
-__all__ = ["FORMATS", "bar", "note", "pictures", "progress", "say"]
+__all__ = ["FORMATS", "bar", "note", "images", "progress", "say"]
 
 FORETOLD = 10
 """The step of a tile at which it is foretold how long they all take."""
@@ -97,15 +97,15 @@ def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
 
 
 @contextmanager
-def pictures(count: int, shown: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar over several pictures; yield what moves it on by one.
+def images(count: int, shown: bool) -> Iterator[Callable[[], None]]:
+    """Show a bar over several images; yield what moves it on by one.
 
     Args:
         count: How many there are.
         shown: Whether to show anything.
     """
     done = itertools.count(1)
-    with bar("pictures", count, shown=shown) as move:
+    with bar("images", count, shown=shown) as move:
         yield lambda: move(next(done), count)
 
 

@@ -21,12 +21,12 @@ WRITTEN = (".json", ".html", ".state", ".who.png", ".std.png", ".std.tiff")
 WRITABLE = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 READABLE = WRITABLE | {".gif", ".ppm", ".pgm", ".pbm", ".jp2", ".avif", ".tga"}
 COMPANIONS = (".mask", ".reference", ".who", ".std")
-"""What stands before the suffix of a file that lies beside another picture: `a.png.mask.png`."""
+"""What stands before the suffix of a file that lies beside another image: `a.png.mask.png`."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One picture to restore."""
+    """One image to restore."""
 
     source: Path
     """The file read."""
@@ -40,8 +40,8 @@ def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool) -> list[It
     """Return what to read and where to write.
 
     A single file goes to the file `output`; into the folder of that name if it is one or has no suffix. Several files,
-    and the pictures of a folder, go into the folder `output` under their own names; `recursive` takes the folders below
-    along, as the same tree. Names that start with a dot, other systems' files, and what lies beside another picture as
+    and the images of a folder, go into the folder `output` under their own names; `recursive` takes the folders below
+    along, as the same tree. Names that start with a dot, other systems' files, and what lies beside another image as
     its mask or map (`a.png.mask.png`) are left out.
 
     Args:
@@ -50,22 +50,22 @@ def pair_up(inputs: Sequence[Path], output: Path, *, recursive: bool) -> list[It
         recursive: Whether to go into folders of folders.
 
     Raises:
-        InputError: A folder without pictures.
-        OutputError: A result would replace an input or another result, or has no suffix of a picture.
+        InputError: A folder without images.
+        OutputError: A result would replace an input or another result, or has no suffix of an image.
     """
     into_file = len(inputs) == 1 and not inputs[0].is_dir() and not output.is_dir() and output.suffix
     if into_file:
         items = [Item(inputs[0], output)]
     else:
         if output.exists() and not output.is_dir():
-            raise OutputError(f"'{output}' is a file; several pictures go into a folder.")
+            raise OutputError(f"'{output}' is a file; several images go into a folder.")
         items = [item for given in inputs for item in _within(given, output, recursive)]
     seen: dict[Path, Path] = {}
     for item in items:
         if len(os.fsencode(item.target.name)) + max(map(len, WRITTEN)) > LONGEST:
             raise OutputError(f"'{item.target.name[:40]}...' is too long a name for the files beside it; shorten it.")
         if item.target.suffix.lower() not in WRITABLE:
-            raise OutputError(f"'{item.target}' needs a suffix of a picture: {', '.join(sorted(WRITABLE))}.")
+            raise OutputError(f"'{item.target}' needs a suffix of an image: {', '.join(sorted(WRITABLE))}.")
         other = seen.setdefault(item.target, item.source)
         if other != item.source:
             raise OutputError(f"'{other}' and '{item.source}' would both become '{item.target}'; restore them apart.")
@@ -77,7 +77,7 @@ def spare(items: Sequence[Item], kept: Sequence[Path]) -> None:
     """Raise `OutputError` where a result, or a file beside it, would replace one that is read.
 
     Args:
-        items: The pictures.
+        items: The images.
         kept: The files that are read.
     """
     files = {_identity(path) for path in kept}
@@ -92,10 +92,10 @@ def _within(given: Path, output: Path, recursive: bool) -> Iterator[Item]:
     if not given.is_dir():
         yield Item(given, output / _name(given))
         return
-    found = sorted(path for path in (given.rglob("*") if recursive else given.glob("*")) if _is_picture(path, given))
+    found = sorted(path for path in (given.rglob("*") if recursive else given.glob("*")) if _is_image(path, given))
     if not found:
         hint = "" if recursive else " (folders below it are read with --recursive)"
-        raise InputError(f"There is no picture in '{given}'{hint}.")
+        raise InputError(f"There is no image in '{given}'{hint}.")
     for path in found:
         if not _inside(path, output) or _inside(given, output):
             below = path.relative_to(given).parent
@@ -106,13 +106,13 @@ def _name(path: Path) -> str:
     return path.name if path.suffix.lower() in WRITABLE else f"{path.name}.png"
 
 
-def _is_picture(path: Path, root: Path) -> bool:
+def _is_image(path: Path, root: Path) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts)
     return path.suffix.lower() in READABLE and not hidden and path.is_file() and not _companion(path)
 
 
 def _companion(path: Path) -> bool:
-    """Return whether a file lies beside another picture, as its mask or as a map that was written with it."""
+    """Return whether a file lies beside another image, as its mask or as a map that was written with it."""
     owner, kind = path.with_name(Path(path.stem).stem), Path(path.stem).suffix
     return kind in COMPANIONS and owner.suffix.lower() in READABLE and owner.is_file()
 
@@ -150,7 +150,7 @@ def beside(given: Path | None, item: Item, *, what: str) -> Path | None:
     name, stem = item.source.name, item.source.stem
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     names = [f"{name}.{what}", f"{stem}.{what}"]
-    if not (folder.is_dir() and folder.samefile(item.source.parent)):  # there the others are pictures themselves
+    if not (folder.is_dir() and folder.samefile(item.source.parent)):  # there the others are images themselves
         names += [name, stem]
     for wanted in names:
         for path in paths:

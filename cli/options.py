@@ -49,13 +49,13 @@ __all__ = [
 ]
 
 AUTO_TASK = "auto"
-"""The task that the picture itself settles, see `hybridprior.analysis.diagnosis`."""
+"""The task that the image itself settles, see `hybridprior.analysis.diagnosis`."""
 DEFAULT_PRESET = "balanced"
 DEFAULT_SCALE = 4
 DEFAULT_KERNEL = "lanczos2"
 MOST_SIGMA = 1000.0
 DEGRADATION_SIGMA = {"denoise": 25.0, "deblur": 2.55}
-"""Noise of a task's test pictures in units of 0-255, where it is not 0."""
+"""Noise of a task's test images in units of 0-255, where it is not 0."""
 OWNERS = {
     "mask": "inpaint",
     "mask_white": "inpaint",
@@ -77,7 +77,7 @@ KERNELS = ("lanczos2", "lanczos3", "bicubic", "area")
 DTYPES = {"auto": "auto", "fp32": "fp32", "float32": "fp32", "bf16": "bf16", "bfloat16": "bf16"}
 
 Scale = Annotated[float, typer.Option(help="sr: how many times larger, a whole number from 2.")]
-Kernel = Annotated[str, typer.Option(help="sr: how the picture was made small: lanczos2, lanczos3, bicubic or area.")]
+Kernel = Annotated[str, typer.Option(help="sr: how the image was made small: lanczos2, lanczos3, bicubic or area.")]
 Blur = Annotated[
     str | None,
     typer.Option(help="deblur: the kernel, gaussian:SIGMA, motion:LENGTH:ANGLE, or a file: PNG, NPY or file.npz:NAME."),
@@ -115,7 +115,7 @@ Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everythin
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Tile = Annotated[
     int | None,
-    typer.Option(min=0, help="Longest side of the tiles of a large picture; by the free memory if 0 or not given."),
+    typer.Option(min=0, help="Longest side of the tiles of a large image; by the free memory if 0 or not given."),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; all if not given.")]
 
@@ -167,7 +167,7 @@ def check_sigma(sigma: float | None) -> float | None:
     if not math.isfinite(sigma) or sigma < 0:
         raise ConfigError(f"--sigma is a number, 0 or more, in units of 0-255, not {sigma:g}.")
     if sigma > MOST_SIGMA:
-        raise ConfigError(f"--sigma is in units of 0-255; {sigma:g} leaves nothing of a picture.")
+        raise ConfigError(f"--sigma is in units of 0-255; {sigma:g} leaves nothing of an image.")
     return sigma / 255
 
 

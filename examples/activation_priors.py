@@ -1,4 +1,4 @@
-"""Activation maximisation: the picture that a class of a network answers to most, seen through three priors.
+"""Activation maximisation: the image that a class of a network answers to most, seen through three priors.
 
     python examples/activation_priors.py --network tf_efficientnet_lite0 --unit 360 -o otter.png
 
@@ -13,25 +13,25 @@ from pathlib import Path
 
 import torch
 
-from hybridprior import write_picture
+from hybridprior import write_image
 from hybridprior.applications import Activation, compare_priors, score_of
-from hybridprior.io.image import Picture
+from hybridprior.io.image import ImageData
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print a table, write the pictures side by side, and return the class's number for each, before the softmax."""
+    """Print a table, write the images side by side, and return the class's number for each, before the softmax."""
     options = _parser().parse_args(arguments)
     shape = (1, 3, options.size, options.size)
     y, score = score_of(options.unit, options.network, shape=shape, weights=options.weights)
     choice = {"preset": options.preset, "weight": options.weight, "steps": options.steps}
     results = compare_priors(y, score, fidelity=Activation(), **choice)
-    pictures = {name: each.picture.clamp(0, 1) for name, each in results.items()}
+    images = {name: each.image.clamp(0, 1) for name, each in results.items()}
     with torch.no_grad():
-        figures = {name: float(score(picture)) for name, picture in pictures.items()}
+        figures = {name: float(score(image)) for name, image in images.items()}
     print(f"{'prior':12s}{'score':>8s}")
     for name, figure in figures.items():
         print(f"{name:12s}{figure:8.2f}")
-    write_picture(options.output, Picture(torch.cat(list(pictures.values()), dim=-1)))
+    write_image(options.output, ImageData(torch.cat(list(images.values()), dim=-1)))
     return figures
 
 
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", help="file of its weights")
     parser.add_argument("--unit", type=int, default=360, help="number of the class; 360 is ImageNet's otter")
     parser.add_argument("--weight", type=float, default=1e-3, help="lambda of total variation")
-    parser.add_argument("--size", type=int, default=128, help="side of the picture in pixels")
+    parser.add_argument("--size", type=int, default=128, help="side of the image in pixels")
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--steps", type=int, default=300)
     return parser

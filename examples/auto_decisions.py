@@ -3,8 +3,8 @@
     python examples/auto_decisions.py --data photographs --names held-out.txt
 
 Photographs are made small first, so that their own noise and JPEG are gone. The right task is that of the larger error
-of the luminance: the noise's, or what JPEG changed of the noisy picture; JPEG from quality 90 on counts as none. Prints
-the confusion table as Markdown and draws the cases of the first picture.
+of the luminance: the noise's, or what JPEG changed of the noisy image; JPEG from quality 90 on counts as none. Prints
+the confusion table as Markdown and draws the cases of the first image.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image
 
 from hybridprior import diagnose
 from hybridprior._internal.random import stream
-from hybridprior.data import demo_picture
+from hybridprior.data import demo_image
 from hybridprior.io.image import as_tensor, to_pil
 
 TASKS = ("leave", "denoise", "dejpeg")
@@ -45,7 +45,7 @@ def clean(path: Path, side: int) -> torch.Tensor:
 
 
 def degraded(x: torch.Tensor, sigma: float, quality: int | None, *, smooth: bool) -> tuple[torch.Tensor, str]:
-    """Return a picture with noise and through JPEG, and the right task."""
+    """Return an image with noise and through JPEG, and the right task."""
     noise = torch.randn(x.shape, generator=stream(0, "made noise"))
     if smooth:
         kernel = torch.exp(-0.5 * torch.arange(-4.0, 5.0).square())
@@ -69,11 +69,11 @@ def luminance(x: torch.Tensor) -> torch.Tensor:
 
 
 def main(arguments: Sequence[str] | None = None) -> tuple[int, int]:
-    """Print the table, draw the first picture's cases, and return how many answers are right and how many there are."""
+    """Print the table, draw the first image's cases, and return how many answers are right and how many there are."""
     options = _parser().parse_args(arguments)
     names = options.names.read_text().split() if options.names else ["*.jpg", "*.png"]
-    paths = sorted(path for name in names for path in options.data.glob(name)) if options.data else [demo_picture()]
-    print(f"| made ({len(paths)} pictures each) | right task | {' | '.join(TASKS)} |\n|---|---|---:|---:|---:|")
+    paths = sorted(path for name in names for path in options.data.glob(name)) if options.data else [demo_image()]
+    print(f"| made ({len(paths)} images each) | right task | {' | '.join(TASKS)} |\n|---|---|---:|---:|---:|")
     right, count, sheet = 0, 0, []
     for smooth, cases in ((False, CASES), (True, SMOOTH)):
         for sigma, quality in cases:

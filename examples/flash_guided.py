@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from hybridprior import read_picture, restore, write_picture
+from hybridprior import read_image, restore, write_image
 from hybridprior.applications import restore_flash
-from hybridprior.data import demo_picture
-from hybridprior.io.image import Picture
+from hybridprior.data import demo_image
+from hybridprior.io.image import ImageData
 from hybridprior.metrics import psnr
 
 LAMP = (0.9, 0.6, 0.35)
@@ -28,23 +28,23 @@ SIGMA = 20 / 255
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print a table, write the pictures side by side, and return the PSNRs in dB."""
+    """Print a table, write the images side by side, and return the PSNRs in dB."""
     options = _parser().parse_args(arguments)
-    scene = read_picture(demo_picture()).pixels[..., : options.size, : options.size].contiguous()
+    scene = read_image(demo_image()).pixels[..., : options.size, : options.size].contiguous()
     truth = scene * torch.tensor(LAMP)[:, None, None]
     flash = scene * _fall_off(options.size)
     dim = truth + SIGMA * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
     choice = {"preset": options.preset, "sigma": SIGMA, "steps": options.steps, "seed": 0}
-    pictures = {
+    images = {
         "dim": dim,
         "flash": flash,
-        "noise as z": restore(dim, **choice).picture,
-        "flash as z": restore_flash(dim, flash, **choice).picture,
+        "noise as z": restore(dim, **choice).image,
+        "flash as z": restore_flash(dim, flash, **choice).image,
     }
-    figures = {name: psnr(picture, truth) for name, picture in pictures.items() if name != "flash"}
+    figures = {name: psnr(image, truth) for name, image in images.items() if name != "flash"}
     for name, figure in figures.items():
         print(f"{name:12s}{figure:6.2f} dB")
-    write_picture(options.output, Picture(torch.cat([truth, *pictures.values()], dim=-1).clamp(0, 1)))
+    write_image(options.output, ImageData(torch.cat([truth, *images.values()], dim=-1).clamp(0, 1)))
     return figures
 
 

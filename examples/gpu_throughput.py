@@ -1,8 +1,8 @@
-"""How many steps a second, and how many pictures an hour: one at a time and side by side, each in a stream of a GPU.
+"""How many steps a second, and how many images an hour: one at a time and side by side, each in a stream of a GPU.
 
     python examples/gpu_throughput.py CBM3D9 --size 512 --jobs 1,4,8
 
-The pictures of the folder get noise of sigma 25. The reference is the paper's network as published: fp32, kernel by
+The images of the folder get noise of sigma 25. The reference is the paper's network as published: fp32, kernel by
 kernel; "strict" where convolutions may not round to TF32, which torch lets them. Without a GPU it runs on the
 processor, where threads do not pay.
 """
@@ -22,7 +22,7 @@ import torch
 from hybridprior import RestoreConfig, Result, preset, restore
 from hybridprior._internal.device import choose_device
 from hybridprior._internal.random import stream
-from hybridprior.evaluation.bench import find_pictures, read_truth
+from hybridprior.evaluation.bench import find_images, read_truth
 from hybridprior.metrics import psnr
 from hybridprior.resolve import configure
 
@@ -30,12 +30,12 @@ SIGMA = 25 / 255
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print both tables, and return steps a second by preset and pictures an hour by the number of streams."""
+    """Print both tables, and return steps a second by preset and images an hour by the number of streams."""
     options = _parser().parse_args(arguments)
-    truths = [read_truth(path, crop=options.size) for _, path in find_pictures(options.pictures)]
+    truths = [read_truth(path, crop=options.size) for _, path in find_images(options.images)]
     truths = [x for x in truths if min(x.shape[-2:]) == options.size][: options.count]
     if not truths:
-        raise SystemExit(f"There is no picture of {options.size} x {options.size} or more in '{options.pictures}'.")
+        raise SystemExit(f"There is no image of {options.size} x {options.size} or more in '{options.images}'.")
     noisy = [x + SIGMA * torch.randn(x.shape, generator=stream(n, "camera")) for n, x in enumerate(truths)]
     reference = configure(preset("paper", "denoise"), dtype="contiguous")
     ours = {name: configure(preset(name, "denoise"), regulariser="none") for name in ("balanced", "fast")}
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
         seconds = time.perf_counter() - started
         figures[f"jobs {jobs}"] = hourly = 3600 * len(noisy) / seconds
         together = sum(len(result.trace) for result in found) / seconds
-        quality = sum(psnr(result.picture, truth) for result, truth in zip(found, truths, strict=True)) / len(truths)
-        print(f"{jobs} at a time: {hourly:6.0f} pictures an hour, {together:6.1f} steps/s together, {quality:.2f} dB")
+        quality = sum(psnr(result.image, truth) for result, truth in zip(found, truths, strict=True)) / len(truths)
+        print(f"{jobs} at a time: {hourly:6.0f} images an hour, {together:6.1f} steps/s together, {quality:.2f} dB")
     return figures
 
 
@@ -66,7 +66,7 @@ def rate(y: torch.Tensor, config: RestoreConfig, device: str) -> float:
 
 
 def side_by_side(y: torch.Tensor, config: RestoreConfig, options: argparse.Namespace) -> Result:
-    """Return what a picture's restoration gave, in a stream of its own."""
+    """Return what an image's restoration gave, in a stream of its own."""
     where = choose_device(options.device)
     if options.most is not None:
         config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=options.most))
@@ -76,14 +76,14 @@ def side_by_side(y: torch.Tensor, config: RestoreConfig, options: argparse.Names
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", type=Path, help="folder of clean pictures")
+    parser.add_argument("images", type=Path, help="folder of clean images")
     parser.add_argument("--size", type=int, default=512, help="side of the centre crops")
-    parser.add_argument("--count", type=int, default=8, help="pictures, at most")
-    parser.add_argument("--preset", default="fast", help="for the pictures an hour")
+    parser.add_argument("--count", type=int, default=8, help="images, at most")
+    parser.add_argument("--preset", default="fast", help="for the images an hour")
     parser.add_argument("--reg", default="none", help="likewise: none, denoiser, auto")
-    parser.add_argument("--jobs", default="1,4,8", help="pictures at a time, with commas")
+    parser.add_argument("--jobs", default="1,4,8", help="images at a time, with commas")
     parser.add_argument("--steps", type=int, default=150, help="steps for the rate")
-    parser.add_argument("--most", type=int, help="steps of each picture at most, if not the preset's")
+    parser.add_argument("--most", type=int, help="steps of each image at most, if not the preset's")
     parser.add_argument("--device", default="auto")
     return parser
 

@@ -13,25 +13,25 @@ from pathlib import Path
 
 import torch
 
-from hybridprior import read_picture, write_picture
+from hybridprior import read_image, write_image
 from hybridprior.applications import compare_priors, features_of
-from hybridprior.data import demo_picture
-from hybridprior.io.image import Picture
+from hybridprior.data import demo_image
+from hybridprior.io.image import ImageData
 from hybridprior.metrics import psnr
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[float, float]]:
-    """Print a table, write the pictures side by side, and return E in nats a feature and the PSNR in dB of each."""
+    """Print a table, write the images side by side, and return E in nats a feature and the PSNR in dB of each."""
     options = _parser().parse_args(arguments)
-    truth = read_picture(demo_picture()).pixels[..., 8 : 8 + options.size, 8 : 8 + options.size].contiguous()
+    truth = read_image(demo_image()).pixels[..., 8 : 8 + options.size, 8 : 8 + options.size].contiguous()
     y, phi = features_of(truth, options.network, layer=options.stage, weights=options.weights)
     results = compare_priors(y, phi, preset=options.preset, sigma=0.1, weight=options.weight, steps=options.steps)
-    figures = {name: (each.trace[-1].energy, psnr(each.picture, truth)) for name, each in results.items()}
+    figures = {name: (each.trace[-1].energy, psnr(each.image, truth)) for name, each in results.items()}
     print(f"{'prior':12s}{'E':>8s}{'PSNR':>8s}")
     for name, (energy, decibels) in figures.items():
         print(f"{name:12s}{energy:8.3f}{decibels:8.2f}")
-    pictures = [truth, *(each.picture for each in results.values())]
-    write_picture(options.output, Picture(torch.cat(pictures, dim=-1).clamp(0, 1)))
+    images = [truth, *(each.image for each in results.values())]
+    write_image(options.output, ImageData(torch.cat(images, dim=-1).clamp(0, 1)))
     return figures
 
 

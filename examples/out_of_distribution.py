@@ -1,6 +1,6 @@
-"""Pictures unlike photographs: where the learned prior misleads, and what evidence says.
+"""Images unlike photographs: where the learned prior misleads, and what evidence says.
 
-Printed text, and a house front whose windows are all the same, with noise. Each is restored by the picture alone, by
+Printed text, and a house front whose windows are all the same, with noise. Each is restored by the image alone, by
 the pretrained denoiser alone, and by `regulariser="auto"`, which asks measurements that none of them has seen.
 Text needs scikit-image:
 
@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 from skimage.data import page
 
-from hybridprior import restore, write_picture
+from hybridprior import restore, write_image
 from hybridprior._internal.random import stream
-from hybridprior.io.image import Picture, as_tensor
+from hybridprior.io.image import ImageData, as_tensor
 from hybridprior.metrics import psnr
 
 WINDOW = 16
@@ -41,37 +41,37 @@ def facade(side: int) -> torch.Tensor:
     return window.repeat(1, count, count)[None, :, :side, :side]
 
 
-PICTURES = {"text": text, "facade": facade}
+IMAGES = {"text": text, "facade": facade}
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
-    """Print a table, write the pictures side by side, and return the PSNRs in dB by picture and route."""
+    """Print a table, write the images side by side, and return the PSNRs in dB by image and route."""
     options = _parser().parse_args(arguments)
     common = {"preset": options.preset, "steps": options.steps, "seed": 0}
     sigma = options.sigma / 255
     figures, rows = {}, []
-    for name, make in PICTURES.items():
+    for name, make in IMAGES.items():
         truth = make(options.size)
         y = truth + sigma * torch.randn(truth.shape, generator=stream(0, "noise"))
         fused = restore(y, sigma=sigma, regulariser="auto", **common)
-        pictures = {
-            "local": restore(y, sigma=sigma, regulariser="none", **common).picture,
-            "global": restore(y, sigma=sigma, regulariser="denoiser", generator="pixels").picture,
-            "auto": fused.picture,
+        images = {
+            "local": restore(y, sigma=sigma, regulariser="none", **common).image,
+            "global": restore(y, sigma=sigma, regulariser="denoiser", generator="pixels").image,
+            "auto": fused.image,
         }
-        figures[name] = {route: psnr(picture, truth) for route, picture in pictures.items()}
+        figures[name] = {route: psnr(image, truth) for route, image in images.items()}
         believed = zip(fused.fusion.names, fused.fusion.weights, strict=True)
         said = ", ".join(f"{who} {weight:.0%}" for who, weight in believed if weight > 0.005)
         print(f"{name:6s}", *(f"{route} {figure:.2f} dB" for route, figure in figures[name].items()), f"({said})")
-        rows.append(torch.cat([truth, y, *pictures.values()], dim=-1))
-    write_picture(options.output, Picture(torch.cat(rows, dim=-2)))
+        rows.append(torch.cat([truth, y, *images.values()], dim=-1))
+    write_image(options.output, ImageData(torch.cat(rows, dim=-2)))
     return figures
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("out_of_distribution.png"))
-    parser.add_argument("--size", type=int, default=96, help="side of the pictures in pixels")
+    parser.add_argument("--size", type=int, default=96, help="side of the images in pixels")
     parser.add_argument("--sigma", type=float, default=25, help="noise in units of 0-255")
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--steps", type=int, default=600, help="the most steps of the network")

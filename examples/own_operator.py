@@ -1,7 +1,7 @@
 """An operator and a denoiser of one's own: a double exposure, freed from its ghost by non-local means and by f_theta.
 
 The camera moved while the shutter was open: y = (x + a shifted x) + noise. The operator is a class of a few lines, the
-denoiser a function of a picture and its noise level, here scikit-image's non-local means:
+denoiser a function of an image and its noise level, here scikit-image's non-local means:
 
     pip install scikit-image
     python examples/own_operator.py -o own_operator.png
@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from skimage.restoration import denoise_nl_means
 
-from hybridprior import Operator, read_picture, restore, write_picture
+from hybridprior import Operator, read_image, restore, write_image
 from hybridprior._internal.random import stream
-from hybridprior.data import demo_picture
-from hybridprior.io.image import Picture
+from hybridprior.data import demo_image
+from hybridprior.io.image import ImageData
 from hybridprior.metrics import psnr
 from hybridprior.regularisers import DenoiserRegulariser
 
@@ -27,7 +27,7 @@ SIGMA = 5 / 255
 
 
 class Ghost(Operator):
-    """A x = (x + strength S x) / (1 + strength), S a shift to the right in a picture that goes around."""
+    """A x = (x + strength S x) / (1 + strength), S a shift to the right in an image that goes around."""
 
     def __init__(self, shift: int = 6, strength: float = 0.6) -> None:
         """Take the shift in pixels and how strong the second exposure is beside the first."""
@@ -40,7 +40,7 @@ class Ghost(Operator):
 
 
 def non_local_means(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Return pictures `(B, C, H, W)` without their noise, of standard deviation sigma `(B,)`."""
+    """Return images `(B, C, H, W)` without their noise, of standard deviation sigma `(B,)`."""
     cleaned = [
         denoise_nl_means(one.permute(1, 2, 0).numpy(), 5, 6, h=0.8 * level, sigma=level, channel_axis=-1)
         for one, level in zip(x.detach().cpu().float(), sigma.tolist(), strict=True)
@@ -49,23 +49,23 @@ def non_local_means(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print a table, write the pictures side by side, and return the PSNRs in dB."""
+    """Print a table, write the images side by side, and return the PSNRs in dB."""
     options = _parser().parse_args(arguments)
-    truth = read_picture(demo_picture()).pixels[..., : options.size, : options.size].contiguous()
+    truth = read_image(demo_image()).pixels[..., : options.size, : options.size].contiguous()
     ghost = Ghost()
     y = ghost(truth) + SIGMA * torch.randn(truth.shape, generator=stream(0, "camera"))
     mine = DenoiserRegulariser(denoiser=non_local_means)
     common = {"sigma": SIGMA, "seed": 0, "preset": options.preset}
-    pictures = {
+    images = {
         "input": y,
-        "f_theta alone": restore(y, ghost, steps=options.steps, **common).picture,
-        "non-local means alone": restore(y, ghost, regulariser=mine, generator="pixels", **common).picture,
-        "both": restore(y, ghost, regulariser=mine, steps=options.steps, **common).picture,
+        "f_theta alone": restore(y, ghost, steps=options.steps, **common).image,
+        "non-local means alone": restore(y, ghost, regulariser=mine, generator="pixels", **common).image,
+        "both": restore(y, ghost, regulariser=mine, steps=options.steps, **common).image,
     }
-    figures = {name: psnr(picture, truth) for name, picture in pictures.items()}
+    figures = {name: psnr(image, truth) for name, image in images.items()}
     for name, figure in figures.items():
         print(f"{name:24s}{figure:6.2f} dB")
-    write_picture(options.output, Picture(torch.cat([truth, *pictures.values()], dim=-1)))
+    write_image(options.output, ImageData(torch.cat([truth, *images.values()], dim=-1)))
     return figures
 
 

@@ -13,44 +13,44 @@ from pathlib import Path
 
 import torch
 
-from hybridprior import diagnose, read_picture, restore, write_picture
+from hybridprior import diagnose, read_image, restore, write_image
 from hybridprior._internal.random import stream
-from hybridprior.data import demo_picture
-from hybridprior.io.image import Picture
+from hybridprior.data import demo_image
+from hybridprior.io.image import ImageData
 from hybridprior.metrics import psnr
 
 SIGMA = 20 / 255
-"""Noise of the made picture."""
+"""Noise of the made image."""
 
 ROUTES = {
     "denoiser alone": {"regulariser": "denoiser", "generator": "pixels"},
-    "the picture alone": {"regulariser": "none"},
+    "the image alone": {"regulariser": "none"},
     "as evidence says": {"regulariser": "auto"},
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print what is wrong and a table, write the pictures side by side, and return the seconds by route."""
+    """Print what is wrong and a table, write the images side by side, and return the seconds by route."""
     options = _parser().parse_args(arguments)
     truth = None
     if options.photo is None:
-        truth = read_picture(demo_picture()).pixels[..., : options.size, : options.size].contiguous()
+        truth = read_image(demo_image()).pixels[..., : options.size, : options.size].contiguous()
         y = (truth + SIGMA * torch.randn(truth.shape, generator=stream(0, "camera"))).clamp(0, 1)
     else:
-        y = read_picture(options.photo).pixels[..., : options.size, : options.size].contiguous()
+        y = read_image(options.photo).pixels[..., : options.size, : options.size].contiguous()
     found = diagnose(y, file=options.photo)
     print(found.reason, *found.warnings)
-    pictures, seconds = [y], {}
+    images, seconds = [y], {}
     for name, route in ROUTES.items():
         steps = None if "generator" in route else options.steps
         sigma = max(found.sigma, found.jpeg_error)
         result = restore(y, sigma=sigma, device="cpu", preset="fast", steps=steps, seed=0, **route)
         seconds[name] = result.timings.total
-        quality = "" if truth is None else f"{psnr(result.picture, truth):8.2f} dB"
+        quality = "" if truth is None else f"{psnr(result.image, truth):8.2f} dB"
         print(f"{name:20s}{seconds[name]:8.1f} s{quality}")
-        pictures.append(result.picture)
-    pictures += [] if truth is None else [truth]
-    write_picture(options.output, Picture(torch.cat(pictures, dim=-1)))
+        images.append(result.image)
+    images += [] if truth is None else [truth]
+    write_image(options.output, ImageData(torch.cat(images, dim=-1)))
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""The pictures of an ablation side by side: a row for each picture and condition, a column for each choice of priors.
+"""The images of an ablation side by side: a row for each image and condition, a column for each choice of priors.
 
     hprior ablate photographs --generator skip,pixels --reg none,denoiser,auto --crop 96 -o ablation
     python examples/priors_side_by_side.py ablation -o side_by_side.png
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
-from hybridprior import read_picture, write_picture
-from hybridprior.io.image import Picture
+from hybridprior import read_image, write_image
+from hybridprior.io.image import ImageData
 
 COLUMNS = {
     "neither": ("pixels", "none"),
@@ -28,33 +28,33 @@ COLUMNS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
-    """Write the pictures, print a table, and return the PSNRs in dB by row and column."""
+    """Write the images, print a table, and return the PSNRs in dB by row and column."""
     options = _parser().parse_args(arguments)
     rows, figures = [], {}
     for folder in options.folders:
         index = json.loads((folder / "ablation.json").read_text())
         cells = [json.loads((folder / "cells" / f"{cell}.json").read_text()) for cell in index["cells"]]
-        for picture, condition in dict.fromkeys((cell["picture"], cell["condition"]) for cell in cells):
-            found = _found(cells, picture, condition, options.seed)
-            if len(found) < len(COLUMNS) or (options.pictures and picture not in options.pictures):
+        for image, condition in dict.fromkeys((cell["image"], cell["condition"]) for cell in cells):
+            found = _found(cells, image, condition, options.seed)
+            if len(found) < len(COLUMNS) or (options.images and image not in options.images):
                 continue
-            files = [index["pictures"][picture]["truth"], *(cell["result"] for cell in found.values())]
-            rows.append(torch.cat([read_picture(folder / file).pixels for file in files], dim=-1))
-            figures[f"{picture}, {condition}"] = {name: cell["psnr"] for name, cell in found.items()}
+            files = [index["images"][image]["truth"], *(cell["result"] for cell in found.values())]
+            rows.append(torch.cat([read_image(folder / file).pixels for file in files], dim=-1))
+            figures[f"{image}, {condition}"] = {name: cell["psnr"] for name, cell in found.items()}
     for name, row in figures.items():
         print(f"{name:32s}" + "".join(f"{column:>10s} {figure:5.2f} dB" for column, figure in row.items()))
     if not rows:
-        raise SystemExit("There is no picture with all four choices of priors; see the first lines of this file.")
+        raise SystemExit("There is no image with all four choices of priors; see the first lines of this file.")
     widest = max(row.shape[-1] for row in rows)
     alike = [torch.nn.functional.pad(row, (0, widest - row.shape[-1]), value=1.0) for row in rows]
-    write_picture(options.output, Picture(torch.cat(alike, dim=-2)))
+    write_image(options.output, ImageData(torch.cat(alike, dim=-2)))
     return figures
 
 
-def _found(cells: Sequence[dict], picture: str, condition: str, seed: int) -> dict[str, dict]:
+def _found(cells: Sequence[dict], image: str, condition: str, seed: int) -> dict[str, dict]:
     """Return the cells that are done, by column."""
-    asked = (picture, condition, seed, "done")
-    done = [cell for cell in cells if (cell["picture"], cell["condition"], cell["seed"], cell["status"]) == asked]
+    asked = (image, condition, seed, "done")
+    done = [cell for cell in cells if (cell["image"], cell["condition"], cell["seed"], cell["status"]) == asked]
     by_parts = {(cell["generator"], cell["regulariser"]): cell for cell in done}
     return {name: by_parts[parts] for name, parts in COLUMNS.items() if parts in by_parts}
 
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+", help="what hprior ablate wrote")
     parser.add_argument("-o", "--output", type=Path, default=Path("side_by_side.png"))
-    parser.add_argument("--pictures", nargs="*", default=[], help="names of those to show; all if not given")
+    parser.add_argument("--images", nargs="*", default=[], help="names of those to show; all if not given")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 

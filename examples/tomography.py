@@ -16,8 +16,8 @@ import torch
 from deepinv.physics import GaussianNoise, Tomography
 from skimage.data import shepp_logan_phantom
 
-from hybridprior import restore, write_picture
-from hybridprior.io.image import Picture
+from hybridprior import restore, write_image
+from hybridprior.io.image import ImageData
 from hybridprior.metrics import psnr
 
 SIGMA = 0.005
@@ -31,21 +31,21 @@ ROUTES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print a table, write the pictures side by side, and return the PSNRs in dB."""
+    """Print a table, write the images side by side, and return the PSNRs in dB."""
     options = _parser().parse_args(arguments)
     truth = torch.from_numpy(shepp_logan_phantom()).float()[None, None]
     truth = torch.nn.functional.interpolate(truth, (options.size, options.size), mode="area")
     noise = GaussianNoise(SIGMA, rng=torch.Generator().manual_seed(0))
     physics = Tomography(angles=options.angles, img_width=options.size, normalize=True, noise_model=noise)
     y = physics(truth)
-    pictures = {"truth": truth, "filtered back-projection": physics.fbp(y)}
+    images = {"truth": truth, "filtered back-projection": physics.fbp(y)}
     for name, route in ROUTES.items():
         steps = None if name == "global" else options.steps
-        pictures[name] = restore(y, physics, preset=options.preset, steps=steps, seed=0, **route).picture
-    figures = {name: psnr(picture, truth) for name, picture in pictures.items() if name != "truth"}
+        images[name] = restore(y, physics, preset=options.preset, steps=steps, seed=0, **route).image
+    figures = {name: psnr(image, truth) for name, image in images.items() if name != "truth"}
     for name, figure in figures.items():
         print(f"{name:26s}{figure:6.2f} dB")
-    write_picture(options.output, Picture(torch.cat(list(pictures.values()), dim=-1)))
+    write_image(options.output, ImageData(torch.cat(list(images.values()), dim=-1)))
     return figures
 
 

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 
-from hybridprior import Mask, Result, preset, read_picture, restore_with_uncertainty
+from hybridprior import Mask, Result, preset, read_image, restore_with_uncertainty
 from hybridprior.metrics import psnr
 from hybridprior.uncertainty import METHODS, Calibration, UncertaintyConfig, calibration, draw_reliability
 
 Maps = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
-HEADER = f"{'picture':24s} {'task':8s} {'method':9s} {'PSNR':>6s} {'scale':>6s} {'floor':>6s} " + "  ".join(
+HEADER = f"{'image':24s} {'task':8s} {'method':9s} {'PSNR':>6s} {'scale':>6s} {'floor':>6s} " + "  ".join(
     f"{name:>13s}" for name in ("coverage", "ENCE", "(e/s)^2")
 )
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[tuple[str, str, str], t
     """Print a table, draw the reliability, and return the calibrations before and after."""
     options = _parser().parse_args(arguments)
     print(HEADER)
-    cases = [(path, task, how) for path in options.pictures for task in options.tasks for how in options.methods]
+    cases = [(path, task, how) for path in options.images for task in options.tasks for how in options.methods]
     work = functools.partial(_measured, options=options)
     if options.jobs > 1:
         with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
@@ -44,17 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> dict[tuple[str, str, str], t
     lines = {}
     for task, method in dict.fromkeys(case[1:] for case in cases):
         rows = [maps for case, maps in zip(cases, measured, strict=True) if case[1:] == (task, method)]
-        picture, raw, std, truth = (torch.cat(each) for each in zip(*rows, strict=True))
-        lines[f"{task}, {method}, as it is"] = calibration(picture, raw, truth)
-        lines[f"{task}, {method}, fitted"] = calibration(picture, std, truth)
+        image, raw, std, truth = (torch.cat(each) for each in zip(*rows, strict=True))
+        lines[f"{task}, {method}, as it is"] = calibration(image, raw, truth)
+        lines[f"{task}, {method}, fitted"] = calibration(image, std, truth)
     draw_reliability(lines, options.output)
     return {(path.stem, *rest): _judged(maps) for (path, *rest), maps in zip(cases, measured, strict=True)}
 
 
 def _measured(case: tuple[Path, str, str], options: argparse.Namespace) -> tuple[Result, torch.Tensor]:
-    """Return a restored picture and its ground truth."""
+    """Return a restored image and its ground truth."""
     path, task, method = case
-    truth = _crop(read_picture(path).pixels, options.crop)
+    truth = _crop(read_image(path).pixels, options.crop)
     y, operator, sigma = _degraded(truth, task)
     config = preset(options.preset, task)
     if options.steps:
@@ -64,12 +64,12 @@ def _measured(case: tuple[Path, str, str], options: argparse.Namespace) -> tuple
 
 
 def _said(case: tuple[Path, str, str], measured: tuple[Result, torch.Tensor]) -> Maps:
-    """Print a line of the table; return picture, raw, std and truth."""
+    """Print a line of the table; return image, raw, std and truth."""
     result, truth = measured
     told = result.uncertainty
-    maps = result.picture, told.raw, told.std, truth
+    maps = result.image, told.raw, told.std, truth
     before, after = _judged(maps)
-    figures = f"{psnr(result.picture, truth):6.2f} {told.scale:6.2f} {255 * told.floor:6.2f}"
+    figures = f"{psnr(result.image, truth):6.2f} {told.scale:6.2f} {255 * told.floor:6.2f}"
     pairs = [(before.error, after.error), (before.ence, after.ence), (before.normalised, after.normalised)]
     row = "  ".join(f"{one:5.2f} > {two:5.2f}" for one, two in pairs)
     print(f"{case[0].stem:24s} {case[1]:8s} {case[2]:9s} {figures} {row}", flush=True)
@@ -78,12 +78,12 @@ def _said(case: tuple[Path, str, str], measured: tuple[Result, torch.Tensor]) ->
 
 def _judged(maps: Maps) -> tuple[Calibration, Calibration]:
     """Return the calibration without and with the fit."""
-    picture, raw, std, truth = maps
-    return calibration(picture, raw, truth), calibration(picture, std, truth)
+    image, raw, std, truth = maps
+    return calibration(image, raw, truth), calibration(image, std, truth)
 
 
 def _crop(pixels: torch.Tensor, side: int) -> torch.Tensor:
-    """Return the middle of a picture whose shorter side was brought to 256 pixels at most."""
+    """Return the middle of an image whose shorter side was brought to 256 pixels at most."""
     shrink = max(1, math.ceil(min(pixels.shape[-2:]) / 256))
     pixels = torch.nn.functional.avg_pool2d(pixels, shrink)
     top, left = ((length - side) // 2 for length in pixels.shape[-2:])
@@ -100,7 +100,7 @@ def _degraded(truth: torch.Tensor, task: str) -> tuple[torch.Tensor, Mask | None
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", type=Path, nargs="+")
+    parser.add_argument("images", type=Path, nargs="+")
     parser.add_argument("-o", "--output", type=Path, default=Path("reliability.png"))
     parser.add_argument("--crop", type=int, default=96, help="side of the crop in pixels")
     parser.add_argument("--preset", default="fast")

@@ -1,4 +1,4 @@
-"""Fourteen pictures that a prior learned from photographs has not seen the like of, to measure on.
+"""Fourteen images that a prior learned from photographs has not seen the like of, to measure on.
 
 Drawings, tiles, spots, stars and textures made in code, and scikit-image's page, brick, grass, gravel, tissue and deep
 field, with two photographs beside them; 128 x 128 each. They are those of docs/fusion.md:
@@ -52,11 +52,11 @@ def fluorescence(rng: np.random.Generator) -> np.ndarray:
     points = np.zeros((SIDE, SIDE))
     for _ in range(60):
         points[tuple(rng.integers(0, SIDE, 2))] = rng.uniform(0.3, 1)
-    picture = np.zeros((SIDE, SIDE, 3))
+    image = np.zeros((SIDE, SIDE, 3))
     spots, clouds = gaussian_filter(points, 2.2), gaussian_filter(points, 4)
-    picture[..., 1] = spots / spots.max()
-    picture[..., 2] = gaussian_filter(points[::-1], 4) / clouds.max() * 0.6
-    return picture
+    image[..., 1] = spots / spots.max()
+    image[..., 2] = gaussian_filter(points[::-1], 4) / clouds.max() * 0.6
+    return image
 
 
 def stars(rng: np.random.Generator) -> np.ndarray:
@@ -75,36 +75,36 @@ def facade() -> np.ndarray:
     return np.tile(window, (8, 8, 1))
 
 
-def pictures() -> dict[str, np.ndarray]:
+def images() -> dict[str, np.ndarray]:
     """Return all of them by name, `(128, 128, 3)` of bytes."""
     rng = np.random.default_rng(0)
     made = {"drawing": drawing(rng), "fluorescence": fluorescence(rng), "stars": stars(rng), "facade": facade()}
     made["tiles"] = np.kron(rng.random((8, 8, 3)), np.ones((16, 16, 1)))
     made["noise-texture"] = 0.5 + 0.25 * rng.standard_normal((SIDE, SIDE, 3))
     made |= {name: find() for name, find in FOUND.items()}
-    return {name: _middle(picture) for name, picture in made.items()}
+    return {name: _middle(image) for name, image in made.items()}
 
 
-def _middle(picture: np.ndarray) -> np.ndarray:
-    if picture.dtype != np.uint8:
-        picture = (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
-    if picture.ndim == 2:
-        picture = np.stack([picture] * 3, -1)
-    top, left = ((side - SIDE) // 2 for side in picture.shape[:2])
-    return picture[top : top + SIDE, left : left + SIDE, :3]
+def _middle(image: np.ndarray) -> np.ndarray:
+    if image.dtype != np.uint8:
+        image = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+    if image.ndim == 2:
+        image = np.stack([image] * 3, -1)
+    top, left = ((side - SIDE) // 2 for side in image.shape[:2])
+    return image[top : top + SIDE, left : left + SIDE, :3]
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Path]:
-    """Write the pictures and return their files."""
+    """Write the images and return their files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("unlike"), help="a folder")
     folder = parser.parse_args(arguments).output
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, picture in sorted(pictures().items()):
+    for name, image in sorted(images().items()):
         files.append(folder / f"{name}.png")
-        Image.fromarray(picture).save(files[-1])
-    print(f"{len(files)} pictures in {folder}")
+        Image.fromarray(image).save(files[-1])
+    print(f"{len(files)} images in {folder}")
     return files
 
 

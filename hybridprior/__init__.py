@@ -1,4 +1,4 @@
-"""Restore one picture with both priors: what it says about itself, and what a network learned from millions of others.
+"""Restore one image with both priors: what it says about itself, and what a network learned from millions of others.
 
 min over theta of  E(A f_theta(z); y) + lambda R(f_theta(z))
 
@@ -16,7 +16,7 @@ _WHERE = {
     "Blur": "operators",
     "Compose": "operators",
     "ConfigError": "errors",
-    "Demosaic": "operators",
+    "BayerMosaic": "operators",
     "Gaussian": "fidelities",
     "Diagnosis": "analysis.diagnosis",
     "Generator": "generators",
@@ -29,11 +29,11 @@ _WHERE = {
     "Mask": "operators",
     "Operator": "operators",
     "OutputError": "errors",
-    "Part": "config",
+    "Component": "config",
     "Poisson": "fidelities",
     "Problem": "problem",
     "Regulariser": "regularisers",
-    "Resample": "operators",
+    "Downsample": "operators",
     "RestoreConfig": "config",
     "Result": "result",
     "ShapeError": "errors",
@@ -45,24 +45,24 @@ _WHERE = {
     "StoppingRule": "stopping",
     "TotalVariation": "regularisers",
     "WeightsError": "errors",
-    "Window": "operators",
+    "Crop": "operators",
     "ablate": "evaluation.ablation",
     "diagnose": "analysis.diagnosis",
     "estimate_sigma": "analysis.noise",
     "load_denoiser": "denoisers",
     "make_psf": "operators.kernels",
     "preset": "presets",
-    "read_picture": "io.files",
+    "read_image": "io.files",
     "restore": "restoration",
     "restore_with_uncertainty": "uncertainty",
-    "write_picture": "io.files",
+    "write_image": "io.files",
 }
 
 __all__ = [
     "Blur",
     "Compose",
     "ConfigError",
-    "Demosaic",
+    "BayerMosaic",
     "Gaussian",
     "Diagnosis",
     "Generator",
@@ -75,11 +75,11 @@ __all__ = [
     "Mask",
     "Operator",
     "OutputError",
-    "Part",
+    "Component",
     "Poisson",
     "Problem",
     "Regulariser",
-    "Resample",
+    "Downsample",
     "RestoreConfig",
     "Result",
     "ShapeError",
@@ -91,31 +91,31 @@ __all__ = [
     "StoppingRule",
     "TotalVariation",
     "WeightsError",
-    "Window",
+    "Crop",
     "ablate",
     "diagnose",
     "estimate_sigma",
     "load_denoiser",
     "make_psf",
     "preset",
-    "read_picture",
+    "read_image",
     "restore",
     "restore_with_uncertainty",
-    "write_picture",
+    "write_image",
     "__version__",
 ]
 
 if TYPE_CHECKING:
     from hybridprior.analysis.diagnosis import Diagnosis, diagnose
     from hybridprior.analysis.noise import estimate_sigma
-    from hybridprior.config import Part, RestoreConfig, SolverConfig, SplittingConfig
+    from hybridprior.config import Component, RestoreConfig, SolverConfig, SplittingConfig
     from hybridprior.denoisers import load_denoiser
     from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError, WeightsError
     from hybridprior.evaluation.ablation import ablate
     from hybridprior.fidelities import Gaussian, Huber, Laplace, Poisson
     from hybridprior.generators import Generator
-    from hybridprior.io.files import read_picture, write_picture
-    from hybridprior.operators import Blur, Compose, Demosaic, Identity, Jpeg, Mask, Operator, Resample, Window
+    from hybridprior.io.files import read_image, write_image
+    from hybridprior.operators import BayerMosaic, Blur, Compose, Crop, Downsample, Identity, Jpeg, Mask, Operator
     from hybridprior.operators.kernels import make_psf
     from hybridprior.presets import preset
     from hybridprior.problem import Problem

@@ -17,7 +17,7 @@ from typing import Any
 from hybridprior._internal.registry import build_config
 from hybridprior.errors import ConfigError, unknown_name
 
-__all__ = ["Part", "RestoreConfig", "SolverConfig", "SplittingConfig", "TileConfig"]
+__all__ = ["Component", "RestoreConfig", "SolverConfig", "SplittingConfig", "TileConfig"]
 
 PRECISIONS = ("auto", "fp32", "bf16", "contiguous")
 
@@ -25,7 +25,7 @@ METHODS = ("gradient", "splitting")
 
 
 @dataclass(frozen=True)
-class Part:
+class Component:
     """A part by its registered name, and the options that depart from its defaults."""
 
     name: str
@@ -45,7 +45,7 @@ class SolverConfig:
     learning_rate: float = 0.01
     """Its step size."""
     beta2: float = 0.999
-    """Decay of Adam's average of squared gradients; 0.95 takes half the steps to the same picture."""
+    """Decay of Adam's average of squared gradients; 0.95 takes half the steps to the same image."""
     jitter: float = 1 / 30
     """Standard deviation of the noise added to z anew at each step."""
     averaging: float = 0.99
@@ -95,7 +95,7 @@ class SplittingConfig:
 
 @dataclass(frozen=True)
 class TileConfig:
-    """How a picture that is too large for the memory is cut up."""
+    """How an image that is too large for the memory is cut up."""
 
     side: int = 0
     """Longest side of a tile in pixels; 0 is as long as the memory allows."""
@@ -113,11 +113,11 @@ class TileConfig:
 
 @dataclass(frozen=True)
 class RestoreConfig:
-    """A choice of parts: everything of a restoration but the picture, its operator and its noise."""
+    """A choice of parts: everything of a restoration but the image, its operator and its noise."""
 
-    generator: Part = Part("skip")
+    generator: Component = Component("skip")
     """f_theta."""
-    regulariser: Part = Part("none")
+    regulariser: Component = Component("none")
     """R."""
     weight: float = 1.0
     """lambda, without unit: 1 is Bayes' own."""
@@ -127,12 +127,12 @@ class RestoreConfig:
     """How R enters: by its "gradient", or by "splitting"."""
     splitting: SplittingConfig = SplittingConfig()
     """The splitting's numbers."""
-    stopping: Part = Part("fixed")
+    stopping: Component = Component("fixed")
     """When the iterate is best."""
     solver: SolverConfig = SolverConfig()
     """The loop."""
     tiles: TileConfig = TileConfig()
-    """Tiles of large pictures."""
+    """Tiles of large images."""
     precision: str = "auto"
     """Of the convolutions: "fp32", "bf16", "auto" for what the processor gains from, or "contiguous" for fp32 in the
     layout of the original code, which is slower."""
@@ -174,11 +174,11 @@ class RestoreConfig:
         made: dict[str, Any] = dict(values)
         for name in ("generator", "regulariser", "stopping"):
             if isinstance(made.get(name), str):
-                made[name] = Part(made[name])
+                made[name] = Component(made[name])
             elif name in made:
-                part = build_config(Part, made[name], part=name)
+                part = build_config(Component, made[name], part=name)
                 options = {k: tuple(v) if isinstance(v, list) else v for k, v in part.options.items()}
-                made[name] = Part(part.name, options)
+                made[name] = Component(part.name, options)
         if "solver" in made:
             made["solver"] = build_config(SolverConfig, made["solver"], part="solver")
         if "tiles" in made:

@@ -21,7 +21,7 @@ class ConfigError(HybridPriorError, ValueError):
 
 
 class InputError(HybridPriorError, ValueError):
-    """A picture, a mask or a file that cannot be read or restored."""
+    """An image, a mask or a file that cannot be read or restored."""
 
 
 class OutputError(HybridPriorError, OSError):

@@ -1,4 +1,4 @@
-"""How close a picture is to its ground truth, by the conventions of the literature.
+"""How close an image is to its ground truth, by the conventions of the literature.
 
 Everything clips to [0, 1] first. Super-resolution is judged on luma, ITU-R BT.601 scaled to [16, 235] / 255, without a
 border of four pixels; the other tasks on all channels.
@@ -32,7 +32,7 @@ def psnr(x: torch.Tensor, reference: torch.Tensor) -> float:
 
 
 def ssim(x: torch.Tensor, reference: torch.Tensor) -> float | None:
-    """Return the structural similarity (Wang et al. 2004, Gaussian window), or None where the picture is too small.
+    """Return the structural similarity (Wang et al. 2004, Gaussian window), or None where the image is too small.
 
     Args:
         x: `(B, C, H, W)`, clipped to [0, 1].
@@ -87,4 +87,4 @@ def judged_on(task: str) -> str:
 def _same(x: torch.Tensor, reference: torch.Tensor) -> None:
     if x.shape != reference.shape:
         ours, theirs = tuple(x.shape), tuple(reference.shape)
-        raise ShapeError(f"The picture {ours} and its reference {theirs} have different shapes.")
+        raise ShapeError(f"The image {ours} and its reference {theirs} have different shapes.")

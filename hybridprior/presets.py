@@ -1,8 +1,8 @@
 """The presets: named configurations for each task.
 
 `paper` is the published configuration of Deep Image Prior, in fp32 and with its own number of steps, to be compared
-with; `paper-*` are its settings for single pictures. `balanced` and `fast` are ours, chosen on a few photographs (the
-jitter of `inpaint` in `fast` also after a look at two benchmark pictures, see docs/results.md), and stop without ground
+with; `paper-*` are its settings for single images. `balanced` and `fast` are ours, chosen on a few photographs (the
+jitter of `inpaint` in `fast` also after a look at two benchmark images, see docs/results.md), and stop without ground
 truth.
 """
 
@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hybridprior.config import Part, RestoreConfig, SolverConfig, SplittingConfig
+from hybridprior.config import Component, RestoreConfig, SolverConfig, SplittingConfig
 from hybridprior.errors import unknown_name
 
 __all__ = ["PRESETS", "TASKS", "preset"]
@@ -22,8 +22,8 @@ TASKS = ("denoise", "sr", "inpaint", "deblur", "dejpeg", "demosaic")
 
 def _paper(generator: Mapping[str, Any] | None = None, **solver: Any) -> RestoreConfig:
     return RestoreConfig(
-        generator=Part("skip", generator or {}),
-        stopping=Part("fixed"),
+        generator=Component("skip", generator or {}),
+        stopping=Component("fixed"),
         solver=SolverConfig(**solver),
         precision="fp32",
     )
@@ -51,17 +51,19 @@ _SLIM = {"input_depth": 8, "down": (16, 32, 64, 128, 128), "up": (16, 32, 64, 12
 
 
 def _ours(generator: Mapping[str, Any], stopping: str, **solver: Any) -> RestoreConfig:
-    return RestoreConfig(generator=Part("skip", generator), stopping=Part(stopping), solver=SolverConfig(**solver))
+    return RestoreConfig(
+        generator=Component("skip", generator), stopping=Component(stopping), solver=SolverConfig(**solver)
+    )
 
 
 def _both(config: RestoreConfig) -> RestoreConfig:
     """Return the configuration with both priors, as far as evidence believes them."""
-    return dataclasses.replace(config, regulariser=Part("auto"))
+    return dataclasses.replace(config, regulariser=Component("auto"))
 
 
 def _alone(config: RestoreConfig) -> RestoreConfig:
     """Return the configuration with the denoiser alone: what JPEG does is no noise, and there is no evidence."""
-    return dataclasses.replace(config, regulariser=Part("auto", {"judged": False}))
+    return dataclasses.replace(config, regulariser=Component("auto", {"judged": False}))
 
 
 PRESETS: dict[str, dict[str, RestoreConfig]] = {

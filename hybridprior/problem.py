@@ -1,7 +1,7 @@
-"""The problem: measurements y, the operator A that made them, the noise, and the geometry of the picture.
+"""The problem: measurements y, the operator A that made them, the noise, and the geometry of the image.
 
-What a generator makes may be larger than the picture (its sides are multiples of a power of two); `Problem.crop` takes
-the middle, so that any height and width from 1 up can be restored and nothing of the picture is cut off.
+What a generator makes may be larger than the image (its sides are multiples of a power of two); `Problem.crop` takes
+the middle, so that any height and width from 1 up can be restored and nothing of the image is cut off.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Problem"]
 
 @dataclass(frozen=True)
 class Problem:
-    """One degraded picture and what is known of how it came about."""
+    """One degraded image and what is known of how it came about."""
 
     y: torch.Tensor
     """The measurements; `(1, C, h, w)` for the built-in operators, intensity in [0, 1] plus noise."""
@@ -35,7 +35,7 @@ class Problem:
     fidelity: Fidelity
     """E."""
     shape: Shape
-    """`(1, C, H, W)` of the picture."""
+    """`(1, C, H, W)` of the image."""
     weights: torch.Tensor | None = None
     """How much each measurement counts in E, in y's shape; None counts each once."""
 
@@ -48,7 +48,7 @@ class Problem:
         *,
         sigma: float | None = None,
     ) -> Problem:
-        """Return the problem of restoring the picture behind y.
+        """Return the problem of restoring the image behind y.
 
         Args:
             y: The measurements.
@@ -58,27 +58,27 @@ class Problem:
             sigma: Its level; estimated from y if not given.
 
         Raises:
-            ShapeError: y is not one picture, or not this operator's measurements.
+            ShapeError: y is not one image, or not this operator's measurements.
             InputError: y holds a NaN, an infinite number or one that is no intensity where it counts.
             ConfigError: An unknown name, a sigma out of its range, or an operator without a gradient.
         """
         operator.check(y)
-        shape = operator.picture_shape(tuple(y.shape))  # type: ignore[arg-type]
+        shape = operator.image_shape(tuple(y.shape))  # type: ignore[arg-type]
         if len(shape) != 4 or shape[0] != 1 or min(shape) < 1:
-            raise ShapeError(f"restore() takes one picture, (1, C, H, W), not {tuple(shape)}; loop over a batch.")
+            raise ShapeError(f"restore() takes one image, (1, C, H, W), not {tuple(shape)}; loop over a batch.")
         weights = operator.measured(y)
         counted = y if weights is None else y[weights > 0]
         if not torch.isfinite(counted).all():
-            raise InputError("The picture has pixels that are NaN or infinite; mask them out or repair them first.")
-        if operator.pictures and y.ndim == 4:
+            raise InputError("The image has pixels that are NaN or infinite; mask them out or repair them first.")
+        if operator.images and y.ndim == 4:
             plausible(counted, _told(fidelity, sigma))
         with torch.enable_grad():
             predicted = operator(torch.zeros(shape, dtype=y.dtype, device=y.device, requires_grad=True))
         if not isinstance(predicted, torch.Tensor) or not predicted.requires_grad:
-            raise ConfigError("The operator has no gradient; make its tensor of the picture's by torch alone.")
+            raise ConfigError("The operator has no gradient; make its tensor of the image's by torch alone.")
         if predicted.shape != y.shape:
             ours, theirs = tuple(y.shape), tuple(predicted.shape)
-            raise ShapeError(f"The operator makes {theirs} of a picture {shape}, but y is {ours}; name shape=.")
+            raise ShapeError(f"The operator makes {theirs} of an image {shape}, but y is {ours}; name shape=.")
         if weights is not None:
             y = torch.where(weights > 0, y, torch.zeros_like(y))
         if fidelity is None and sigma is None:
@@ -115,7 +115,7 @@ class Problem:
         """Return E(A x; y) in nats, a scalar.
 
         Args:
-            x: The picture, `(1, C, H, W)`.
+            x: The image, `(1, C, H, W)`.
         """
         return self.fidelity(self.operator(x), self.y, self.weights)
 
@@ -156,7 +156,7 @@ class Problem:
         return replace(self, weights=weights * (1 - share)), replace(self, weights=weights * share)
 
     def part(self, share: float, seed: int) -> tuple[Problem, Problem]:
-        """Return the problem with noisier measurements, and others of the same picture whose noise is independent.
+        """Return the problem with noisier measurements, and others of the same image whose noise is independent.
 
         With n drawn anew, y + a sigma n and y - sigma n / a have independent noise if y's is Gaussian (Oliveira, Lei,
         Tibshirani, "Unbiased Risk Estimation in the Normal Means Problem via Coupled Bootstrap Techniques", 2021;
@@ -184,7 +184,7 @@ class Problem:
         return judge.count / (self.count + judge.count if held_out else self.count)
 
     def tile(self, box: Box) -> Problem:
-        """Return the problem of a part of the picture.
+        """Return the problem of a part of the image.
 
         Args:
             box: The part, in multiples of the operator's `grid`.
@@ -198,13 +198,13 @@ class Problem:
         return replace(self, y=part.of(self.y), operator=operator, shape=shape, weights=weights)
 
     def filled(self) -> torch.Tensor:
-        """Return y with the mean of the neighbours where a measurement does not count, or 0 where y is no picture.
+        """Return y with the mean of the neighbours where a measurement does not count, or 0 where y is no image.
 
         The neighbours are those of 5 x 5 pixels, or where none of them counts, as many more as it takes.
         """
-        if self.weights is None or (self.y.ndim != 4 and self.operator.pictures):
+        if self.weights is None or (self.y.ndim != 4 and self.operator.images):
             return self.y
-        if not self.operator.pictures:
+        if not self.operator.images:
             return torch.where(self.weights > 0, self.y, torch.zeros_like(self.y))
         counted, weights = self.y * self.weights, self.weights.expand_as(self.y)
         total, share = (F.avg_pool2d(part, 5, 1, 2) for part in (counted, weights))
@@ -214,7 +214,7 @@ class Problem:
         return torch.where(self.weights > 0, self.y, near)
 
     def crop(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the middle of a generator's picture x, in the picture's own shape."""
+        """Return the middle of a generator's image x, in the image's own shape."""
         height, width = self.shape[-2:]
         top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
         return x[..., top : top + height, left : left + width]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hybridprior._internal.registry import build_config
-from hybridprior.config import Part, RestoreConfig
+from hybridprior.config import Component, RestoreConfig
 from hybridprior.denoisers import Denoiser
 from hybridprior.errors import ConfigError
 from hybridprior.generators import GENERATORS, Generator
@@ -122,7 +122,7 @@ def without_fusion(config: RestoreConfig, instead: str = "none") -> RestoreConfi
         config: A preset's, where what is asked for leaves that no room.
         instead: Name of the other R.
     """
-    return dataclasses.replace(config, regulariser=Part(instead)) if config.regulariser.name == FUSED else config
+    return dataclasses.replace(config, regulariser=Component(instead)) if config.regulariser.name == FUSED else config
 
 
 def without_judges(config: RestoreConfig) -> RestoreConfig:
@@ -137,16 +137,16 @@ def without_judges(config: RestoreConfig) -> RestoreConfig:
     return configure(config, generator="pixels", regulariser="denoiser", denoiser=asked)
 
 
-def _unjudged(regulariser: Part) -> bool:
+def _unjudged(regulariser: Component) -> bool:
     """Return whether it is "auto" with the denoiser alone; who asks for "auto" by name gets evidence."""
     return regulariser.name == FUSED and not regulariser.options.get("judged", True)
 
 
 def _parts(
     config: RestoreConfig, given: Mapping[str, str | Generator | Regulariser | StoppingRule | None]
-) -> dict[str, Part]:
+) -> dict[str, Component]:
     """Return what was given as parts by field, where it is not what the configuration has."""
-    chosen = {name: Part(p) if isinstance(p, str) else _described(p) for name, p in given.items() if p is not None}
+    chosen = {name: Component(p) if isinstance(p, str) else _described(p) for name, p in given.items() if p is not None}
     has = {name: getattr(config, name) for name in chosen}
     return {
         name: part
@@ -166,16 +166,16 @@ def _asked(config: RestoreConfig, denoiser: object, sigma: tuple[float, float] |
     if not options:
         return config
     if terms == [FUSED] and sigma is None:
-        return dataclasses.replace(config, regulariser=Part(FUSED, {**given, **options}))
+        return dataclasses.replace(config, regulariser=Component(FUSED, {**given, **options}))
     if FUSED in terms:
         raise ConfigError("The regulariser 'auto' stands alone and finds its noise levels itself.")
     asking = [term for term in terms if "denoiser" in _fields(REGULARISERS.find(term))]
     if not asking:
         raise ConfigError(f"The regulariser '{config.regulariser.name}' asks no denoiser; use 'denoiser' or 'score'.")
     if len(terms) == 1:
-        return dataclasses.replace(config, regulariser=Part(terms[0], {**given, **options}))
+        return dataclasses.replace(config, regulariser=Component(terms[0], {**given, **options}))
     nested = {**given, **{term: {**given.get(term, {}), **options} for term in asking}}
-    return dataclasses.replace(config, regulariser=Part(config.regulariser.name, nested))
+    return dataclasses.replace(config, regulariser=Component(config.regulariser.name, nested))
 
 
 def _fields(factory: Any) -> list[str]:
@@ -193,22 +193,22 @@ def _plugs(config: RestoreConfig, given: str | Regulariser | None) -> bool:
 
 
 def _plug_and_play(config: RestoreConfig, *, keep_rule: bool) -> RestoreConfig:
-    """Return the configuration solved by splitting, each step an iteration and the last one the picture."""
+    """Return the configuration solved by splitting, each step an iteration and the last one the image."""
     return dataclasses.replace(
         config,
         method="splitting",
-        stopping=config.stopping if keep_rule else Part("fixed"),
+        stopping=config.stopping if keep_rule else Component("fixed"),
         solver=dataclasses.replace(config.solver, steps=config.splitting.iterations, averaging=0.0, jitter=0.0),
     )
 
 
-def _described(part: Generator | Regulariser | StoppingRule) -> Part:
+def _described(part: Generator | Regulariser | StoppingRule) -> Component:
     """Return a part that was given as an object by its registered name and options, or by its class's name."""
     for registry in (GENERATORS, REGULARISERS, STOPPING_RULES):
         for name, factory in registry.items():
             if factory is type(part) and dataclasses.is_dataclass(getattr(part, "config", None)):
-                return Part(name, dataclasses.asdict(part.config))  # type: ignore[union-attr, arg-type]
-    return Part(type(part).__name__.lstrip("_"))
+                return Component(name, dataclasses.asdict(part.config))  # type: ignore[union-attr, arg-type]
+    return Component(type(part).__name__.lstrip("_"))
 
 
 def check_parts(config: RestoreConfig) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from hybridprior._internal.device import Precision, choose_device, choose_precision, with_gradients
 from hybridprior._internal.registry import build_config
-from hybridprior.config import Part, RestoreConfig
+from hybridprior.config import Component, RestoreConfig
 from hybridprior.denoisers import Denoiser, owned
 from hybridprior.errors import ConfigError
 from hybridprior.fidelities import Fidelity
@@ -68,13 +68,13 @@ def restore(
     callbacks: Sequence[Callback] = (),
     state: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Restore one picture: min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)).
+    """Restore one image: min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)).
 
     On a CPU the same seed with the same number of threads gives the same bits.
 
     Args:
         y: The measurements. A tensor `(1, C, H, W)`, `(C, H, W)` or `(H, W)` in [0, 1]; an array `(H, W)` or
-            `(H, W, C)`, floating in [0, 1] or unsigned integers of its type's range; or a grey or RGB picture of
+            `(H, W, C)`, floating in [0, 1] or unsigned integers of its type's range; or a grey or RGB image of
             Pillow.
         operator: A: an operator, a physics of deepinv, a differentiable callable, or None for denoising.
         preset: Where the configuration comes from: "balanced", "fast", "paper" ...
@@ -97,24 +97,24 @@ def restore(
         seed: Seed of everything that is drawn.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto", "fp32" or "bf16": the arithmetic of the generator.
-        tile: Longest side of the tiles that a large picture is solved in; by the free memory if not given.
-        shape: `(1, C, H, W)` of the picture, for callables whose measurements have another shape.
+        tile: Longest side of the tiles that a large image is solved in; by the free memory if not given.
+        shape: `(1, C, H, W)` of the image, for callables whose measurements have another shape.
         callbacks: Called with each `Step`; their time is not counted.
         state: `Result.state` of an interrupted run, to go on with.
 
     Returns:
-        The picture with its history. Pixels that a mask or a window measured without noise are as they were.
+        The image with its history. Pixels that a mask or a window measured without noise are as they were.
 
     Raises:
         ConfigError: An unknown name, or a number out of its range.
-        InputError: A picture that cannot be restored: NaN, nothing measured.
+        InputError: An image that cannot be restored: NaN, nothing measured.
         WeightsError: Weights that are missing, corrupt, unsafe or of another network.
         ShapeError: Shapes that do not fit together.
     """
     torch.optim.Adam([torch.zeros(1)])  # its first use imports much, which is not the restoration's time
     started, callbacks = time.perf_counter(), as_callbacks(callbacks)
     a = as_operator(operator, shape=shape)
-    measurement = as_tensor(y, picture=a.pictures and shape is None)
+    measurement = as_tensor(y, image=a.images and shape is None)
     config = configure(
         config or find_preset(preset, a.task),
         generator=generator,
@@ -142,13 +142,13 @@ def restore(
     else:
         result = restore_tiles(problem, parts.config, boxes, parts.solve, callbacks=callbacks, state=state)
     message = result.message if believed is config else f"{result.message} {UNJUDGED}"
-    picture = a.reconcile(result.picture, measurement, noisy=not problem.exact)
-    return dataclasses.replace(result, picture=picture, message=message)
+    image = a.reconcile(result.image, measurement, noisy=not problem.exact)
+    return dataclasses.replace(result, image=image, message=message)
 
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """What solves the picture, or a tile of it: the configuration, and the parts that were given as objects."""
+    """What solves the image, or a tile of it: the configuration, and the parts that were given as objects."""
 
     config: RestoreConfig
     problem: Problem
@@ -197,11 +197,11 @@ class _Parts:
 def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
     """Return the configuration with the stopping rule "auto" settled by the noise, and no more steps than help."""
     if config.regulariser.name == FUSED and problem.pixels < 2:  # one measurement cannot judge itself
-        config = dataclasses.replace(config, regulariser=Part("none"), stopping=Part("fixed"))
+        config = dataclasses.replace(config, regulariser=Component("none"), stopping=Component("fixed"))
     exact = config.method == "splitting" and config.generator.name == "pixels"
     if config.stopping.name == AUTO:
         rule = "heldout" if problem.noisy and not exact else "fixed"
-        config = dataclasses.replace(config, stopping=Part(rule, config.stopping.options))
+        config = dataclasses.replace(config, stopping=Component(rule, config.stopping.options))
     if exact and isinstance(problem.operator, Identity) and config.stopping.name == "fixed":
         config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=1))
     return config

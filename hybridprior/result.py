@@ -1,4 +1,4 @@
-"""What a restoration gives back: the picture, how it came about, and how it ended."""
+"""What a restoration gives back: the image, how it came about, and how it ended."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Status(Enum):
 
     STOPPED = "The stopping rule ended the run."
     FINISHED = "All steps were taken."
-    INTERRUPTED = "Interrupted; the best picture so far is returned, and the run can be resumed."
-    DIVERGED = "The run diverged time and again; the best picture before that is returned. Try a lower learning rate."
+    INTERRUPTED = "Interrupted; the best image so far is returned, and the run can be resumed."
+    DIVERGED = "The run diverged time and again; the best image before that is returned. Try a lower learning rate."
 
     def said(self, *, found: bool, rollbacks: int, held: float | None) -> str:
         """Return the message of a run.
@@ -40,7 +40,7 @@ class Status(Enum):
         if rollbacks:
             parts.append(f"Rolled back {rollbacks} time{'s' if rollbacks > 1 else ''}.")
         if held is not None:
-            parts.append(f"{100 * held:.2g} % of the measurements judged the picture and are not in it.")
+            parts.append(f"{100 * held:.2g} % of the measurements judged the image and are not in it.")
         return " ".join(parts)
 
 
@@ -50,7 +50,7 @@ class Step:
 
     number: int
     """Counted from 1."""
-    picture: torch.Tensor
+    image: torch.Tensor
     """The averaged iterate, `(1, C, H, W)`: the solver's own, changed by the next step; clone it to keep it."""
     iterate: torch.Tensor
     """The step's own f_theta(z), `(1, C, H, W)`."""
@@ -59,13 +59,13 @@ class Step:
     prior: float
     """lambda R in nats a measurement."""
     held_error: float | None
-    """Mean squared error of `picture` on the held-out measurements, where some are."""
+    """Mean squared error of `image` on the held-out measurements, where some are."""
     chosen: int
     """The best step so far, by the rule and not counting this one; 0 at first."""
     seconds: float
     """Time spent, callbacks excluded."""
     tile: tuple[int, int] | None = None
-    """Which tile this is, and of how many, where the picture is solved tile by tile; `picture` is the tile's own."""
+    """Which tile this is, and of how many, where the image is solved tile by tile; `image` is the tile's own."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ class Timings:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A restored picture and its history."""
+    """A restored image and its history."""
 
-    picture: torch.Tensor
-    """`(1, C, H, W)`, float32 on the CPU, intensity in [0, 1] for pictures, not clipped."""
-    chosen_step: int
-    """The step the rule chose; `picture` is the averaged iterate there. Of tiles, the mean."""
+    image: torch.Tensor
+    """`(1, C, H, W)`, float32 on the CPU, intensity in [0, 1] for images, not clipped."""
+    step: int
+    """The step the rule chose; `image` is the averaged iterate there. Of tiles, the mean."""
     status: Status
     """How the run ended."""
     message: str
@@ -120,7 +120,7 @@ class Result:
     precision: str
     """The arithmetic used and why."""
     held_out: float = 0.0
-    """Share of the measurements that took no part in the picture."""
+    """Share of the measurements that took no part in the image."""
     fusion: Evidence | None = None
     """How much each prior was believed, where candidates competed."""
     uncertainty: Uncertainty | None = None
@@ -129,16 +129,16 @@ class Result:
     """What `restore(state=...)` resumes from, where the run was interrupted."""
 
     def to_array(self) -> np.ndarray:
-        """Return the picture as `(H, W, C)`, or `(H, W)` where it is grey, float32, clipped to [0, 1]."""
-        array = self.picture[0].clamp(0, 1).permute(1, 2, 0).numpy()
+        """Return the image as `(H, W, C)`, or `(H, W)` where it is grey, float32, clipped to [0, 1]."""
+        array = self.image[0].clamp(0, 1).permute(1, 2, 0).numpy()
         return array[..., 0] if array.shape[-1] == 1 else array
 
     def to_pil(self) -> Image.Image:
-        """Return the picture as an eight-bit grey or RGB picture of Pillow.
+        """Return the image as an eight-bit grey or RGB image of Pillow.
 
         Raises:
             ShapeError: It has neither 1 nor 3 channels.
         """
         from hybridprior.io.image import to_pil
 
-        return to_pil(self.picture)
+        return to_pil(self.image)

@@ -12,8 +12,8 @@ import torch
 from hybridprior.cli import main
 from processes import workers
 
-from hybridprior.data import demo_picture
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.data import demo_image
+from hybridprior.io.files import ImageData, read_image, write_image
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There are as many as cores, and so are threads enough, in the processes that they start, too.
@@ -27,8 +27,8 @@ if not torch.cuda.is_available():
 
 @pytest.fixture(scope="session")
 def photograph() -> torch.Tensor:
-    """The whole picture, (1, 3, 192, 256)."""
-    return read_picture(demo_picture()).pixels
+    """The whole image, (1, 3, 192, 256)."""
+    return read_image(demo_image()).pixels
 
 
 @pytest.fixture(scope="session")
@@ -79,9 +79,9 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A real picture of 24 x 20."""
-    picture = read_picture(demo_picture())
-    write_picture(tmp_path / "small.png", Picture(picture.pixels[..., 30:50, 30:54].contiguous()))
+    """A real image of 24 x 20."""
+    image = read_image(demo_image())
+    write_image(tmp_path / "small.png", ImageData(image.pixels[..., 30:50, 30:54].contiguous()))
     return tmp_path / "small.png"
 
 

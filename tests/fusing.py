@@ -2,7 +2,7 @@
 
 import torch
 
-from hybridprior import Part, RestoreConfig, SolverConfig
+from hybridprior import Component, RestoreConfig, SolverConfig
 from hybridprior._internal.device import choose_precision
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.fidelities import Gaussian
@@ -14,8 +14,8 @@ from hybridprior.problem import Problem
 SIGMA = 0.1
 SMALL = {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8, "padding": "zeros"}
 CONFIG = RestoreConfig(
-    generator=Part("skip", SMALL),
-    stopping=Part("heldout"),
+    generator=Component("skip", SMALL),
+    stopping=Component("heldout"),
     solver=SolverConfig(steps=150, averaging=0.9, optimiser="muon"),
     precision="fp32",
 )

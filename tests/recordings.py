@@ -8,7 +8,7 @@ import torch
 
 from hybridprior import Gaussian, Mask, Problem, RestoreConfig, SolverConfig
 from hybridprior._internal.device import Precision
-from hybridprior.config import Part
+from hybridprior.config import Component
 from hybridprior.generators import build_generator
 from hybridprior.regularisers import build_regulariser
 from hybridprior.solvers.gradient import Solver
@@ -56,8 +56,8 @@ def small_run(
     truth = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(5)).to(device)
     problem = Problem.make(operator(truth), operator, Gaussian(25 / 255))
     config = RestoreConfig(
-        generator=Part("skip", SLIM),
-        regulariser=Part(reg),
+        generator=Component("skip", SLIM),
+        regulariser=Component(reg),
         weight=1.0 if reg != "none" else 0.0,
         solver=SolverConfig(steps=steps, jitter=0.02, optimiser=optimiser, keep_every=2),
     )

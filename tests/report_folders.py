@@ -1,4 +1,4 @@
-"""Folders that reports are made of: a small ablation, and a restored picture with its sidecar."""
+"""Folders that reports are made of: a small ablation, and a restored image with its sidecar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hybridprior.io.files import Picture, write_picture
+from hybridprior.io.files import ImageData, write_image
 from hybridprior.presets import preset
 
 PARTS = (
@@ -25,7 +25,7 @@ STEPS = tuple(range(1, 402, 20))
 
 
 def noisy(x: torch.Tensor, sigma: float, seed: int) -> torch.Tensor:
-    """Return the picture with noise of this seed."""
+    """Return the image with noise of this seed."""
     return x + sigma / 255 * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -44,33 +44,33 @@ def trace(peak: int, best: float) -> dict[str, list[Any]]:
     }
 
 
-def write_ablation(folder: Path, x: torch.Tensor, *, pictures: tuple[str, ...] = ("otter",), seeds: int = 1) -> Path:
-    """Write an ablation of a picture under several names, noise 25 and 50, five choices of parts."""
+def write_ablation(folder: Path, x: torch.Tensor, *, images: tuple[str, ...] = ("otter",), seeds: int = 1) -> Path:
+    """Write an ablation of an image under several names, noise 25 and 50, five choices of parts."""
     (folder / "cells").mkdir(parents=True)
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     cells: list[str] = []
-    for number, name in enumerate(pictures):
-        write_picture(folder / f"pictures/{name}.png", Picture(x))
+    for number, name in enumerate(images):
+        write_image(folder / f"images/{name}.png", ImageData(x))
         for sigma in SIGMAS:
-            degraded = f"pictures/{name}-denoise-sigma-{sigma}.png"
-            write_picture(folder / degraded, Picture(noisy(x, sigma, 99 + number)))
+            degraded = f"images/{name}-denoise-sigma-{sigma}.png"
+            write_image(folder / degraded, ImageData(noisy(x, sigma, 99 + number)))
             for parts in PARTS:
                 for seed in range(seeds):
                     identity = f"{len(cells):04x}"
                     record = _cell(folder, x, identity, parts, sigma, seed)
-                    record |= {"id": identity, "picture": name, "degraded": degraded}
+                    record |= {"id": identity, "image": name, "degraded": degraded}
                     (folder / f"cells/{identity}.json").write_text(json.dumps(record))
                     cells.append(identity)
     index = {
         "version": 1,
         "request": {"sigma": list(SIGMAS), "seeds": seeds},
         "command": "hprior ablate otter.png -o ablation --sigma 25,50",
-        "pictures": {name: {"truth": f"pictures/{name}.png"} for name in pictures},
+        "images": {name: {"truth": f"images/{name}.png"} for name in images},
         "cells": cells,
     }
     (folder / "ablation.json").write_text(json.dumps(index))
     (folder / "attribution.json").write_text(json.dumps(_attribution()))
-    write_picture(folder / "noise_impedance.png", Picture(torch.rand(1, 3, 30, 50)))
+    write_image(folder / "noise_impedance.png", ImageData(torch.rand(1, 3, 30, 50)))
     return folder
 
 
@@ -78,13 +78,13 @@ def _cell(folder: Path, x: torch.Tensor, name: str, parts: tuple, sigma: int, se
     generator, regulariser, weight = parts
     left = 1.0 if parts == PARTS[0] else LEFT_OF_NOISE[regulariser]
     restored = noisy(x, left * sigma, seed)
-    write_picture(folder / f"cells/{name}.png", Picture(restored))
+    write_image(folder / f"cells/{name}.png", ImageData(restored))
     figure = psnr(restored, x)
     fusion = None
     if regulariser == "auto":
         height, width = x.shape[-2:]
         share = torch.linspace(0, 1, width).expand(height, width)
-        write_picture(folder / f"cells/{name}.who.png", Picture(torch.stack([1 - share, 0 * share, share])[None]))
+        write_image(folder / f"cells/{name}.who.png", ImageData(torch.stack([1 - share, 0 * share, share])[None]))
         each = {"local": (0.4, 0.0112), "global": (0.5, 0.0109), "hybrid": (0.1, 0.0115)}
         candidates = {n: {"weight": w, "error": e, "error_spread": 2e-4} for n, (w, e) in each.items()}
         map = f"cells/{name}.who.png"
@@ -121,18 +121,18 @@ def _attribution() -> dict[str, Any]:
     row = {**where, "judge": "chosen", "metric": "psnr", **values, **shares}
     low = {name: value - 0.5 for name, value in shares.items()}
     high = {name: value + 0.5 for name, value in shares.items()}
-    return {"rows": [{"picture": "otter", **row}], "means": [{"picture": "mean", **row, "low": low, "high": high}]}
+    return {"rows": [{"image": "otter", **row}], "means": [{"image": "mean", **row, "low": low, "high": high}]}
 
 
 def write_restored(folder: Path, x: torch.Tensor, *, name: str = "clean.png") -> Path:
-    """Write a degraded picture, its truth, and a result with its sidecar."""
+    """Write a degraded image, its truth, and a result with its sidecar."""
     folder.mkdir(parents=True, exist_ok=True)
     inputs = folder.parent / "inputs"
     inputs.mkdir(exist_ok=True)
-    write_picture(inputs / "noisy.png", Picture(noisy(x, 25, 0)))
-    write_picture(inputs / "truth.png", Picture(x))
+    write_image(inputs / "noisy.png", ImageData(noisy(x, 25, 0)))
+    write_image(inputs / "truth.png", ImageData(x))
     restored = noisy(x, 8, 1)
-    write_picture(folder / name, Picture(restored))
+    write_image(folder / name, ImageData(restored))
     every = trace(201, psnr(restored, x))
     record = {
         "input": str(inputs / "noisy.png"),

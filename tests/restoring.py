@@ -1,6 +1,6 @@
 """What the tests of `restore` share."""
 
-from hybridprior import Part, restore
+from hybridprior import Component, restore
 
 NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
 
@@ -8,5 +8,5 @@ NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
 def quick(y, operator=None, **options):
     from hybridprior import RestoreConfig, SolverConfig
 
-    config = RestoreConfig(generator=Part("skip", NET), solver=SolverConfig(steps=2), precision="fp32")
+    config = RestoreConfig(generator=Component("skip", NET), solver=SolverConfig(steps=2), precision="fp32")
     return restore(y, operator, **{"config": config, **options})

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from pictures import folder_of
+from images import folder_of
 
 from hybridprior.errors import ConfigError, HybridPriorError, InputError
 from hybridprior.evaluation.ablation import Combination, Grid, Row, Table, ablate, conditions, gather
-from hybridprior.evaluation.bench import find_pictures
+from hybridprior.evaluation.bench import find_images
 from hybridprior.generators import GENERATORS, Pixels
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.io.files import ImageData, read_image, write_image
 from hybridprior.metrics import psnr
 from hybridprior.presets import TASKS
 
@@ -22,20 +22,20 @@ SMALL = Grid(generators=("decoder", "pixels"), preset="fast", steps=3)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict[str, torch.Tensor]:
-    """Two real pictures of 20 x 24."""
-    from hybridprior.data import demo_picture
+def images() -> dict[str, torch.Tensor]:
+    """Two real images of 20 x 24."""
+    from hybridprior.data import demo_image
 
-    pixels = read_picture(demo_picture()).pixels
+    pixels = read_image(demo_image()).pixels
     return {"eye": pixels[..., 30:50, 30:54].contiguous(), "reeds": pixels[..., 130:150, 90:114].contiguous()}
 
 
 @pytest.fixture(scope="module")
-def done(pictures: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Table]:
-    """A grid of two pictures and two noise levels, run."""
+def done(images: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Table]:
+    """A grid of two images and two noise levels, run."""
     folder = tmp_path_factory.mktemp("ablation")
     grid = dataclasses.replace(SMALL, conditions=conditions(["denoise"], sigmas=[15 / 255, 50 / 255]))
-    return folder, ablate(pictures, grid, output=folder)
+    return folder, ablate(images, grid, output=folder)
 
 
 def test_combinations_without_sense_are_left_out() -> None:
@@ -94,21 +94,21 @@ def test_a_grid_says_what_is_wrong_with_it() -> None:
         dataclasses.replace(SMALL, denoiser="file:nowhere.safetensors").check()
 
 
-def test_every_cell_has_its_files(done: tuple[Path, Table], pictures: dict[str, torch.Tensor]) -> None:
+def test_every_cell_has_its_files(done: tuple[Path, Table], images: dict[str, torch.Tensor]) -> None:
     folder, table = done
     index = json.loads((folder / "ablation.json").read_text())
     assert index["version"] == 1
     assert index["cells"] == [row.id for row in table]
     assert len(set(index["cells"])) == 2 * 2 * 4
-    assert index["pictures"]["eye"] == {"truth": "pictures/eye.png"}
-    assert torch.equal(read_picture(folder / "pictures/eye.png").pixels, pictures["eye"])
+    assert index["images"]["eye"] == {"truth": "images/eye.png"}
+    assert torch.equal(read_image(folder / "images/eye.png").pixels, images["eye"])
     for row in table:
         record = json.loads((folder / f"cells/{row.id}.json").read_text())
         assert {"config", "trace", "fusion", "result", "degraded", "baseline_psnr"} <= record.keys()
         assert len({len(values) for values in record["trace"].values()}) == 1
         assert record["trace"]["step"][-1] == row.steps
-        written = read_picture(folder / record["result"]).pixels
-        assert psnr(written, pictures[row.picture]) == pytest.approx(row.psnr, abs=0.05)
+        written = read_image(folder / record["result"]).pixels
+        assert psnr(written, images[row.image]) == pytest.approx(row.psnr, abs=0.05)
         assert (folder / record["degraded"]).is_file()
     assert not list(folder.rglob("*.part"))
 
@@ -121,9 +121,9 @@ def test_a_pixel_without_any_prior_is_the_noisy_one(done: tuple[Path, Table]) ->
 
 
 def test_no_cell_is_computed_twice(
-    done: tuple[Path, Table], pictures: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: tuple[Path, Table], images: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same grid with one seed more computes the new seed's cells, and what lost its picture."""
+    """The same grid with one seed more computes the new seed's cells, and what lost its image."""
     from hybridprior.evaluation.ablation import cell
 
     folder, table = shutil.copytree(done[0], tmp_path / "copy"), done[1]
@@ -133,16 +133,16 @@ def test_no_cell_is_computed_twice(
         cell, "measure", lambda name, *rest, **more: computed.append(name) or before(name, *rest, **more)
     )
     grid = dataclasses.replace(SMALL, regularisers=("none",), conditions=conditions(["denoise"], sigmas=[15 / 255]))
-    again = ablate({"eye": pictures["eye"]}, grid, output=folder)
+    again = ablate({"eye": images["eye"]}, grid, output=folder)
     assert computed == []
     assert again.rows == tuple(row for row in table if row in again)
     (folder / f"cells/{again[0].id}.png").unlink()
-    ablate({"eye": pictures["eye"]}, dataclasses.replace(grid, seeds=(0, 1)), output=folder)
+    ablate({"eye": images["eye"]}, dataclasses.replace(grid, seeds=(0, 1)), output=folder)
     assert len(computed) == 3
 
 
 def test_one_cell_that_fails_does_not_stop_the_others_and_is_tried_again(
-    pictures: dict[str, torch.Tensor], tmp_path: Path
+    images: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     class Broken(Pixels):
         def forward(self, z: torch.Tensor) -> torch.Tensor:
@@ -152,14 +152,14 @@ def test_one_cell_that_fails_does_not_stop_the_others_and_is_tried_again(
     try:
         grid = Grid(generators=("broken", "pixels"), regularisers=("none",), preset="fast")
         seen: list[tuple] = []
-        table = ablate({"eye": pictures["eye"]}, grid, output=tmp_path, callback=lambda *told: seen.append(told))
+        table = ablate({"eye": images["eye"]}, grid, output=tmp_path, callback=lambda *told: seen.append(told))
         assert seen == [(None, 0, 2), (table[0], 1, 2), (table[1], 2, 2)]
         assert [row.status for row in table] == ["failed", "done"]
         assert [row.error for row in table.failed] == ["a part of somebody's own"]
         assert json.loads((tmp_path / f"cells/{table[0].id}.json").read_text())["status"] == "failed"
         assert "failed" in table.to_markdown()
         Broken.forward = Pixels.forward  # type: ignore[method-assign]
-        assert not ablate({"eye": pictures["eye"]}, grid, output=tmp_path).failed
+        assert not ablate({"eye": images["eye"]}, grid, output=tmp_path).failed
     finally:
         GENERATORS.pop("broken", None)
 
@@ -183,7 +183,7 @@ def test_the_table_is_tidy(done: tuple[Path, Table]) -> None:
     mean = frame[(frame.condition == "sigma 15") & (frame.generator == "decoder") & (frame.regulariser == "none")].psnr
     line = next(line for line in table.to_markdown().splitlines() if line.startswith("| mean"))
     assert f"| {mean.mean():.2f} (" in line
-    assert table.to_csv().splitlines()[0].startswith("id,picture,task,condition,generator")
+    assert table.to_csv().splitlines()[0].startswith("id,image,task,condition,generator")
     assert (folder / "table.csv").read_text() == table.to_csv()
     latex = table.to_latex()
     assert latex.count(r"\begin{tabular}{lrrrrr}") == latex.count(r"\bottomrule") == 2
@@ -201,32 +201,32 @@ def test_a_folder_gives_its_table_back(done: tuple[Path, Table], tmp_path: Path)
         gather(tmp_path / "cells")
 
 
-def test_two_pictures_of_one_name_are_refused_and_hidden_ones_left_out(
-    pictures: dict[str, torch.Tensor], tmp_path: Path
+def test_two_images_of_one_name_are_refused_and_hidden_ones_left_out(
+    images: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="both be called 'house'"):
-        find_pictures(folder_of(tmp_path / "twins", "house.png", "House.bmp"))
+        find_images(folder_of(tmp_path / "twins", "house.png", "House.bmp"))
     (tmp_path / "in").mkdir()
-    write_picture(tmp_path / "in" / "a.webp", Picture(pictures["eye"]))
-    (tmp_path / "in" / "._a.png").write_bytes(b"no picture")
-    assert [name for name, _ in find_pictures(tmp_path / "in")] == ["a"]
-    twins = {"an eye": pictures["eye"], "an-eye": pictures["eye"]}
+    write_image(tmp_path / "in" / "a.webp", ImageData(images["eye"]))
+    (tmp_path / "in" / "._a.png").write_bytes(b"no image")
+    assert [name for name, _ in find_images(tmp_path / "in")] == ["a"]
+    twins = {"an eye": images["eye"], "an-eye": images["eye"]}
     with pytest.raises(InputError, match="'an-eye'"):
         ablate(twins, SMALL, output=tmp_path / "out")
 
 
-def test_no_degraded_picture_takes_the_place_of_a_truth(pictures: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    found = {"eye": pictures["eye"], "eye-denoise-sigma-25": pictures["reeds"]}
+def test_no_degraded_image_takes_the_place_of_a_truth(images: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    found = {"eye": images["eye"], "eye-denoise-sigma-25": images["reeds"]}
     with pytest.raises(InputError, match="rename"):
         ablate(found, SMALL, output=tmp_path)
     with pytest.raises(InputError, match="too long"):
-        ablate({"e" * 200: pictures["eye"]}, SMALL, output=tmp_path)
+        ablate({"e" * 200: images["eye"]}, SMALL, output=tmp_path)
 
 
-def test_tensors_are_cropped_as_files_are(pictures: dict[str, torch.Tensor], tmp_path: Path) -> None:
+def test_tensors_are_cropped_as_files_are(images: dict[str, torch.Tensor], tmp_path: Path) -> None:
     grid = Grid(generators=("pixels",), regularisers=("none",), preset="fast", crop=16)
-    ablate(pictures, grid, output=tmp_path)
-    assert read_picture(tmp_path / "pictures" / "eye.png").pixels.shape[-2:] == (16, 16)
+    ablate(images, grid, output=tmp_path)
+    assert read_image(tmp_path / "images" / "eye.png").pixels.shape[-2:] == (16, 16)
 
 
 def test_other_contents_of_a_file_are_another_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,23 +258,23 @@ def test_other_contents_of_a_file_are_another_cell(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("damage", ["[]", "null", '{"status": "done"}', '{"status": "done", "result": "x.png"}', "png"])
-def test_a_damaged_cell_is_computed_again(pictures: dict[str, torch.Tensor], tmp_path: Path, damage: str) -> None:
+def test_a_damaged_cell_is_computed_again(images: dict[str, torch.Tensor], tmp_path: Path, damage: str) -> None:
     grid = Grid(generators=("pixels",), regularisers=("none",), preset="fast")
-    (row,) = ablate({"eye": pictures["eye"]}, grid, output=tmp_path)
+    (row,) = ablate({"eye": images["eye"]}, grid, output=tmp_path)
     if damage == "png":
         (tmp_path / "cells" / f"{row.id}.png").write_bytes(b"\x89PNG")
     else:
         (tmp_path / "cells" / f"{row.id}.json").write_text(damage)
         assert len(gather(tmp_path)) == 0
-    (again,) = ablate({"eye": pictures["eye"]}, grid, output=tmp_path)
+    (again,) = ablate({"eye": images["eye"]}, grid, output=tmp_path)
     assert again.psnr == row.psnr
-    assert read_picture(tmp_path / "cells" / f"{row.id}.png").pixels.shape == pictures["eye"].shape
+    assert read_image(tmp_path / "cells" / f"{row.id}.png").pixels.shape == images["eye"].shape
 
 
-def test_means_stand_side_by_side_over_the_same_pictures(done: tuple[Path, Table]) -> None:
+def test_means_stand_side_by_side_over_the_same_images(done: tuple[Path, Table]) -> None:
     failed = [
         dataclasses.replace(row, status="failed", psnr=None, oracle_psnr=None)
-        if (row.picture, row.generator) == ("eye", "decoder")
+        if (row.image, row.generator) == ("eye", "decoder")
         else row
         for row in done[1]
     ]
@@ -283,9 +283,9 @@ def test_means_stand_side_by_side_over_the_same_pictures(done: tuple[Path, Table
     assert mean.split("|")[2:] == reeds.split("|")[2:]
 
 
-def test_figures_of_another_grid_do_not_stay(pictures: dict[str, torch.Tensor], tmp_path: Path) -> None:
+def test_figures_of_another_grid_do_not_stay(images: dict[str, torch.Tensor], tmp_path: Path) -> None:
     (tmp_path / "regions-mine.png").write_bytes(b"a user's")
-    truths = {"eye": pictures["eye"]}
+    truths = {"eye": images["eye"]}
     both = Grid(generators=("decoder", "pixels"), regularisers=("none", "tv"), preset="fast", steps=2)
     both = dataclasses.replace(both, regularisers=("none", "denoiser"))
     ablate(truths, both, output=tmp_path)

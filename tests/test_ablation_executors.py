@@ -9,25 +9,25 @@ import pytest
 import torch
 from processes import workers
 
-from hybridprior.data import demo_picture
+from hybridprior.data import demo_image
 from hybridprior.errors import ConfigError
 from hybridprior.evaluation.ablation import Grid, Row, Table, ablate
 from hybridprior.evaluation.ablation.executor import check_executor
-from hybridprior.io.files import read_picture
+from hybridprior.io.files import read_image
 
 GRID = Grid(generators=("decoder",), regularisers=("none",), seeds=(0, 1, 2, 3), preset="fast", steps=40)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict[str, torch.Tensor]:
-    """A real picture of 20 x 24."""
-    return {"eye": read_picture(demo_picture()).pixels[..., 30:50, 30:54].contiguous()}
+def images() -> dict[str, torch.Tensor]:
+    """A real image of 20 x 24."""
+    return {"eye": read_image(demo_image()).pixels[..., 30:50, 30:54].contiguous()}
 
 
 @pytest.fixture(scope="module")
-def here(pictures: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> Table:
+def here(images: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> Table:
     """What this process makes of the grid."""
-    return ablate(pictures, GRID, output=tmp_path_factory.mktemp("here"), threads=1)
+    return ablate(images, GRID, output=tmp_path_factory.mktemp("here"), threads=1)
 
 
 class Killer:
@@ -50,16 +50,16 @@ def _whole(table: Table, here: Table, killer: Killer) -> None:
 
 
 def test_a_process_that_is_killed_takes_no_cell_with_it(
-    pictures: dict[str, torch.Tensor], here: Table, tmp_path: Path
+    images: dict[str, torch.Tensor], here: Table, tmp_path: Path
 ) -> None:
     killer = Killer(tmp_path, lambda: workers(os.getpid()))
-    table = ablate(pictures, GRID, output=tmp_path, executor="local:2", threads=1, callback=killer)
+    table = ablate(images, GRID, output=tmp_path, executor="local:2", threads=1, callback=killer)
     _whole(table, here, killer)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_dask_worker_that_is_killed_takes_no_cell_with_it(
-    pictures: dict[str, torch.Tensor], here: Table, tmp_path: Path
+    images: dict[str, torch.Tensor], here: Table, tmp_path: Path
 ) -> None:
     from distributed import Client, LocalCluster
 
@@ -67,14 +67,14 @@ def test_a_dask_worker_that_is_killed_takes_no_cell_with_it(
     with LocalCluster(2, **options) as cluster, Client(cluster) as client:
         killer = Killer(tmp_path, lambda: list(client.run(os.getpid).values()))
         scheduler = cluster.scheduler_address.partition("://")[2]
-        table = ablate(pictures, GRID, output=tmp_path, executor=f"dask://{scheduler}", threads=1, callback=killer)
+        table = ablate(images, GRID, output=tmp_path, executor=f"dask://{scheduler}", threads=1, callback=killer)
     _whole(table, here, killer)
     assert {json.loads(path.read_text())["threads"] for path in tmp_path.glob("cells/*.json")} == {1}
 
 
-def test_executors_that_there_are_not(pictures: dict[str, torch.Tensor], tmp_path: Path) -> None:
+def test_executors_that_there_are_not(images: dict[str, torch.Tensor], tmp_path: Path) -> None:
     assert check_executor("local") == ("local", "1")
     for spec in ("slurm:3", "local:0", "local:x", "dask:", "dask-local:-1"):
         with pytest.raises(ConfigError):
-            ablate(pictures, GRID, output=tmp_path, executor=spec)
+            ablate(images, GRID, output=tmp_path, executor=spec)
     assert not list(tmp_path.iterdir())

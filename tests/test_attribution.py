@@ -1,4 +1,4 @@
-"""Attribution: figures made up so that the answer is known, and regions where one picture is better by construction."""
+"""Attribution: figures made up so that the answer is known, and regions where one image is better by construction."""
 
 import dataclasses
 from pathlib import Path
@@ -18,11 +18,11 @@ GLOBAL, BOTH, AUTO = (
 )
 
 
-def _row(parts: Combination, psnr: float, *, picture: str = "otter", seed: int = 0, sigma: float = 25.0) -> Row:
+def _row(parts: Combination, psnr: float, *, image: str = "otter", seed: int = 0, sigma: float = 25.0) -> Row:
     how = Degradation(sigma=sigma / 255)
     return Row(
-        id=f"{picture}{parts}{seed}{sigma}",
-        picture=picture,
+        id=f"{image}{parts}{seed}{sigma}",
+        image=image,
         task="denoise",
         condition=how.label,
         **dataclasses.asdict(parts),
@@ -54,7 +54,7 @@ def test_shapley_values_share_the_whole_gain() -> None:
     assert shapley(20.0, 25.0, 27.0, 32.0) == (5.0, 7.0, 0.0)
 
 
-def test_a_picture_has_a_row_for_each_judge_and_metric_that_is_known() -> None:
+def test_a_image_has_a_row_for_each_judge_and_metric_that_is_known() -> None:
     rows = [*_game((20.0, 28.0, 30.0, 31.0)), _row(AUTO, 32.0)]
     found = attribute(rows)
     assert {(row.both, row.judge, row.metric) for row in found.rows} == {
@@ -77,10 +77,10 @@ def test_seeds_are_averaged_and_only_whole_ones_count() -> None:
     assert found.seed_spread == pytest.approx(0.5)  # of the interaction, -7 and -8; 0.25 of the others
 
 
-def test_means_have_bounds_over_pictures() -> None:
-    rows = [row for n in range(8) for row in _game((20.0, 26.0 + n, 30.0, 31.0), picture=f"p{n}")]
+def test_means_have_bounds_over_images() -> None:
+    rows = [row for n in range(8) for row in _game((20.0, 26.0 + n, 30.0, 31.0), image=f"p{n}")]
     (mean,) = (row for row in attribute(rows).means if (row.judge, row.metric) == ("chosen", "psnr"))
-    assert (mean.picture, mean.pictures, mean.local) == ("mean", 8, 29.5)
+    assert (mean.image, mean.images, mean.local) == ("mean", 8, 29.5)
     assert mean.low["nothing"] == mean.high["nothing"] == 20.0
     error = torch.arange(8.0).std(correction=0).item() / 8**0.5
     assert mean.high["local"] - mean.low["local"] == pytest.approx(2 * 1.96 * error, rel=0.1)
@@ -100,7 +100,7 @@ def test_tables_and_figures_of_several_levels() -> None:
     ((name, data),) = draw_attribution(found.means)
     assert name == "attribution-denoise.png"
     assert data.startswith(b"\x89PNG")
-    assert "No picture" in attribute(rows[:3]).to_markdown()
+    assert "No image" in attribute(rows[:3]).to_markdown()
 
 
 def test_no_kernel_is_more_than_another() -> None:
@@ -114,7 +114,7 @@ def test_no_kernel_is_more_than_another() -> None:
 
 
 def test_the_local_prior_wins_where_its_error_is_smaller(photograph: torch.Tensor) -> None:
-    """The local picture is wrong on the left half, the global one on the right; texture on the right only."""
+    """The local image is wrong on the left half, the global one on the right; texture on the right only."""
     truth = torch.full((1, 3, 48, 64), 0.5)
     truth[..., 32:] += 0.3 * (photograph[..., 100:148, 100:132] - 0.5)
     local, other = truth.clone(), truth.clone()
@@ -132,15 +132,15 @@ def test_the_local_prior_wins_where_its_error_is_smaller(photograph: torch.Tenso
 
 def test_regions_come_from_the_cells(tmp_path: Path, photograph: torch.Tensor) -> None:
     from hybridprior.evaluation.ablation import regions
-    from hybridprior.io.files import Picture, write_picture
+    from hybridprior.io.files import ImageData, write_image
 
     rows = _game((20.0, 28.0, 30.0, 31.0))
     truth = photograph[..., :32, :40].contiguous()
-    for folder in ("pictures", "cells"):
+    for folder in ("images", "cells"):
         (tmp_path / folder).mkdir()
-    write_picture(tmp_path / "pictures/otter.png", Picture(truth))
+    write_image(tmp_path / "images/otter.png", ImageData(truth))
     for row in rows:
-        write_picture(tmp_path / f"cells/{row.id}.png", Picture(truth if row.parts == LOCAL else 1 - truth))
+        write_image(tmp_path / f"cells/{row.id}.png", ImageData(truth if row.parts == LOCAL else 1 - truth))
     (found,) = regions(rows, tmp_path)
     assert (found.generator, found.regulariser, found.weight, found.share) == ("skip", "denoiser", 1.0, 1.0)
     assert found.to_dict()["by_texture"] == [1.0] * 4

@@ -13,10 +13,10 @@ from hybridprior import ConfigError, HybridPriorError, InputError, Mask, Poisson
     ("arguments", "error", "words"),
     [
         ({"y": torch.full((1, 3, 4, 4), float("nan"))}, InputError, "NaN"),
-        ({"y": torch.zeros(2, 3, 4, 4)}, ShapeError, "one picture"),
+        ({"y": torch.zeros(2, 3, 4, 4)}, ShapeError, "one image"),
         ({"y": torch.zeros(1, 3, 0, 4)}, ShapeError, "no pixels"),
         ({"y": torch.zeros(1, 3, 4, 4, dtype=torch.uint8)}, InputError, "floating"),
-        ({"y": "picture.png"}, InputError, "not str"),
+        ({"y": "image.png"}, InputError, "not str"),
         ({"y": Image.new("RGBA", (4, 4))}, InputError, "transparency"),
         ({"sigma": -1.0}, ConfigError, "sigma"),
         ({"sigma": float("nan")}, ConfigError, "sigma"),
@@ -52,11 +52,11 @@ def test_strong_noise_and_what_a_mask_hides_are_no_accidents() -> None:
     rng = torch.Generator().manual_seed(0)
     x, options = torch.rand(1, 3, 48, 48, generator=rng), {"preset": "fast", "regulariser": "none", "steps": 2}
     noisy = x + 1.5 * torch.randn(x.shape, generator=rng)
-    assert restore(noisy, sigma=1.5, **options).picture.isfinite().all()
+    assert restore(noisy, sigma=1.5, **options).image.isfinite().all()
     known = torch.ones(48, 48)
     known[5:9] = 0
     nodata = torch.where(known.expand_as(x) > 0, x, torch.tensor(-9999.0))
-    filled = restore(nodata, Mask(known), sigma=0.0, **options).picture
+    filled = restore(nodata, Mask(known), sigma=0.0, **options).image
     assert -1 < float(filled.min()) <= float(filled.max()) < 2
     for wrong, operator, sigma in ((255 * x, None, None), (noisy * 2, None, 0.1), (nodata, None, 0.1)):
         with pytest.raises(InputError, match="have intensity in"):
@@ -64,7 +64,7 @@ def test_strong_noise_and_what_a_mask_hides_are_no_accidents() -> None:
 
 
 def test_a_mask_of_other_channels_says_so_and_may_run_backwards() -> None:
-    with pytest.raises(ShapeError, match="mask has 3 channels and the picture 1"):
+    with pytest.raises(ShapeError, match="mask has 3 channels and the image 1"):
         restore(torch.rand(1, 1, 32, 32), Mask(torch.ones(3, 32, 32)), sigma=0.0)
     known = np.ones((32, 32))
     known[:4] = 0
@@ -76,7 +76,7 @@ def test_axes_in_another_order_are_noticed() -> None:
         restore(np.zeros((3, 40, 48), np.float32), sigma=0.1)
     with pytest.raises(ShapeError, match="have 40 channels; are the axes in another order"):
         restore(torch.zeros(40, 48, 3), sigma=0.1)
-    assert quick(torch.rand(1, 40, 3), sigma=0.1).picture.shape == (1, 1, 40, 3)
+    assert quick(torch.rand(1, 40, 3), sigma=0.1).image.shape == (1, 1, 40, 3)
 
 
 class _Half(torch.nn.Module):
@@ -95,7 +95,7 @@ class _Half(torch.nn.Module):
 def test_an_operator_that_cannot_be_one_is_refused(operator, said: str) -> None:
     with pytest.raises(HybridPriorError, match=said):
         quick(torch.rand(1, 3, 20, 24), operator, sigma=0.1)
-    assert quick(torch.rand(1, 3, 20, 24) / 2, _Half(), sigma=0.1).picture.shape == (1, 3, 20, 24)
+    assert quick(torch.rand(1, 3, 20, 24) / 2, _Half(), sigma=0.1).image.shape == (1, 3, 20, 24)
 
 
 def test_photon_noise_is_told_where_it_was_measured() -> None:

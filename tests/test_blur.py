@@ -8,7 +8,17 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from hybridprior import Blur, ConfigError, InputError, Part, RestoreConfig, ShapeError, SolverConfig, make_psf, restore
+from hybridprior import (
+    Blur,
+    Component,
+    ConfigError,
+    InputError,
+    RestoreConfig,
+    ShapeError,
+    SolverConfig,
+    make_psf,
+    restore,
+)
 from hybridprior.config import TileConfig
 from hybridprior.metrics import psnr
 from hybridprior.operators.base import Box
@@ -46,7 +56,7 @@ def test_blur_is_scipys_convolution(crop: torch.Tensor, size: tuple[int, int], b
     torch.testing.assert_close(valid(crop.double()), inner, atol=1e-9, rtol=0)
 
 
-def test_a_tile_of_a_blurred_picture_is_the_blur_of_a_tile(crop: torch.Tensor) -> None:
+def test_a_tile_of_a_blurred_image_is_the_blur_of_a_tile(crop: torch.Tensor) -> None:
     blur = Blur(_crooked(5, 8))
     y = blur(crop)
     for box in lay_out(crop.shape, TileConfig(side=40, overlap=16), blur.grid or 1):
@@ -113,8 +123,8 @@ def test_the_denoiser_alone_deblurs_a_photograph_up_to_its_border(photograph: to
     x = photograph[..., 40:112, 60:140]
     y, truth = _blurred(x, blur), blur.frame(x)
     result = restore(y, blur, sigma=SIGMA, generator="pixels", regulariser="denoiser", steps=8, dtype="fp32")
-    assert result.picture.shape == x.shape
-    restored = blur.frame(result.picture)
+    assert result.image.shape == x.shape
+    restored = blur.frame(result.image)
     assert psnr(restored, truth) > psnr(y, truth) + ALONE - 0.4
     border = torch.ones_like(truth, dtype=torch.bool)
     border[..., 4:-4, 4:-4] = False
@@ -125,12 +135,14 @@ def test_the_network_alone_and_auto_deblur(photograph: torch.Tensor) -> None:
     blur = Blur(motion(9, 30))
     x = photograph[..., 8:56, 8:64]
     y, truth = _blurred(x, blur), blur.frame(x)
-    network = Part("skip", {"down": (32,) * 3, "up": (32,) * 3, "skip": (4,) * 3, "input_depth": 8, "padding": "zeros"})
+    network = Component(
+        "skip", {"down": (32,) * 3, "up": (32,) * 3, "skip": (4,) * 3, "input_depth": 8, "padding": "zeros"}
+    )
     loop = SolverConfig(steps=120, jitter=0.015, optimiser="muon")
-    config = RestoreConfig(network, stopping=Part("auto"), solver=loop, precision="fp32")
+    config = RestoreConfig(network, stopping=Component("auto"), solver=loop, precision="fp32")
     for reg, gain in (("none", LOCAL), ("auto", FUSED)):
         result = restore(y, blur, config=config, sigma=SIGMA, regulariser=reg)
-        assert psnr(blur.frame(result.picture), truth) > psnr(y, truth) + gain - 0.4
+        assert psnr(blur.frame(result.image), truth) > psnr(y, truth) + gain - 0.4
 
 
 def test_only_what_cannot_be_padded_is_refused() -> None:

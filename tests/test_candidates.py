@@ -6,7 +6,7 @@ import pytest
 import torch
 from fusing import CONFIG, SIGMA, fused
 
-from hybridprior import ConfigError, Part, restore
+from hybridprior import Component, ConfigError, restore
 from hybridprior.config import SplittingConfig
 from hybridprior.evaluation.degradation import Degradation, degrade
 from hybridprior.fidelities import Gaussian
@@ -19,19 +19,19 @@ from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 
 
-def test_a_candidate_that_is_no_picture_is_left_out(crop: torch.Tensor) -> None:
+def test_a_candidate_that_is_no_image_is_left_out(crop: torch.Tensor) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
     result = fused(Problem.make(y, Identity(), Gaussian(SIGMA)), lambda x, sigma: x * float("nan"))
     assert result.fusion is not None
     assert set(result.fusion.names) == {"local"}
-    assert torch.isfinite(result.picture).all()
+    assert torch.isfinite(result.image).all()
 
 
-def test_a_small_picture_is_handed_over_thrice_with_noise(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_image_is_handed_over_thrice_with_noise(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, found = _listened(monkeypatch)
     y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
     restore(y, operator, sigma=0.0, config=CONFIG, steps=5, regulariser="auto")
-    noisy = [picture for picture, config, _ in runs if config.noise]
+    noisy = [image for image, config, _ in runs if config.noise]
     assert len(noisy) == 3 * len(found) > 0
     assert not torch.equal(noisy[0], noisy[1]) and not torch.equal(noisy[1], noisy[2])
     torch.testing.assert_close(found[0], torch.stack(noisy[:3]).mean(0))
@@ -49,14 +49,14 @@ def test_holes_are_handed_over_once_without_noise(crop: torch.Tensor, monkeypatc
 
 
 @pytest.mark.parametrize(("scale", "share"), [(4, 0.0), (8, 0.25)])
-def test_far_down_the_network_s_own_picture_is_one_of_the_runs(
+def test_far_down_the_network_s_own_image_is_one_of_the_runs(
     crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch, scale: int, share: float
 ) -> None:
     runs, found = _listened(monkeypatch)
     y, operator = degrade(crop[..., :64, :64], Degradation("sr", scale=scale))
     restore(y, operator, sigma=0.0, config=CONFIG, steps=5, regulariser="auto")
-    noisy = [(picture, how["start"]) for picture, config, how in runs if config.noise][:3]
-    mean = torch.stack([picture for picture, _ in noisy]).mean(0)
+    noisy = [(image, how["start"]) for image, config, how in runs if config.noise][:3]
+    mean = torch.stack([image for image, _ in noisy]).mean(0)
     torch.testing.assert_close(found[0], (1 - share) * mean + share * noisy[0][1])
 
 
@@ -66,9 +66,9 @@ def _listened(monkeypatch: pytest.MonkeyPatch) -> tuple[list, list]:
     runs, found = [], []
 
     def listen(self, problem, prior, **how):
-        picture = plugged(self, problem, prior, **how)
-        runs.append((picture, prior.config, how))
-        return picture
+        image = plugged(self, problem, prior, **how)
+        runs.append((image, prior.config, how))
+        return image
 
     monkeypatch.setattr(Alone, "plugged", listen)
     monkeypatch.setattr(Candidates, "handed", lambda *a: found.append(handed(*a)) or found[-1])
@@ -76,14 +76,14 @@ def _listened(monkeypatch: pytest.MonkeyPatch) -> tuple[list, list]:
 
 
 @pytest.mark.parametrize("weight", [0.1, 0.3])
-def test_theta_goes_on_only_where_the_local_picture_counts(
+def test_theta_goes_on_only_where_the_local_image_counts(
     weight: float, crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other pictures see all the measurements in any case, the local one as well if it weighs more than a fifth."""
+    """The other images see all the measurements in any case, the local one as well if it weighs more than a fifth."""
     given = {"local": weight / 2, "handed": weight / 2, "global": 1 - weight}
 
-    def weigh(pictures, held, **options):
-        evidence = even([name for name in pictures if name in given], held.shape)
+    def weigh(images, held, **options):
+        evidence = even([name for name in images if name in given], held.shape)
         planes = torch.stack([torch.full(held.shape[-2:], given[name]) for name in evidence.names])
         return dataclasses.replace(evidence, map=planes)
 
@@ -92,7 +92,7 @@ def test_theta_goes_on_only_where_the_local_picture_counts(
     monkeypatch.setattr(fusion_solver, "weigh", weigh)
     monkeypatch.setattr(Candidates, "refitted", lambda self, name, *a: gone_on.append(name) or refitted(self, name, *a))
     y = crop[..., :48, :48] + SIGMA * torch.randn(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    config = dataclasses.replace(CONFIG, regulariser=Part("auto", {"tuned": 0}))
+    config = dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 0}))
     result = restore(y, sigma=SIGMA, config=config, steps=20)
     assert result.fusion is not None and {"global", "handed"} <= set(gone_on)
     assert ("local" in gone_on) == (weight > 0.2)

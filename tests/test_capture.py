@@ -32,7 +32,7 @@ def test_a_run_with_a_recorded_network_is_the_run(reg: str, optimiser: str) -> N
     plain, recorded = (small_run(precision, reg=reg, optimiser=optimiser) for precision in (PLAIN, GRAPHS))
     a, b = plain.run(), recorded.run()
     assert isinstance(recorded.f_theta, Captured) and Replayed.count == (4 if reg == "none" else 2)
-    assert torch.allclose(a.picture, b.picture, atol=1e-4)
+    assert torch.allclose(a.image, b.image, atol=1e-4)
     assert [p.energy for p in a.trace] == pytest.approx([p.energy for p in b.trace], rel=1e-3)
     assert [p.prior for p in a.trace] == pytest.approx([p.prior for p in b.trace], rel=1e-3)
     assert a.trace[-1].energy < a.trace[0].energy
@@ -46,8 +46,8 @@ def test_what_is_recorded_outlives_other_measurements_and_a_state() -> None:
         start = run._theta()
         other, _ = run.problem.hold_out(0.2, seed=3)
         run.go_on(other, 3)
-        picture, _ = run.go_on(other, 3, start=start)
-        ends.append(picture)
+        image, _ = run.go_on(other, 3, start=start)
+        ends.append(image)
     assert Replayed.count == 4
     assert torch.allclose(*ends, atol=1e-4)
 
@@ -91,7 +91,7 @@ def test_gradients_are_laid_out_as_theta_is(monkeypatch: pytest.MonkeyPatch) -> 
         assert torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-3)
 
 
-def test_only_the_last_picture_has_a_gradient() -> None:
+def test_only_the_last_image_has_a_gradient() -> None:
     run = small_run(GRAPHS)
     first, last = run.f_theta(run.z), run.f_theta(run.z)
     with pytest.raises(RuntimeError, match="evaluated again"):
@@ -102,7 +102,7 @@ def test_only_the_last_picture_has_a_gradient() -> None:
 
 def test_a_generator_that_does_not_say_so_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hybridprior.generators.skip.Skip.capturable", False)
-    assert torch.equal(small_run(GRAPHS).run().picture, small_run(PLAIN).run().picture)
+    assert torch.equal(small_run(GRAPHS).run().image, small_run(PLAIN).run().image)
     assert Replayed.count == 0
 
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
 
     monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", refuse)
     run = small_run(GRAPHS)
-    assert torch.equal(run.run().picture, small_run(PLAIN).run().picture)
+    assert torch.equal(run.run().image, small_run(PLAIN).run().image)
     assert run._result(Status.FINISHED).precision == "fp32 channels_last (asked for)"
     monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", Replayed)
     small_run(GRAPHS)

@@ -1,4 +1,4 @@
-"""The report's charts, tables and embedded pictures."""
+"""The report's charts, tables and embedded images."""
 
 import dataclasses
 from pathlib import Path
@@ -11,10 +11,10 @@ from hybridprior.evaluation.report.chart import Scale, panels
 from hybridprior.evaluation.report.embed import LONGEST, ROOM, Album, embed
 from hybridprior.evaluation.report.page import Curve
 from hybridprior.evaluation.report.table import averaged, trimmed
-from hybridprior.io.files import Picture, write_picture
+from hybridprior.io.files import ImageData, write_image
 
 
-def test_large_pictures_are_shrunk_and_the_page_says_so() -> None:
+def test_large_images_are_shrunk_and_the_page_says_so() -> None:
     shown = embed(torch.rand(1, 1, 20, 2 * LONGEST), "wide")
     assert (shown.width, shown.height) == (LONGEST, 10)
     assert shown.size == (2 * LONGEST, 20)
@@ -24,18 +24,18 @@ def test_large_pictures_are_shrunk_and_the_page_says_so() -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 @pytest.mark.parametrize("lossless", [True, False])
-def test_every_kind_of_picture_is_embedded(channels: int, lossless: bool) -> None:
+def test_every_kind_of_image_is_embedded(channels: int, lossless: bool) -> None:
     x = torch.rand(1, channels, 7, 5) * 2 - 0.5
     x[..., 0, 0] = torch.nan
     for alpha in (None, torch.ones(1, 1, 7, 5)):
-        shown = embed(Picture(x, alpha), "any", lossless=lossless)
+        shown = embed(ImageData(x, alpha), "any", lossless=lossless)
         assert (shown.width, shown.height) == (5, 7)
         assert shown.source.startswith("data:image/png" if lossless else "data:image/webp")
 
 
-def test_many_pictures_are_compressed_and_the_page_says_so(tmp_path: Path) -> None:
+def test_many_images_are_compressed_and_the_page_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    write_picture(path, Picture(torch.zeros(1, 1, 1100, 1100)))
+    write_image(path, ImageData(torch.zeros(1, 1, 1100, 1100)))
     others = [tmp_path / f"{number}.png" for number in range(ROOM // LONGEST**2 + 1)]
     for other in others:
         other.symlink_to(path)

@@ -12,10 +12,10 @@ import tifffile
 import torch
 from commands import FAST, refused
 
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.io.files import ImageData, read_image, write_image
 
 
-def test_restore_writes_the_picture_and_its_sidecar(hprior, small: Path) -> None:
+def test_restore_writes_the_image_and_its_sidecar(hprior, small: Path) -> None:
     before = small.read_bytes()
     outcome = hprior("restore", small, "-o", "out.png", "--sigma", 25, "--reference", small, "--format", "json", *FAST)
     assert outcome.code == 0
@@ -27,7 +27,7 @@ def test_restore_writes_the_picture_and_its_sidecar(hprior, small: Path) -> None
     assert record["sigma"] == 25
     assert {"hybridprior", "torch"} <= record["versions"].keys()
     assert len(record["trace"]["energy"]) == 2
-    assert read_picture("out.png").pixels.shape == (1, 3, 20, 24)
+    assert read_image("out.png").pixels.shape == (1, 3, 20, 24)
     assert small.read_bytes() == before
     assert {path.name for path in small.parent.iterdir()} == {"small.png", "out.png", "out.png.json"}
 
@@ -56,12 +56,12 @@ def test_degrade_and_restore_each_task(hprior, small: Path) -> None:
     assert noisy.dtype == np.float32
     assert noisy.min() < 0
     assert hprior("degrade", small, "-o", "little.png", "--task", "sr", "--scale", 3).code == 0
-    assert read_picture("little.png").pixels.shape == (1, 3, 6, 8)
+    assert read_image("little.png").pixels.shape == (1, 3, 6, 8)
     assert hprior("degrade", small, "-o", "holes.png", "--task", "inpaint", "--missing", 0.7).code == 0
-    assert float(read_picture("holes.png.mask.png").pixels.mean()) == pytest.approx(0.7, abs=0.1)
+    assert float(read_image("holes.png.mask.png").pixels.mean()) == pytest.approx(0.7, abs=0.1)
     assert hprior("restore", "noisy.tiff", "-o", "a.png", *FAST).code == 0
     assert hprior("restore", "little.png", "-o", "b.png", "--task", "sr", "--scale", 3, *FAST).code == 0
-    assert read_picture("b.png").pixels.shape == (1, 3, 18, 24)
+    assert read_image("b.png").pixels.shape == (1, 3, 18, 24)
     assert (
         hprior("restore", "holes.png", "-o", "c.png", "--task", "inpaint", "--mask", "holes.png.mask.png", *FAST).code
         == 0
@@ -72,7 +72,7 @@ def test_degrade_and_restore_each_task(hprior, small: Path) -> None:
 def test_folders_are_mirrored_and_system_files_left_out(hprior, small: Path, tmp_path: Path) -> None:
     (tmp_path / "in" / "below").mkdir(parents=True)
     for name in ("in/a.png", "in/below/b.jpg", "in/._a.png"):
-        write_picture(tmp_path / name, read_picture(small))
+        write_image(tmp_path / name, read_image(small))
     (tmp_path / "in" / ".DS_Store").write_bytes(b"x")
     (tmp_path / "in" / "notes.txt").write_text("x")
     assert hprior("restore", "in", "-o", "flat", *FAST).code == 0
@@ -89,13 +89,13 @@ def test_what_exists_is_left_unless_overwritten(hprior, small: Path) -> None:
     assert "--overwrite" in outcome.err
     assert Path("out.png").read_bytes() == b"mine"
     assert hprior("restore", small, "-o", "out.png", "--overwrite", *FAST).code == 0
-    assert read_picture("out.png").pixels.shape == (1, 3, 20, 24)
+    assert read_image("out.png").pixels.shape == (1, 3, 20, 24)
 
 
 def test_sixteen_bits_stay_sixteen(hprior, small: Path) -> None:
-    write_picture("deep.png", Picture(read_picture(small).pixels, None, "uint16"))
+    write_image("deep.png", ImageData(read_image(small).pixels, None, "uint16"))
     assert hprior("restore", "deep.png", "-o", "out.png", *FAST).code == 0
-    assert read_picture("out.png").depth == "uint16"
+    assert read_image("out.png").depth == "uint16"
 
 
 def test_info(hprior) -> None:
@@ -110,7 +110,7 @@ def test_demo(hprior) -> None:
     assert outcome.code == 0
     figures = json.loads(Path("shown/figures.json").read_text())
     assert figures["psnr"] > figures["psnr_before"] + 2
-    assert read_picture("shown/comparison.png").pixels.shape[-1] > 200
+    assert read_image("shown/comparison.png").pixels.shape[-1] > 200
 
 
 def test_help_imports_no_torch() -> None:
@@ -127,7 +127,7 @@ def test_help_and_version(hprior) -> None:
 
 def test_a_name_without_suffix_is_a_folder(hprior, small: Path) -> None:
     assert hprior("restore", small, "-o", "new/", *FAST).code == 0
-    assert read_picture("new/small.png").pixels.shape == (1, 3, 20, 24)
+    assert read_image("new/small.png").pixels.shape == (1, 3, 20, 24)
 
 
 def test_no_arguments_show_the_help(hprior) -> None:
@@ -136,7 +136,7 @@ def test_no_arguments_show_the_help(hprior) -> None:
     assert len(outcome.out.splitlines()) > 5
 
 
-def test_a_report_of_each_picture_and_of_the_folder(hprior, small: Path) -> None:
+def test_a_report_of_each_image_and_of_the_folder(hprior, small: Path) -> None:
     Path("in").mkdir()
     for name in ("a.png", "b.png"):
         Path("in", name).write_bytes(small.read_bytes())
@@ -165,8 +165,8 @@ def test_the_sidecar_has_the_curve_of_the_psnr(hprior, small: Path) -> None:
 
 def test_a_poisoned_reference_changes_nothing_but_figures(hprior, small: Path) -> None:
     """Evidence never reads the ground truth."""
-    truth = read_picture(small)
-    write_picture(Path("poison.png"), Picture(1 - truth.pixels.flip(-1)))
+    truth = read_image(small)
+    write_image(Path("poison.png"), ImageData(1 - truth.pixels.flip(-1)))
     options = ["--sigma", 25, "--preset", "fast", "--steps", 40, "--reg", "auto", "--format", "quiet"]
     for name in ("small.png", "poison.png"):
         assert hprior("restore", small, "-o", f"by-{name}", "--reference", name, *options).code == 0
@@ -176,7 +176,7 @@ def test_a_poisoned_reference_changes_nothing_but_figures(hprior, small: Path) -
     assert good["psnr"] > bad["psnr"] + 3
 
 
-def test_a_picture_with_a_reference_and_no_oracle_is_said_in_a_sentence() -> None:
+def test_a_image_with_a_reference_and_no_oracle_is_said_in_a_sentence() -> None:
     from hybridprior.cli.run.sidecar import sentence
 
     figures = {"input": "a.png", "output": "b.png", "chosen_step": 3, "steps": 9, "seconds": 1.0, "sigma": 25.0}

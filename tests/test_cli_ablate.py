@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from pictures import folder_of
+from images import folder_of
 
 from hybridprior.evaluation.ablation import gather
-from hybridprior.io.files import Picture, write_picture
+from hybridprior.io.files import ImageData, write_image
 
 
 def _cli(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -28,16 +28,16 @@ def test_the_command_line_reads_a_file_and_what_is_said_comes_before_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
-    write_picture(tmp_path / "in/Eye_GT.png", Picture(crop[..., :20, :24]))
+    write_image(tmp_path / "in/Eye_GT.png", ImageData(crop[..., :20, :24]))
     (tmp_path / "grid.toml").write_text(
         'images = ["in"]\ntask = ["denoise", "inpaint"]\ngenerator = ["decoder", "pixels"]\nreg = ["none", "tv"]\n'
         'weight = 0.5\npreset = "fast"\nsteps = 50\nseeds = [3]\n[denoise]\nsigma = [10, 20]\n[inpaint]\nmissing = [0.8]\n'
     )
     assert _cli(monkeypatch, "--config", "grid.toml", "--steps", 2, "--reg", "none", "-o", "out") == 0
     out, err = capsys.readouterr()
-    assert "cells" in err and "No picture has all four" in out
+    assert "cells" in err and "No image has all four" in out
     table = gather("out")
-    assert {(row.picture, row.condition, row.seed) for row in table} == {
+    assert {(row.image, row.condition, row.seed) for row in table} == {
         ("eye", condition, 3) for condition in ("sigma 10", "sigma 20", "80 % missing")
     }
     configs = [json.loads(Path(f"out/cells/{row.id}.json").read_text())["config"] for row in table]
@@ -63,7 +63,7 @@ def test_bad_usage_is_one_sentence(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_picture(tmp_path / "a.png", Picture(torch.rand(1, 3, 8, 8)))
+    write_image(tmp_path / "a.png", ImageData(torch.rand(1, 3, 8, 8)))
     assert _cli(monkeypatch, "a.png", *arguments) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert [line for line in said if line.startswith("hprior: ")] == said[-1:]
@@ -84,7 +84,7 @@ def test_a_file_with_the_wrong_kind_of_value(
     assert f"{name} is one " in capsys.readouterr().err
 
 
-def test_a_kernel_larger_than_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_a_kernel_larger_than_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(folder_of(tmp_path / "in", "a.png"))
     assert _cli(monkeypatch, "a.png", "--task", "deblur", "--blur", "gaussian:12") == 2
     said = capsys.readouterr().err

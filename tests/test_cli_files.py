@@ -13,7 +13,7 @@ from PIL import Image
 
 from hybridprior.analysis.diagnosis import diagnose
 from hybridprior.errors import OutputError
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.io.files import ImageData, read_image, write_image
 
 FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed", "--format", "json", "--jobs", "1"]
 BOTH = ["--reg", "auto", "--sigma", "25", *(word for word in FAST if word not in ("--stop", "fixed"))]
@@ -29,14 +29,14 @@ def _hole(path: Path, top: int) -> None:
 
 def _filled(path: str, source: Path) -> list[int]:
     """Return the rows that are not as they were."""
-    changed = (read_picture(path).pixels != read_picture(source).pixels).any(dim=1)[0].any(dim=1)
+    changed = (read_image(path).pixels != read_image(source).pixels).any(dim=1)[0].any(dim=1)
     return changed.nonzero().flatten().tolist()
 
 
-def test_a_mask_lies_beside_its_picture_and_is_none_itself(hprior, small: Path) -> None:
+def test_a_mask_lies_beside_its_image_and_is_none_itself(hprior, small: Path) -> None:
     Path("in").mkdir()
-    read = read_picture(small)
-    write_picture(Path("in/a.png"), read)
+    read = read_image(small)
+    write_image(Path("in/a.png"), read)
     _hole(Path("in/a.png.mask.png"), 8)
     outcome = hprior("restore", "in", "-o", "out", "--mask", "in", *FILL)
     assert outcome.code == 0, outcome.err
@@ -48,7 +48,7 @@ def test_the_mask_of_the_same_name_comes_first(hprior, small: Path) -> None:
     Path("in").mkdir()
     Path("masks").mkdir()
     for name, top in (("a.png", 2), ("a.tif", 12)):
-        write_picture(Path("in") / name, read_picture(small))
+        write_image(Path("in") / name, read_image(small))
         _hole(Path("masks") / name, top)
     assert hprior("restore", "in", "-o", "out", "--mask", "masks", *FILL).code == 0
     assert _filled("out/a.png", small) == [2, 3, 4, 5]
@@ -59,7 +59,7 @@ def test_no_result_replaces_what_another_one_is_made_of(hprior, small: Path) -> 
     deep = Path("ph/2023/2023")
     deep.mkdir(parents=True)
     for folder in (deep, deep.parent):
-        write_picture(folder / "x.png", read_picture(small))
+        write_image(folder / "x.png", read_image(small))
     before = (deep.parent / "x.png").read_bytes()
     refused = hprior("restore", "ph/2023", "-o", "ph", "--recursive", "--overwrite", *FAST)
     assert (refused.code, "never replaced" in refused.err) == (2, True)
@@ -74,33 +74,33 @@ def test_no_result_replaces_what_another_one_is_made_of(hprior, small: Path) -> 
 
 
 def test_a_jpeg_that_is_made_has_the_tables_that_were_asked_for(hprior, crop: torch.Tensor, tmp_path: Path) -> None:
-    write_picture(tmp_path / "clean.png", Picture(crop))
+    write_image(tmp_path / "clean.png", ImageData(crop))
     for name in ("made.jpg", "made.png"):
         assert hprior("degrade", "clean.png", "-o", name, "--task", "dejpeg", "--quality", 10).code == 0
-    assert torch.equal(read_picture("made.jpg").pixels, read_picture("made.png").pixels)
+    assert torch.equal(read_image("made.jpg").pixels, read_image("made.png").pixels)
     found = diagnose("made.jpg")
     assert (found.jpeg_quality, found.task) == (10, "dejpeg")
 
 
-def test_a_compressed_picture_stays_within_its_file_with_uncertainty_too(hprior, tmp_path: Path) -> None:
-    from hybridprior.data import demo_picture
+def test_a_compressed_image_stays_within_its_file_with_uncertainty_too(hprior, tmp_path: Path) -> None:
+    from hybridprior.data import demo_image
     from hybridprior.operators import Jpeg
 
-    picture = read_picture(demo_picture()).pixels[..., :32, :32].contiguous()
-    write_picture(tmp_path / "clean.png", Picture(picture))
+    image = read_image(demo_image()).pixels[..., :32, :32].contiguous()
+    write_image(tmp_path / "clean.png", ImageData(image))
     assert hprior("degrade", "clean.png", "-o", "made.jpg", "--task", "dejpeg", "--quality", 10).code == 0
     options = ["--task", "dejpeg", "--preset", "fast", "--steps", 2, "--uncertainty", "--format", "quiet"]
     assert hprior("restore", "made.jpg", "-o", "out.tiff", *options).code == 0
-    found, y = read_picture("out.tiff").pixels, read_picture("made.jpg").pixels
+    found, y = read_image("out.tiff").pixels, read_image("made.jpg").pixels
     allowed = Jpeg.of_file(Path("made.jpg"), y).reconcile(found, y, noisy=False)
     assert float((allowed - found).abs().max()) < 2 / 255
 
 
 def test_transparency_is_kept_within_a_margin(hprior, small: Path) -> None:
     alpha = torch.rand(1, 1, 20, 24).mul(255).round().div(255)
-    write_picture("clear.png", Picture(read_picture(small).pixels, alpha))
+    write_image("clear.png", ImageData(read_image(small).pixels, alpha))
     assert hprior("restore", "clear.png", "-o", "a.png", "--outpaint", 4, "--report", *FILL).code == 0
-    found = read_picture("a.png").alpha
+    found = read_image("a.png").alpha
     assert torch.equal(found[..., 4:-4, 4:-4], alpha)
     assert bool((found[..., :4, :] == 1).all())
     assert "another size" not in Path("a.png.html").read_text()
@@ -114,10 +114,10 @@ def test_named_noise_is_taken_off_what_the_mask_keeps(hprior, small: Path, noise
 
 
 def test_the_map_of_who_was_believed_is_as_large_as_the_result(hprior, crop: torch.Tensor, tmp_path: Path) -> None:
-    write_picture(tmp_path / "y.png", Picture(crop[..., :40, :40].contiguous()))
+    write_image(tmp_path / "y.png", ImageData(crop[..., :40, :40].contiguous()))
     options = ["--task", "deblur", "--blur", "gaussian:1", "--reg", "auto", "--sigma", 2.55, "--preset", "fast"]
     assert hprior("restore", "y.png", "-o", "out.png", *options, "--steps", 4).code == 0
-    assert read_picture("out.png.who.png").pixels.shape[-2:] == read_picture("out.png").pixels.shape[-2:] == (40, 40)
+    assert read_image("out.png.who.png").pixels.shape[-2:] == read_image("out.png").pixels.shape[-2:] == (40, 40)
 
 
 @pytest.mark.parametrize(
@@ -138,25 +138,25 @@ def test_what_cannot_be_is_said_in_a_line(hprior, small: Path, options: list, sa
     assert not Path("out.png").exists()
 
 
-def test_one_pixel_is_a_picture(hprior, tmp_path: Path) -> None:
-    write_picture(tmp_path / "one.png", Picture(torch.full((1, 3, 1, 1), 0.5)))
+def test_one_pixel_is_a_image(hprior, tmp_path: Path) -> None:
+    write_image(tmp_path / "one.png", ImageData(torch.full((1, 3, 1, 1), 0.5)))
     outcome = hprior("restore", "one.png", "-o", "out.png", "--sigma", 25, "--steps", 2, "--format", "json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["steps"] == 2
 
 
 def test_the_longest_strip_is_restored(hprior, tmp_path: Path) -> None:
-    write_picture(tmp_path / "strip.png", Picture(torch.rand(1, 1, 5, 600)))
+    write_image(tmp_path / "strip.png", ImageData(torch.rand(1, 1, 5, 600)))
     assert hprior("restore", "strip.png", "-o", "out.png", *FAST).code == 0
 
 
-def test_a_picture_that_could_not_be_written_is_not_taken_for_done(
+def test_a_image_that_could_not_be_written_is_not_taken_for_done(
     hprior, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: object) -> None:
         raise OutputError("'out.png' cannot be written: No space left on device.")
 
-    monkeypatch.setattr("hybridprior.cli.run.job.write_picture", full)
+    monkeypatch.setattr("hybridprior.cli.run.job.write_image", full)
     assert hprior("restore", small, "-o", "out.png", *FAST).code == 2
     assert not Path("out.json").exists() and not list(Path().glob("out*.json"))
     monkeypatch.undo()
@@ -165,24 +165,22 @@ def test_a_picture_that_could_not_be_written_is_not_taken_for_done(
     assert Path("out.png").exists()
 
 
-def test_a_picture_that_cannot_be_replaced_keeps_its_record(
-    hprior, small: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_image_that_cannot_be_replaced_keeps_its_record(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: object) -> None:
         raise OutputError("'out.png' cannot be written: No space left on device.")
 
     assert hprior("restore", small, "-o", "out.png", *FAST).code == 0
     before = {name: Path(name).read_bytes() for name in ("out.png", "out.png.json")}
-    monkeypatch.setattr("hybridprior.cli.run.job.write_picture", full)
+    monkeypatch.setattr("hybridprior.cli.run.job.write_image", full)
     assert hprior("restore", small, "-o", "out.png", "--overwrite", "--seed", 3, *FAST).code == 2
     assert {name: Path(name).read_bytes() for name in before} == before
 
 
-def test_a_map_that_cannot_be_written_costs_no_picture(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, picture: Picture) -> None:
+def test_a_map_that_cannot_be_written_costs_no_image(hprior, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, image: ImageData) -> None:
         raise OutputError(f"'{path}' cannot be written: No space left on device.")
 
-    monkeypatch.setattr("hybridprior.cli.run.sidecar.write_picture", full)
+    monkeypatch.setattr("hybridprior.cli.run.sidecar.write_image", full)
     outcome = hprior("restore", small, "-o", "out.png", *BOTH)
     assert outcome.code == 0 and "out.png.who.png' cannot be written" in outcome.err
     assert Path("out.png").exists() and Path("out.png.json").exists()
@@ -250,13 +248,13 @@ def test_a_sigma_in_other_units_is_doubted(hprior, small: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_whatever_one_picture_raises_the_others_go_on(hprior, small: Path, tmp_path: Path, jobs: str) -> None:
+def test_whatever_one_image_raises_the_others_go_on(hprior, small: Path, tmp_path: Path, jobs: str) -> None:
     (tmp_path / "picky_operator.py").write_text(
         "def picky(x):\n    if x.shape[-1] == 24:\n        raise ValueError('not of this width')\n    return x\n"
     )
     Path("in").mkdir()
-    write_picture(Path("in/a.png"), read_picture(small))
-    write_picture(Path("in/b.png"), Picture(torch.rand(1, 3, 20, 32)))
+    write_image(Path("in/a.png"), read_image(small))
+    write_image(Path("in/b.png"), ImageData(torch.rand(1, 3, 20, 32)))
     options = [*FAST[:-1], jobs]
     outcome = hprior("restore", "in", "-o", "out", "--operator", "picky_operator:picky", "--sigma", "25", *options)
     assert outcome.code == 1
@@ -264,10 +262,10 @@ def test_whatever_one_picture_raises_the_others_go_on(hprior, small: Path, tmp_p
     assert Path("out/b.png").exists() and not Path("out/a.png").exists()
 
 
-def test_another_picture_beside_it_is_no_mask(hprior, small: Path) -> None:
+def test_another_image_beside_it_is_no_mask(hprior, small: Path) -> None:
     Path("in").mkdir()
     for name in ("a.png", "a.tif"):
-        write_picture(Path("in") / name, read_picture(small))
+        write_image(Path("in") / name, read_image(small))
     _hole(Path("in/a.tif.mask.png"), 8)
     outcome = hprior("restore", "in/a.png", "-o", "out.png", "--mask", "in", *FILL)
     assert outcome.code == 2 and "There is no mask" in outcome.err

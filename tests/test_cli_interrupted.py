@@ -9,7 +9,7 @@ import pytest
 from commands import FAST, refused
 
 from hybridprior import ShapeError
-from hybridprior.io.files import read_picture
+from hybridprior.io.files import read_image
 
 
 def test_ctrl_c_saves_the_best_so_far(hprior, begin, small: Path, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_ctrl_c_saves_the_best_so_far(hprior, begin, small: Path, tmp_path: Path
     said = json.loads(out)
     assert said["status"] == "interrupted"
     assert 0 < said["chosen_step"] <= said["steps"] < 60000
-    assert read_picture(tmp_path / "a.png").pixels.shape == (1, 3, 20, 24)
+    assert read_image(tmp_path / "a.png").pixels.shape == (1, 3, 20, 24)
     assert (tmp_path / "a.png.state").exists()
     left = hprior("restore", small, "-o", "a.png", *options)
     assert "--resume" in left.err

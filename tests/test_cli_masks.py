@@ -9,7 +9,7 @@ import torch
 from commands import FAST, refused
 from PIL import Image
 
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.io.files import ImageData, read_image, write_image
 
 
 def test_what_white_means_in_a_mask(hprior, small: Path) -> None:
@@ -21,7 +21,7 @@ def test_what_white_means_in_a_mask(hprior, small: Path) -> None:
     options = ["--task", "inpaint", "--generator", "pixels", "--stop", "fixed", "--steps", 300]
     assert hprior("restore", small, "-o", "a.png", "--mask", "fill.png", *options).code == 0
     assert hprior("restore", small, "-o", "b.png", "--mask", "keep.png", "--mask-white", "keep", *options).code == 0
-    a, b, truth = (read_picture(name).pixels for name in ("a.png", "b.png", small))
+    a, b, truth = (read_image(name).pixels for name in ("a.png", "b.png", small))
     assert torch.equal(a, b)
     known = torch.from_numpy(hole) == 0
     assert float((a - truth).abs()[..., known].max()) < 0.05
@@ -29,14 +29,14 @@ def test_what_white_means_in_a_mask(hprior, small: Path) -> None:
 
 
 def test_a_transparent_region_is_a_mask(hprior, small: Path) -> None:
-    picture = read_picture(small)
+    image = read_image(small)
     alpha = torch.ones(1, 1, 20, 24)
     alpha[..., 4:8, 4:8] = 0
-    write_picture("clear.png", Picture(picture.pixels, alpha))
+    write_image("clear.png", ImageData(image.pixels, alpha))
     assert hprior("restore", "clear.png", "-o", "a.png", "--task", "inpaint", *FAST).code == 0
-    assert read_picture("a.png").alpha is None
+    assert read_image("a.png").alpha is None
     assert hprior("restore", "clear.png", "-o", "b.png", *FAST).code == 0
-    assert torch.equal(read_picture("b.png").alpha, alpha)
+    assert torch.equal(read_image("b.png").alpha, alpha)
     refused(hprior("restore", small, "-o", "c.png", "--task", "inpaint", *FAST), "--mask")
 
 
@@ -60,41 +60,41 @@ def test_known_pixels_stay_as_they_are_unless_noise_is_named(hprior, small: Path
     Image.fromarray(hole).save("hole.png")
     options = ["--task", "inpaint", "--mask", "hole.png", "--reference", small, *FAST]
     assert hprior("restore", small, "-o", "a.png", *options).code == 0
-    changed = (read_picture("a.png").pixels != read_picture(small).pixels).any(dim=1)[0]
+    changed = (read_image("a.png").pixels != read_image(small).pixels).any(dim=1)[0]
     assert not changed[torch.from_numpy(hole) == 0].any()
     assert changed[torch.from_numpy(hole) > 0].all()
     record = json.loads(Path("a.png.json").read_text())
     assert record["oracle_psnr"] >= record["psnr"] - 1e-6
     assert hprior("restore", small, "-o", "b.png", "--sigma", 10, *options).code == 0
-    assert (read_picture("b.png").pixels != read_picture(small).pixels).float().mean() > 0.5
+    assert (read_image("b.png").pixels != read_image(small).pixels).float().mean() > 0.5
 
 
 def test_alpha_stays_where_another_mask_is_given(hprior, small: Path) -> None:
     alpha = torch.rand(1, 1, 20, 24).mul(255).round().div(255)
-    write_picture("clear.png", Picture(read_picture(small).pixels, alpha))
+    write_image("clear.png", ImageData(read_image(small).pixels, alpha))
     Image.fromarray(np.eye(20, 24, dtype=np.uint8) * 255).save("mask.png")
     assert hprior("restore", "clear.png", "-o", "a.png", "--task", "inpaint", "--mask", "mask.png", *FAST).code == 0
-    assert torch.equal(read_picture("a.png").alpha, alpha)
+    assert torch.equal(read_image("a.png").alpha, alpha)
 
 
 def test_what_is_missing_may_be_nan(hprior, small: Path) -> None:
-    array = read_picture(small).pixels[0].permute(1, 2, 0).numpy().copy()
+    array = read_image(small).pixels[0].permute(1, 2, 0).numpy().copy()
     array[3:6, 4:7] = np.nan
     tifffile.imwrite("nan.tif", array, photometric="rgb")
     hole = np.zeros((20, 24), np.uint8)
     hole[3:6, 4:7] = 255
     Image.fromarray(hole).save("hole.png")
     assert hprior("restore", "nan.tif", "-o", "a.tif", "--task", "inpaint", "--mask", "hole.png", *FAST).code == 0
-    assert torch.isfinite(read_picture("a.tif").pixels).all()
+    assert torch.isfinite(read_image("a.tif").pixels).all()
 
 
 def test_masks_of_a_tree_are_found_in_a_tree(hprior, small: Path) -> None:
     for folder, side in (("in/a", 20), ("in/b", 16)):
         Path(folder).mkdir(parents=True)
-        write_picture(f"{folder}/1.png", Picture(read_picture(small).pixels[..., :side, :]))
+        write_image(f"{folder}/1.png", ImageData(read_image(small).pixels[..., :side, :]))
         mask = Path(folder.replace("in", "masks"))
         mask.mkdir(parents=True)
         Image.fromarray(np.eye(side, 24, dtype=np.uint8) * 255).save(mask / "1.png.mask.png")
     options = ["--task", "inpaint", "--mask", "masks", "--recursive"]
     assert hprior("restore", "in", "-o", "out", *options, *FAST).code == 0
-    assert read_picture("out/b/1.png").pixels.shape[-2] == 16
+    assert read_image("out/b/1.png").pixels.shape[-2] == 16

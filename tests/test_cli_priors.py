@@ -8,7 +8,7 @@ import torch
 from commands import FAST, refused
 from PIL import Image
 
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.io.files import ImageData, read_image, write_image
 
 
 @pytest.mark.parametrize("reg", ["denoiser", "score", "feature", "denoiser+tv"])
@@ -63,9 +63,9 @@ def test_a_denoiser_of_ones_own_in_several_processes(begin, small: Path, tmp_pat
     process = begin("restore", "in", "-o", "out", *options)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    half = 0.5 * read_picture(small).pixels
+    half = 0.5 * read_image(small).pixels
     for name in ("a.png", "b.png"):
-        assert float((read_picture(tmp_path / "out" / name).pixels - half).abs().max()) < 0.6 / 255
+        assert float((read_image(tmp_path / "out" / name).pixels - half).abs().max()) < 0.6 / 255
 
 
 def test_weights_are_listed_verified_and_fetched(hprior, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_weights_are_listed_verified_and_fetched(hprior, monkeypatch: pytest.Mon
     refused(hprior("weights", "verify"), "missing")
 
 
-def test_auto_leaves_a_clean_picture_alone_bit_for_bit(hprior, photograph: torch.Tensor) -> None:
-    write_picture("clean.png", Picture(torch.nn.functional.avg_pool2d(photograph, 2)))
+def test_auto_leaves_a_clean_image_alone_bit_for_bit(hprior, photograph: torch.Tensor) -> None:
+    write_image("clean.png", ImageData(torch.nn.functional.avg_pool2d(photograph, 2)))
     outcome = hprior("restore", "clean.png", "-o", "out.png", "--task", "auto", *FAST)
     assert outcome.code == 0
     assert Path("out.png").read_bytes() == Path("clean.png").read_bytes()
@@ -101,13 +101,13 @@ def test_auto_leaves_a_clean_picture_alone_bit_for_bit(hprior, photograph: torch
     assert (record["status"], record["diagnosis"]["task"]) == ("unchanged", "leave")
     assert hprior("restore", "clean.png", "-o", "out.tif", "--task", "auto", "--format", "json", "--report").code == 0
     assert "left as it is" in Path("out.tif.html").read_text()
-    assert torch.equal(read_picture("out.tif").pixels, read_picture("clean.png").pixels)
+    assert torch.equal(read_image("out.tif").pixels, read_image("clean.png").pixels)
 
 
 def test_auto_names_the_task_and_why(hprior, photograph: torch.Tensor) -> None:
     clean = torch.nn.functional.avg_pool2d(photograph, 2)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(3))
-    write_picture("noisy.png", Picture(clean + 20 / 255 * noise))
+    write_image("noisy.png", ImageData(clean + 20 / 255 * noise))
     outcome = hprior("restore", "noisy.png", "-o", "out.png", "--task", "auto", *FAST)
     assert outcome.code == 0
     assert "noise of sigma" in outcome.err
@@ -121,7 +121,7 @@ def test_noise_that_is_not_white_is_said(hprior, photograph: torch.Tensor) -> No
     clean = torch.nn.functional.avg_pool2d(photograph, 2)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(4))
     smooth = torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
-    write_picture("smooth.png", Picture(clean + 15 / 255 * smooth / smooth.std()))
+    write_image("smooth.png", ImageData(clean + 15 / 255 * smooth / smooth.std()))
     outcome = hprior("restore", "smooth.png", "-o", "out.png", *FAST)
     assert "not white" in outcome.err
     assert json.loads(Path("out.png.json").read_text())["sigma"] > 6

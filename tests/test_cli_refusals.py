@@ -10,27 +10,27 @@ import torch
 from commands import FAST, refused
 from PIL import Image
 
-from hybridprior.data import demo_picture
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.data import demo_image
+from hybridprior.io.files import ImageData, read_image, write_image
 
 
 def test_one_bad_file_does_not_stop_a_batch(hprior, small: Path) -> None:
-    Path("bad.png").write_text("no picture")
+    Path("bad.png").write_text("no image")
     outcome = hprior("restore", "bad.png", small, "-o", "out", *FAST)
     assert outcome.code == 1
     assert "bad.png" in outcome.err
-    assert "1 of 2 pictures failed" in outcome.err
+    assert "1 of 2 images failed" in outcome.err
     assert Path("out/small.png").exists()
     assert not Path("out/bad.png").exists()
 
 
 BAD_INPUT = [
     (["missing.png"], ["no file 'missing.png'"]),
-    (["text.png"], ["text.png", "not a picture"]),
+    (["text.png"], ["text.png", "not an image"]),
     (["half.png"], ["half.png", "truncated"]),
     (["bomb.png"], ["bomb.png", "too many pixels"]),
     (["nan.tif"], ["nan.tif", "NaN"]),
-    (["empty"], ["no picture in 'empty'"]),
+    (["empty"], ["no image in 'empty'"]),
     (["small.png", "--sigma", "-3"], ["--sigma", "-3"]),
     (["small.png", "--sigma", "nan"], ["--sigma"]),
     (["small.png", "--sigma", "much"], ["--sigma", "number"]),
@@ -60,9 +60,9 @@ BAD_INPUT = [
 
 @pytest.mark.parametrize(("arguments", "words"), BAD_INPUT, ids=lambda value: "_".join(map(str, value))[:40])
 def test_bad_input_gives_one_sentence(hprior, small: Path, arguments: list, words: list[str]) -> None:
-    Path("text.png").write_text("no picture")
+    Path("text.png").write_text("no image")
     Path("empty").mkdir()
-    whole = demo_picture().read_bytes()
+    whole = demo_image().read_bytes()
     Path("half.png").write_bytes(whole[: len(whole) // 2])
     Image.new("L", (7, 5)).save("mask.png")
     Image.new("L", (24, 20), 255).save("white.png")
@@ -102,7 +102,7 @@ def test_a_full_disk_is_seen_before_the_work(hprior, small: Path, monkeypatch: p
 
 def test_two_inputs_may_not_become_one_output(hprior, small: Path) -> None:
     Path("other").mkdir()
-    write_picture("other/small.png", read_picture(small))
+    write_image("other/small.png", read_image(small))
     refused(hprior("restore", small, "other/small.png", "-o", "out", *FAST), "both become")
 
 
@@ -110,7 +110,7 @@ def test_formats_are_checked_before_the_work(hprior, small: Path) -> None:
     many = np.random.default_rng(0).random((8, 8, 5)).astype(np.float32)
     tifffile.imwrite("many.tif", many, photometric="minisblack", planarconfig="contig")
     refused(hprior("restore", "many.tif", "-o", "a.png", "--steps", 100000), "5 channels")
-    write_picture("wide.png", Picture(torch.rand(1, 1, 1, 9000)))
+    write_image("wide.png", ImageData(torch.rand(1, 1, 1, 9000)))
     wide = ["restore", "wide.png", "-o", "a.webp", "--task", "sr", "--scale", 2, "--steps", 100000]
     refused(hprior(*wide), "WEBP", "16383")
     refused(

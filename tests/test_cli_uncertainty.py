@@ -8,7 +8,7 @@ import pytest
 import tifffile
 import torch
 
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.io.files import ImageData, read_image, write_image
 from hybridprior.uncertainty import UncertaintyConfig, sampler
 
 FAST = ["--preset", "fast", "--steps", "2", "--uncertainty"]
@@ -25,7 +25,7 @@ def test_the_map_is_written_to_look_at_and_exactly(hprior, small: Path) -> None:
     exact = tifffile.imread(record["exact"])
     assert exact.shape == (20, 24, 3) and exact.dtype == np.float32
     assert record["std_max"] == pytest.approx(float(exact.max()), rel=1e-5)
-    seen = read_picture(Path(record["map"]))
+    seen = read_image(Path(record["map"]))
     assert seen.depth == "uint16"
     np.testing.assert_allclose(seen.pixels[0].permute(1, 2, 0) * record["map_white"], exact, atol=1e-5)
     assert {"scale", "floor", "normalised_before", "normalised_after", "method", "samples"} <= set(record)
@@ -59,8 +59,8 @@ def test_there_is_none_of_plug_and_play(hprior, small: Path) -> None:
 
 
 def test_two_channels_have_a_map_to_look_at_too(hprior) -> None:
-    write_picture(Path("two.tif"), Picture(torch.rand(1, 2, 20, 24), depth="float32"))
+    write_image(Path("two.tif"), ImageData(torch.rand(1, 2, 20, 24), depth="float32"))
     outcome = hprior("restore", "two.tif", "-o", "out.tif", "--sigma", 25, "--report", *FAST)
     assert outcome.code == 0, outcome.err
-    assert read_picture(Path("out.tif.std.png")).pixels.shape == (1, 1, 20, 24)
+    assert read_image(Path("out.tif.std.png")).pixels.shape == (1, 1, 20, 24)
     assert tifffile.imread("out.tif.std.tiff").shape[:2] == (20, 24) and Path("out.tif.html").exists()

@@ -1,4 +1,4 @@
-"""What is wrong with a picture is found without being told, and a clean one is left alone."""
+"""What is wrong with an image is found without being told, and a clean one is left alone."""
 
 import dataclasses
 import io
@@ -15,7 +15,7 @@ from hybridprior import Diagnosis, InputError, diagnose
 from hybridprior.analysis.diagnosis import LEAVE, _decide
 from hybridprior.analysis.jpeg import blockiness, file_steps, losses, pixel_quality, quality_of, steps_of
 from hybridprior.analysis.noise import channel_sigmas, estimate_sigma, grain, noise_correlation
-from hybridprior.data import demo_picture
+from hybridprior.data import demo_image
 from hybridprior.io.image import to_pil
 
 
@@ -36,7 +36,7 @@ def clean(photograph: torch.Tensor) -> torch.Tensor:
     return (255 * F.avg_pool2d(photograph, 2)).round() / 255
 
 
-def test_a_clean_picture_is_left_alone(clean: torch.Tensor) -> None:
+def test_a_clean_image_is_left_alone(clean: torch.Tensor) -> None:
     found = diagnose(clean)
     assert (found.task, found.jpeg_quality, found.jpeg_error, found.warnings) == ("leave", None, 0.0, ())
     assert "clean" in found.reason
@@ -114,7 +114,7 @@ def test_a_files_tables_name_its_quality(clean: torch.Tensor, tmp_path: Path, qu
     assert steps is not None
     assert torch.equal(steps, steps_of(quality))
     assert quality_of(steps) == quality
-    assert file_steps(demo_picture()) is None
+    assert file_steps(demo_image()) is None
 
 
 def test_a_file_and_its_pixels_are_diagnosed_alike(clean: torch.Tensor, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybridprior import Part, RestoreConfig, SolverConfig, restore
+from hybridprior import Component, RestoreConfig, SolverConfig, restore
 from hybridprior.denoisers import DENOISERS
 from hybridprior.generators import GENERATORS
 from hybridprior.operators import OPERATORS
@@ -14,7 +14,7 @@ from hybridprior.regularisers import REGULARISERS
 from hybridprior.stopping import STOPPING_RULES
 
 DOCS = Path(__file__).parent.parent / "docs"
-CONFIG = RestoreConfig(generator=Part("pixels"), solver=SolverConfig(steps=3), precision="fp32")
+CONFIG = RestoreConfig(generator=Component("pixels"), solver=SolverConfig(steps=3), precision="fp32")
 
 
 def _blocks(name: str) -> list[str]:
@@ -28,12 +28,12 @@ def test_the_examples_of_extending_run() -> None:
         for block in _blocks("extending.md"):
             exec(block, space)
         result = restore(y, space["Flip"](), config=CONFIG, sigma=0.1, regulariser="grey", stop="discrepancy")
-        assert result.picture.shape == y.shape
+        assert result.image.shape == y.shape
         assert result.config.regulariser.name == "grey"
-        assert restore(y, config=CONFIG, sigma=0.1, regulariser="denoiser", denoiser="blur").picture.shape == y.shape
+        assert restore(y, config=CONFIG, sigma=0.1, regulariser="denoiser", denoiser="blur").image.shape == y.shape
         coarse = restore(y, config=CONFIG, sigma=0.1, generator="coarse", steps=3)
         assert coarse.config.generator.name == "coarse"
-        assert coarse.picture.shape == y.shape
+        assert coarse.image.shape == y.shape
     finally:
         for registry, name in (
             (OPERATORS, "flip"),

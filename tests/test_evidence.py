@@ -94,7 +94,7 @@ def test_what_has_little_weight_everywhere_leaves_no_hole() -> None:
     torch.testing.assert_close(evidence.combine({"a": ones, "b": ones}), ones)
 
 
-def test_measurements_that_are_no_picture_are_weighed_as_a_whole() -> None:
+def test_measurements_that_are_no_image_are_weighed_as_a_whole() -> None:
     matrix = torch.randn(300, 3 * 16 * 16, generator=torch.Generator().manual_seed(0)) / 16
 
     def project(x: torch.Tensor) -> torch.Tensor:
@@ -119,7 +119,7 @@ def test_a_candidate_that_is_a_little_behind_counts_less_but_counts(photograph: 
 
 
 @pytest.mark.parametrize(("missing", "said"), [(0.95, False), (0.2, True)])
-def test_chance_makes_no_picture_worse_than_another(photograph: torch.Tensor, missing: float, said: bool) -> None:
+def test_chance_makes_no_image_worse_than_another(photograph: torch.Tensor, missing: float, said: bool) -> None:
     noise = torch.randn(2, *photograph.shape[1:], generator=torch.Generator().manual_seed(1))
     one, other = photograph + 0.107 * noise[:1], photograph + 0.1 * noise[1:]
     keep = (torch.rand((1, 1, *photograph.shape[-2:]), generator=torch.Generator().manual_seed(2)) >= missing).float()

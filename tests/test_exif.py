@@ -1,4 +1,4 @@
-"""What a picture's file says beside its pixels: which way is up, its colours' profile, EXIF and TIFF's tags."""
+"""What an image's file says beside its pixels: which way is up, its colours' profile, EXIF and TIFF's tags."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from pictures import SRGB
+from images import SRGB
 from PIL import Image
 
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.io.files import ImageData, read_image, write_image
 
 RNG = np.random.default_rng(0)
 
@@ -20,25 +20,25 @@ def test_orientation_is_applied_once(tmp_path: Path, orientation: int) -> None:
     upright[:3, :4] = 200
     upright[:2, 9:, 0] = 120
     turn = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
-    image = Image.fromarray(upright)
+    pil = Image.fromarray(upright)
     if orientation in turn:
-        image = image.transpose(list(Image.Transpose)[turn[orientation]])
+        pil = pil.transpose(list(Image.Transpose)[turn[orientation]])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image.save(tmp_path / "a.png", exif=exif)
-    picture = read_picture(tmp_path / "a.png")
-    assert np.array_equal(picture.pixels[0].permute(1, 2, 0).mul(255).round().byte().numpy(), upright)
-    write_picture(tmp_path / "b.png", picture)
-    with Image.open(tmp_path / "b.png") as image:
-        assert image.getexif()[0x0112] == 1
-    assert torch.equal(read_picture(tmp_path / "b.png").pixels, picture.pixels)
+    pil.save(tmp_path / "a.png", exif=exif)
+    image = read_image(tmp_path / "a.png")
+    assert np.array_equal(image.pixels[0].permute(1, 2, 0).mul(255).round().byte().numpy(), upright)
+    write_image(tmp_path / "b.png", image)
+    with Image.open(tmp_path / "b.png") as pil:
+        assert pil.getexif()[0x0112] == 1
+    assert torch.equal(read_image(tmp_path / "b.png").pixels, image.pixels)
 
 
 @pytest.mark.parametrize("depth", ["uint8", "uint16"])
 @pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
 def test_the_colour_profile_is_kept(tmp_path: Path, depth: str, suffix: str) -> None:
-    write_picture(tmp_path / f"a.{suffix}", Picture(torch.rand(1, 3, 4, 4), None, depth, icc=SRGB))
-    assert read_picture(tmp_path / f"a.{suffix}").icc == SRGB
+    write_image(tmp_path / f"a.{suffix}", ImageData(torch.rand(1, 3, 4, 4), None, depth, icc=SRGB))
+    assert read_image(tmp_path / f"a.{suffix}").icc == SRGB
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -53,7 +53,7 @@ def test_tiff_is_turned_upright_once(tmp_path: Path, orientation: int, depth: ty
     if orientation in (2, 3, 7, 8):
         stored = stored[:, ::-1]
     tifffile.imwrite(tmp_path / "a.tif", np.ascontiguousarray(stored), extratags=[(274, "H", 1, orientation, True)])
-    pixels = read_picture(tmp_path / "a.tif").pixels[0, 0].numpy() * np.iinfo(depth).max
+    pixels = read_image(tmp_path / "a.tif").pixels[0, 0].numpy() * np.iinfo(depth).max
     assert np.array_equal(np.rint(pixels), upright)
 
 
@@ -68,20 +68,20 @@ def _tagged(path: Path, **options) -> None:
 @pytest.mark.parametrize("target", ["jpg", "tif", "png", "webp"])
 def test_exif_is_kept(tmp_path: Path, source: str, target: str) -> None:
     _tagged(tmp_path / f"a.{source}")
-    write_picture(tmp_path / f"b.{target}", read_picture(tmp_path / f"a.{source}"))
-    with Image.open(tmp_path / f"b.{target}") as image:
-        assert image.getexif()[0x010F] == "Camera"
-        assert image.getexif().get(0x0112, 1) == 1
+    write_image(tmp_path / f"b.{target}", read_image(tmp_path / f"a.{source}"))
+    with Image.open(tmp_path / f"b.{target}") as pil:
+        assert pil.getexif()[0x010F] == "Camera"
+        assert pil.getexif().get(0x0112, 1) == 1
 
 
 def test_exif_is_kept_in_sixteen_bits(tmp_path: Path) -> None:
     _tagged(tmp_path / "a.jpg")
-    picture = read_picture(tmp_path / "a.jpg")
-    write_picture(tmp_path / "b.png", Picture(picture.pixels, None, "uint16", exif=picture.exif, icc=SRGB))
-    with Image.open(tmp_path / "b.png") as image:
-        assert image.getexif()[0x010F] == "Camera"
-        assert image.info["icc_profile"] == SRGB
-    assert read_picture(tmp_path / "b.png").depth == "uint16"
+    image = read_image(tmp_path / "a.jpg")
+    write_image(tmp_path / "b.png", ImageData(image.pixels, None, "uint16", exif=image.exif, icc=SRGB))
+    with Image.open(tmp_path / "b.png") as pil:
+        assert pil.getexif()[0x010F] == "Camera"
+        assert pil.info["icc_profile"] == SRGB
+    assert read_image(tmp_path / "b.png").depth == "uint16"
 
 
 @pytest.mark.parametrize(("tag", "value"), [(262, 6), (284, 2), (338, 1), (339, 3)])
@@ -90,14 +90,14 @@ def test_a_jpegs_tags_do_not_change_what_a_tiff_shows(tmp_path: Path, tag: int, 
     exif = Image.Exif()
     exif[0x010F], exif[tag] = "Camera", value
     Image.fromarray(RNG.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(tmp_path / "a.jpg", exif=exif)
-    picture = read_picture(tmp_path / "a.jpg")
-    write_picture(tmp_path / "b.tif", picture)
-    assert torch.equal(read_picture(tmp_path / "b.tif").pixels, picture.pixels)
-    with Image.open(tmp_path / "b.tif") as image:
-        assert image.getexif()[0x010F] == "Camera"
+    image = read_image(tmp_path / "a.jpg")
+    write_image(tmp_path / "b.tif", image)
+    assert torch.equal(read_image(tmp_path / "b.tif").pixels, image.pixels)
+    with Image.open(tmp_path / "b.tif") as pil:
+        assert pil.getexif()[0x010F] == "Camera"
 
 
-def test_an_exif_block_that_nobody_can_read_costs_no_picture(
+def test_an_exif_block_that_nobody_can_read_costs_no_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     _tagged(tmp_path / "a.jpg")
@@ -106,8 +106,8 @@ def test_an_exif_block_that_nobody_can_read_costs_no_picture(
         raise AttributeError("'Exif' object has no attribute 'fp'")
 
     monkeypatch.setattr(Image.Exif, "get_ifd", stumble)
-    picture = read_picture(tmp_path / "a.jpg")
-    assert picture.exif is None and picture.pixels.shape == (1, 3, 6, 6)
+    image = read_image(tmp_path / "a.jpg")
+    assert image.exif is None and image.pixels.shape == (1, 3, 6, 6)
     assert "EXIF block cannot be read" in caplog.text
 
 
@@ -115,19 +115,19 @@ def test_an_exif_block_too_long_for_a_jpeg_is_left_out(tmp_path: Path, caplog: p
     exif = Image.Exif()
     exif[0x010E] = "x" * 70_000
     Image.fromarray(RNG.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(tmp_path / "a.png", exif=exif)
-    picture = read_picture(tmp_path / "a.png")
-    write_picture(tmp_path / "b.jpg", picture)
-    write_picture(tmp_path / "b.webp", picture)
-    assert read_picture(tmp_path / "b.jpg").exif is None and read_picture(tmp_path / "b.webp").exif is not None
+    image = read_image(tmp_path / "a.png")
+    write_image(tmp_path / "b.jpg", image)
+    write_image(tmp_path / "b.webp", image)
+    assert read_image(tmp_path / "b.jpg").exif is None and read_image(tmp_path / "b.webp").exif is not None
     assert "too long for a JPEG" in caplog.text
 
 
 @pytest.mark.parametrize("mode", ["P", "CMYK", "1"])
 def test_an_eight_bit_tiff_that_is_turned_has_its_colours(tmp_path: Path, mode: str) -> None:
     colours = Image.fromarray(RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8))
-    image = colours.convert(mode)
+    pil = colours.convert(mode)
     for name, orientation in (("up", 1), ("turned", 3)):
-        image.save(tmp_path / f"{name}.tif", tiffinfo={274: orientation})
-    up, turned = (read_picture(tmp_path / f"{name}.tif").pixels for name in ("up", "turned"))
+        pil.save(tmp_path / f"{name}.tif", tiffinfo={274: orientation})
+    up, turned = (read_image(tmp_path / f"{name}.tif").pixels for name in ("up", "turned"))
     assert torch.equal(up.flip(-1, -2), turned)
     assert up.shape[1] == (1 if mode == "1" else 3)

@@ -1,4 +1,4 @@
-"""The feature loss: what a network of timm sees in the guide, and what it sees in the picture."""
+"""The feature loss: what a network of timm sees in the guide, and what it sees in the image."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from priors import measured, slope
 from torch import nn
 
-from hybridprior import ConfigError, Resample, ShapeError, restore
+from hybridprior import ConfigError, Downsample, ShapeError, restore
 from hybridprior.errors import WeightsError
 from hybridprior.fidelities import Gaussian
 from hybridprior.operators import Identity
@@ -26,7 +26,7 @@ def test_features_of_the_guide_cost_nothing_and_others_do(crop: torch.Tensor) ->
 
 def test_features_of_the_measurements_judge_what_the_operator_makes(crop: torch.Tensor) -> None:
     regulariser = FeatureRegulariser(FeatureConfig(target="measurements", layers=(0, 1), layer_weights=(1.0, 3.0)))
-    operator = Resample(2)
+    operator = Downsample(2)
     regulariser.prepare(Problem.make(operator(crop), operator, Gaussian(0.01)), steps=1, seed=0)
     assert float(regulariser(crop)) == pytest.approx(0, abs=1e-3)
     assert float(regulariser(crop.flip(-2))) > 1
@@ -106,9 +106,9 @@ def test_imagenets_features_lead_back_to_a_photograph(imagenet: Path, crop: torc
     from hybridprior.metrics import psnr
 
     config = FeatureConfig(network="timm:tf_efficientnet_lite0", weights=str(imagenet), layers=(0, 1))
-    y = Resample(4)(crop)
+    y = Downsample(4)(crop)
     options = {"generator": "pixels", "preset": "paper", "stop": "fixed", "steps": 150, "sigma": 5 / 255}
-    alone = restore(y, Resample(4), **options)
-    result = restore(y, Resample(4), **options, regulariser=FeatureRegulariser(config, guide=crop), weight=0.3)
+    alone = restore(y, Downsample(4), **options)
+    result = restore(y, Downsample(4), **options, regulariser=FeatureRegulariser(config, guide=crop), weight=0.3)
     assert result.trace[-1].prior < 0.3 * result.trace[0].prior
-    assert psnr(result.picture, crop) > psnr(alone.picture, crop) + 1
+    assert psnr(result.image, crop) > psnr(alone.image, crop) + 1

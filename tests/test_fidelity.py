@@ -7,16 +7,21 @@ import torch
 from torch.distributions import Laplace as LaplaceLaw
 from torch.distributions import Poisson as PoissonLaw
 
-from hybridprior import ConfigError, Gaussian, Huber, Laplace, Part, Poisson, RestoreConfig, SolverConfig, restore
+from hybridprior import Component, ConfigError, Gaussian, Huber, Laplace, Poisson, RestoreConfig, SolverConfig, restore
 from hybridprior.analysis.noise import estimate_sigma, robust_sigma
 from hybridprior.fidelities import FIDELITIES, SIGMA_FLOOR
 from hybridprior.metrics import psnr
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 
-NETWORK = Part("skip", {"down": (32,) * 3, "up": (32,) * 3, "skip": (4,) * 3, "input_depth": 8, "padding": "zeros"})
+NETWORK = Component(
+    "skip", {"down": (32,) * 3, "up": (32,) * 3, "skip": (4,) * 3, "input_depth": 8, "padding": "zeros"}
+)
 CONFIG = RestoreConfig(
-    NETWORK, stopping=Part("auto"), solver=SolverConfig(steps=150, jitter=0.015, optimiser="muon"), precision="fp32"
+    NETWORK,
+    stopping=Component("auto"),
+    solver=SolverConfig(steps=150, jitter=0.015, optimiser="muon"),
+    precision="fp32",
 )
 
 
@@ -99,7 +104,7 @@ def test_outliers_are_ignored_by_huber_and_not_by_squares(photograph: torch.Tens
     for name in ("gaussian", "huber"):
         result = restore(y, config=CONFIG, fidelity=name, sigma=0.02, steps=100)
         assert result.held_out > 0  # the rule judges in the fidelity's own nats
-        gained[name] = psnr(result.picture, truth) - psnr(y, truth)
+        gained[name] = psnr(result.image, truth) - psnr(y, truth)
     assert gained["huber"] > gained["gaussian"] + 1
 
 
@@ -108,6 +113,6 @@ def test_both_priors_work_where_noise_is_not_gaussian(crop: torch.Tensor) -> Non
     y = torch.poisson(20 * truth, generator=torch.Generator().manual_seed(0)) / 20
     fused = restore(y, config=CONFIG, fidelity=Poisson(20.0), regulariser="auto", steps=60)
     assert set(fused.fusion.names) == {"local", "hybrid"}
-    assert psnr(fused.picture, truth) > psnr(y, truth) + 3
+    assert psnr(fused.image, truth) > psnr(y, truth) + 3
     with pytest.raises(ConfigError, match="linear operator and Gaussian noise"):
         restore(y, config=CONFIG, fidelity="poisson", regulariser="denoiser", generator="pixels")

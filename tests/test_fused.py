@@ -147,7 +147,7 @@ def test_in_bf16_it_is_no_further_from_fp32_than_the_layers(monkeypatch: pytest.
         assert 0 < float((ours - exact).norm()) < 1.2 * float((layers - exact).norm())
 
 
-def test_only_one_picture_on_a_gpu_in_bf16_fits() -> None:
+def test_only_one_image_on_a_gpu_in_bf16_fits() -> None:
     x = _drawn(1, 4, 8, 8).to(DEVICE)
     with torch.autocast(DEVICE.type, torch.bfloat16):
         assert fused.fits(x) is GPU

@@ -8,7 +8,7 @@ import pytest
 import torch
 from fusing import CONFIG, SIGMA, fused
 
-from hybridprior import ConfigError, Mask, Part, Resample, RestoreConfig, restore
+from hybridprior import Component, ConfigError, Downsample, Mask, RestoreConfig, restore
 from hybridprior.denoisers import load_denoiser
 from hybridprior.evaluation.degradation import Degradation, degrade
 from hybridprior.fidelities import Gaussian
@@ -28,18 +28,18 @@ def test_evidence_never_sees_the_truth_and_the_same_seed_gives_the_same_bits(cro
     once, again = (
         restore(y, operator, sigma=0.0, config=CONFIG, steps=30, regulariser="auto", seed=5) for _ in range(2)
     )
-    assert torch.equal(once.picture, again.picture)
+    assert torch.equal(once.image, again.image)
     assert once.fusion is not None
     assert set(once.fusion.names) - {"tuned"} == {"local", "global", "hybrid", "handed"}
     assert once.config.regulariser.name == "auto"
 
 
 def test_every_measurement_serves_in_the_end(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pixels that were held out are in the picture, before anybody puts them back; without the last steps they are not."""
+    """Pixels that were held out are in the image, before anybody puts them back; without the last steps they are not."""
     known = (torch.rand(crop.shape[-2:], generator=torch.Generator().manual_seed(0)) > 0.3).float()
     whole, config = (
         Problem.make(crop * known, Mask(known), sigma=0.0),
-        dataclasses.replace(CONFIG, stopping=Part("fixed")),
+        dataclasses.replace(CONFIG, stopping=Component("fixed")),
     )
     held = []
     hold_out, refitted = Problem.hold_out, Candidates.refitted
@@ -55,7 +55,7 @@ def test_every_measurement_serves_in_the_end(crop: torch.Tensor, monkeypatch: py
         again = lambda self, name, problem, local, part=part: refitted(self, name, part(problem), local)  # noqa: E731
         monkeypatch.setattr(Candidates, "refitted", again)
         result = fused(whole, "shipped", config)
-        errors.append(float(held[1].error(result.picture)))
+        errors.append(float(held[1].error(result.image)))
     assert "All measurements" in result.message
     assert errors[0] < 0.5 * errors[1]
 
@@ -69,7 +69,7 @@ def test_what_auto_cannot_do_is_said() -> None:
         {"stop": "fixed"},
     ):
         with pytest.raises(ConfigError, match="auto"):
-            restore(y, Resample(2), regulariser="auto", steps=2, **wrong)
+            restore(y, Downsample(2), regulariser="auto", steps=2, **wrong)
 
 
 @pytest.mark.parametrize("given", [{"seed": np.int64(3)}, {"denoiser": load_denoiser(lambda x, sigma: 0.9 * x)}])
@@ -104,10 +104,10 @@ def test_a_fusion_that_was_broken_off_goes_on_to_the_same_bits(
     assert part.status is Status.INTERRUPTED
     on = restore(y, operator, state=part.state, **arguments)
     assert on.fusion is not None
-    assert torch.equal(on.picture, whole.picture)
+    assert torch.equal(on.image, whole.image)
 
 
-def _broken_off(y: torch.Tensor, operator: Resample, reg: str, config: RestoreConfig = CONFIG):
+def _broken_off(y: torch.Tensor, operator: Downsample, reg: str, config: RestoreConfig = CONFIG):
     def press_ctrl_c(step: Step) -> None:
         if step.number == 5:
             signal.raise_signal(signal.SIGINT)
@@ -121,7 +121,7 @@ def test_a_state_is_no_other_methods(crop: torch.Tensor) -> None:
     for reg, other in (("auto", "none"), ("none", "auto")):
         with pytest.raises(ConfigError, match="another"):
             restore(y, operator, sigma=0.0, config=CONFIG, steps=8, regulariser=reg, state=states[other])
-    fewer = dataclasses.replace(CONFIG, regulariser=Part("auto", {"tuned": 3}))
+    fewer = dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 3}))
     with pytest.raises(ConfigError, match="another configuration"):
         restore(y, operator, sigma=0.0, config=fewer, steps=8, state=states["auto"])
     assert restore(y, operator, sigma=0.0, config=CONFIG, steps=8, regulariser="none", state=states["none"])
@@ -152,28 +152,28 @@ def test_a_network_that_was_stopped_takes_no_step_more_after_ctrl_c(
     assert part.status is Status.INTERRUPTED
     on = restore(y, state=part.state, **arguments)
     assert len(on.trace) == len(whole.trace)
-    assert torch.equal(on.picture, whole.picture)
+    assert torch.equal(on.image, whole.image)
 
 
 @pytest.mark.parametrize("size", [(1, 1, 24, 20), (1, 3, 1, 7)])
-def test_grey_and_narrow_pictures_are_fused(size: tuple[int, ...]) -> None:
+def test_grey_and_narrow_images_are_fused(size: tuple[int, ...]) -> None:
     result = restore(torch.rand(size), sigma=0.3, config=CONFIG, steps=15, regulariser="auto")
-    assert result.picture.shape == size
+    assert result.image.shape == size
     assert result.fusion is not None
     assert result.sigma == pytest.approx(0.3)
 
 
-def test_a_small_picture_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
+def test_a_small_image_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
     y, operator = degrade(crop, Degradation("sr", scale=2))
-    config = dataclasses.replace(preset("fast", "sr"), precision="fp32", regulariser=Part("auto", {"tuned": 0}))
+    config = dataclasses.replace(preset("fast", "sr"), precision="fp32", regulariser=Component("auto", {"tuned": 0}))
     fused, local, alone = (
         restore(y, operator, sigma=0.0, config=config, steps=60, **how)
         for how in ({}, {"regulariser": "none"}, {"generator": "pixels", "regulariser": "denoiser"})
     )
     assert fused.fusion is not None and fused.fusion.kind == "few"
-    best = max(psnr(each.picture, crop) for each in (local, alone))
-    assert psnr(fused.picture, crop) > best - 0.1
-    assert psnr(fused.picture, crop) > psnr(operator.initial(y), crop) + 0.3
+    best = max(psnr(each.image, crop) for each in (local, alone))
+    assert psnr(fused.image, crop) > best - 0.1
+    assert psnr(fused.image, crop) > psnr(operator.initial(y), crop) + 0.3
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1 / 255])
@@ -183,11 +183,11 @@ def test_without_noise_a_few_measurements_stop_no_network_early(crop: torch.Tens
     solver = dataclasses.replace(CONFIG.solver, steps=60)
     result = fused(Problem.make(y, mask, Gaussian(sigma)), "shipped", dataclasses.replace(CONFIG, solver=solver))
     assert min(range(60), key=lambda i: result.trace[i].score) + 1 < 60
-    assert result.chosen_step == 60
+    assert result.step == 60
 
 
 @pytest.mark.parametrize("stage", ["lesson", "local"])
-def test_ctrl_c_leaves_the_denoisers_picture_while_it_is_the_better_one(
+def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
     crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
@@ -199,7 +199,7 @@ def test_ctrl_c_leaves_the_denoisers_picture_while_it_is_the_better_one(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("hybridprior._internal.interrupt.INSISTING", 60.0)
-    with monkeypatch.context() as patched:  # a second time while the picture is made, which loses nothing
+    with monkeypatch.context() as patched:  # a second time while the image is made, which loses nothing
         patched.setattr(fusion_solver, "_best", lambda *found: (signal.raise_signal(signal.SIGINT), best(*found))[1])
         if stage == "lesson":
             patched.setattr(finetuning, "_of_itself", _pressed(5))
@@ -208,16 +208,16 @@ def test_ctrl_c_leaves_the_denoisers_picture_while_it_is_the_better_one(
     shipped = load_denoiser("shipped")
     shipped.precision = "fp32"
     alone = shipped.denoise(y, SIGMA)
-    assert psnr(part.picture, crop) > psnr(alone, crop) - 0.3
+    assert psnr(part.image, crop) > psnr(alone, crop) - 0.3
     if stage == "lesson":
         assert "denoiser alone" in part.message
-        torch.testing.assert_close(part.picture, alone)
+        torch.testing.assert_close(part.image, alone)
     with monkeypatch.context() as patched:  # and while the run that goes on is in its lessons
         patched.setattr(finetuning, "_of_itself", _pressed(3))
         again = restore(y, state=part.state, **arguments)
     assert again.status is Status.INTERRUPTED and len(again.trace) == len(part.trace)
     assert again.state["rule"] == part.state["rule"]
-    assert torch.equal(restore(y, state=again.state, **arguments).picture, whole.picture)
+    assert torch.equal(restore(y, state=again.state, **arguments).image, whole.image)
 
 
 def _pressed(number: int):

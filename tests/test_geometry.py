@@ -1,6 +1,6 @@
-"""Nothing moves the picture: what is restored lies over the truth, at odd sizes too.
+"""Nothing moves the image: what is restored lies over the truth, at odd sizes too.
 
-The small pictures are made by plain sums of numpy, not by the operators under test.
+The small images are made by plain sums of numpy, not by the operators under test.
 """
 
 import math
@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from hybridprior import Part, RestoreConfig, SolverConfig, restore
+from hybridprior import Component, RestoreConfig, SolverConfig, restore
 from hybridprior.fidelities import Gaussian
-from hybridprior.operators import CallableOperator, Identity, Mask, Operator, Resample
+from hybridprior.operators import CallableOperator, Downsample, Identity, Mask, Operator
 from hybridprior.problem import Problem
 
 PARTS = {
-    "skip": Part("skip", {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}),
-    "decoder": Part("decoder", {"channels": (16, 16), "input_depth": 8}),
-    "pixels": Part("pixels"),
+    "skip": Component("skip", {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}),
+    "decoder": Component("decoder", {"channels": (16, 16), "input_depth": 8}),
+    "pixels": Component("pixels"),
 }
 
 
@@ -32,7 +32,7 @@ def _centre(x: np.ndarray) -> tuple[float, float]:
     return float((x * rows).sum() / x.sum()), float((x * columns).sum() / x.sum())
 
 
-def _moved(y: np.ndarray, operator: Operator, truth: np.ndarray, part: Part) -> float:
+def _moved(y: np.ndarray, operator: Operator, truth: np.ndarray, part: Component) -> float:
     config = RestoreConfig(part, solver=SolverConfig(steps=400, learning_rate=0.02, jitter=0.01), precision="fp32")
     result = restore(torch.from_numpy(y).float(), operator, config=config, sigma=0.0)
     return math.dist(_centre(result.to_array()), _centre(truth))
@@ -63,14 +63,14 @@ def test_each_generator_with_a_mask(name: str) -> None:
 @pytest.mark.parametrize("name", ["skip", "decoder"])
 def test_super_resolution(name: str, factor: int) -> None:
     truth = _blob(30, 42)  # a phase that is wrong moves it by half a pixel at least
-    assert _moved(_blocks(truth, factor), Resample(factor, "area"), truth, PARTS[name]) < 0.3
+    assert _moved(_blocks(truth, factor), Downsample(factor, "area"), truth, PARTS[name]) < 0.3
 
 
 @pytest.mark.parametrize("kernel", ["lanczos2", "lanczos3", "bicubic", "area"])
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_the_operators_and_their_enlargement_keep_the_centre(kernel: str, factor: int) -> None:
     truth = _blob(36, 48)
-    operator = Resample(factor, kernel)
+    operator = Downsample(factor, kernel)
     x = torch.from_numpy(truth)[None, None]
     small = operator(x)[0, 0].numpy()
     expected = [(place + 0.5) / factor - 0.5 for place in _centre(truth)]
@@ -91,7 +91,7 @@ def test_half_a_pixel_would_be_seen() -> None:
 
 @pytest.mark.parametrize("padded", [(32, 40), (29, 64), (64, 37)])
 def test_what_is_cropped_is_what_is_measured(padded: tuple[int, int]) -> None:
-    """E sees the same part of a generator's picture that the result shows."""
+    """E sees the same part of a generator's image that the result shows."""
     y = torch.rand(1, 1, 29, 37)
     problem = Problem.make(y, Identity(), Gaussian(0.1))
     large = torch.zeros(1, 1, *padded)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from priors import measured, slope
 
-from hybridprior import ConfigError, Resample, restore
+from hybridprior import ConfigError, Downsample, restore
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.fidelities import Gaussian
 from hybridprior.operators import Identity, as_operator
@@ -83,10 +83,10 @@ def test_the_schedule_ends_at_the_measurements_noise() -> None:
 
 @pytest.mark.parametrize("name", ["denoiser", "score", "feature", "denoiser+tv"])
 def test_each_of_them_in_a_restoration(crop: torch.Tensor, name: str) -> None:
-    y = Resample(2)(crop)
+    y = Downsample(2)(crop)
     options = {"regulariser": name, "preset": "fast", "steps": 3, "stop": "fixed", "sigma": 0.0}
-    result = restore(y, Resample(2), **options)
-    assert result.picture.shape == crop.shape
+    result = restore(y, Downsample(2), **options)
+    assert result.image.shape == crop.shape
     assert result.config.regulariser.name == name
     assert all(point.prior >= 0 for point in result.trace)
 
@@ -123,7 +123,7 @@ def test_one_name_takes_its_options_flat(crop: torch.Tensor) -> None:
         build_regulariser("tv+none", {"tw": {}})
 
 
-@pytest.mark.parametrize("operator", [Identity(), Resample(2)])
+@pytest.mark.parametrize("operator", [Identity(), Downsample(2)])
 def test_the_denoiser_looks_at_what_was_measured(operator) -> None:
     """u = argmin |A u - y|^2 / (2 s^2) + c |u - x|^2 / (2 sigma^2), solved densely."""
     s, sigma = 0.1, 0.2

@@ -21,27 +21,27 @@ from typing import Any
 import pytest
 import torch
 
-from hybridprior import Part, RestoreConfig, SolverConfig, restore
+from hybridprior import Component, RestoreConfig, SolverConfig, restore
 from hybridprior.config import TileConfig
-from hybridprior.data import demo_picture
+from hybridprior.data import demo_image
 from hybridprior.evaluation.degradation import Degradation, degrade
-from hybridprior.io.files import read_picture
+from hybridprior.io.files import read_image
 from hybridprior.result import Result, Status
 
 GOLDEN = Path(__file__).with_name("golden.json")
 SIGMA = 25 / 255
 NET = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 8, "padding": "zeros"}
 CONFIG = RestoreConfig(
-    generator=Part("skip", NET),
-    stopping=Part("auto"),
+    generator=Component("skip", NET),
+    stopping=Component("auto"),
     solver=SolverConfig(steps=25, averaging=0.9, optimiser="muon"),
     precision="fp32",
 )
-AUTO = dataclasses.replace(CONFIG, regulariser=Part("auto", {"tuned": 20}))
+AUTO = dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 20}))
 
 
 def _clean() -> torch.Tensor:
-    return read_picture(demo_picture()).pixels[..., 8:72, 8:72].contiguous()
+    return read_image(demo_image()).pixels[..., 8:72, 8:72].contiguous()
 
 
 def _pattern() -> torch.Tensor:
@@ -113,7 +113,7 @@ def _machine() -> dict[str, str]:
 def _summary(route: str) -> dict[str, Any]:
     """Return the hash, the mean and eight pixels of a route's result."""
     with _one_thread():
-        x = ROUTES[route]().picture
+        x = ROUTES[route]().image
     assert x.shape == (1, 3, 64, 64) and x.dtype is torch.float32
     x = x.contiguous()
     pixels = x.flatten()[torch.linspace(100, x.numel() - 100, 8).long()]

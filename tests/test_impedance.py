@@ -10,12 +10,12 @@ import torch
 from hybridprior.errors import ConfigError, InputError
 from hybridprior.evaluation.ablation import correspondence, draw_spectra, impedance, spectra
 from hybridprior.evaluation.ablation.impedance import area, targets
-from hybridprior.io.files import Picture, write_picture
+from hybridprior.io.files import ImageData, write_image
 
 
 @pytest.fixture(scope="module")
 def eye(photograph: torch.Tensor) -> torch.Tensor:
-    """A real picture of 20 x 24."""
+    """A real image of 20 x 24."""
     return photograph[..., 30:50, 30:54].contiguous()
 
 
@@ -32,7 +32,7 @@ def test_shuffled_pixels_keep_their_colours(eye: torch.Tensor) -> None:
     colours = [sorted(map(tuple, x[0].flatten(1).T.tolist())) for x in (eye, made["shuffled"])]
     assert colours[0] == colours[1]
     assert not torch.equal(made["shuffled"], eye)
-    assert float((made["picture + noise"] - eye).std()) == pytest.approx(0.1, rel=0.1)
+    assert float((made["image + noise"] - eye).std()) == pytest.approx(0.1, rel=0.1)
     assert torch.equal(targets(eye, 0.1, seed=3)["noise"], made["noise"])
 
 
@@ -44,7 +44,7 @@ def test_pixels_have_no_impedance_and_a_network_has(crop: torch.Tensor) -> None:
     assert (first.generator, second.generator) == ("decoder", "pixels")
     assert first.value > 0.05
     assert second.value == pytest.approx(0.0, abs=1e-5)
-    assert first.curves["picture"][-1] < first.curves["shuffled"][-1]
+    assert first.curves["image"][-1] < first.curves["shuffled"][-1]
     assert first.steps[0] == 1 and first.steps[-1] == 25
     assert told[-1] == (8, 8)
     with pytest.raises(InputError):
@@ -58,14 +58,14 @@ def test_what_is_solved_in_tiles_has_no_impedance_and_no_spectrum(
 ) -> None:
     monkeypatch.setattr("hybridprior.solvers.tiled.SMALL", 0)
     monkeypatch.setattr("hybridprior.solvers.tiled.longest_side", lambda *a, **k: 160)
-    picture = photograph[..., :168, :168]
+    image = photograph[..., :168, :168]
     with pytest.raises(InputError, match="crop"):
-        impedance(picture, ["decoder"], preset="fast", steps=2)
+        impedance(image, ["decoder"], preset="fast", steps=2)
     with pytest.raises(InputError, match="crop"):
-        spectra(picture, generator="decoder", regulariser="tv", preset="fast", steps=2)
+        spectra(image, generator="decoder", regulariser="tv", preset="fast", steps=2)
 
 
-def test_correspondence_of_a_picture_without_its_high_frequencies(photograph: torch.Tensor) -> None:
+def test_correspondence_of_a_image_without_its_high_frequencies(photograph: torch.Tensor) -> None:
     truth = photograph[..., :64, :64]
     ratio, error = correspondence(truth, truth)
     assert ratio == pytest.approx([1.0] * 5)
@@ -100,7 +100,7 @@ def test_the_verbs_write_figures_tables_and_drawings(
     from hybridprior.cli import main
 
     monkeypatch.chdir(tmp_path)
-    write_picture(tmp_path / "eye.png", Picture(eye))
+    write_image(tmp_path / "eye.png", ImageData(eye))
     options = ["eye.png", "-o", "out", "--steps", "3", "--preset", "fast", "--generator"]
     for verb in (["impedance", *options, "pixels"], ["spectrum", *options, "decoder", "--bands", "2", "--reg", "tv"]):
         monkeypatch.setattr("sys.argv", ["hprior", "ablate", *verb])

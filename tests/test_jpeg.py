@@ -1,4 +1,4 @@
-"""JPEG: what a file says of its picture, and decibels that come back."""
+"""JPEG: what a file says of its image, and decibels that come back."""
 
 import io
 from pathlib import Path
@@ -10,8 +10,8 @@ from PIL import Image
 from hybridprior import InputError, Jpeg, ShapeError, restore
 from hybridprior.evaluation.bench import measure
 from hybridprior.evaluation.degradation import Degradation, degrade
-from hybridprior.io.files import read_picture, write_picture
-from hybridprior.io.image import Picture, from_pillow, to_pil
+from hybridprior.io.files import read_image, write_image
+from hybridprior.io.image import ImageData, from_pillow, to_pil
 from hybridprior.metrics import psnr
 from hybridprior.operators import Identity
 from hybridprior.presets import preset
@@ -31,7 +31,7 @@ def _file(x: torch.Tensor, **options: object) -> tuple[io.BytesIO, torch.Tensor]
     "options", [{"quality": 20}, {"quality": 50, "subsampling": 0}, {"quality": 30, "subsampling": 1}]
 )
 @pytest.mark.parametrize("grey", [False, True])
-def test_the_file_allows_its_own_picture_and_pulls_others_towards_it(
+def test_the_file_allows_its_own_image_and_pulls_others_towards_it(
     photograph: torch.Tensor, options: dict, grey: bool
 ) -> None:
     x = photograph[..., 5:66, 7:80]
@@ -60,37 +60,37 @@ def test_the_denoiser_alone_takes_blocks_off(photograph: torch.Tensor) -> None:
     plugged = {"generator": "pixels", "regulariser": "denoiser", "dtype": "fp32"}
     ours = restore(y, jpeg, **plugged)
     plain = restore(y, Identity(), sigma=ours.sigma, **plugged)
-    assert psnr(ours.picture, truth) > psnr(plain.picture, truth) + 0.2
-    assert psnr(ours.picture, truth) > psnr(y, truth) + GAIN - 0.2
+    assert psnr(ours.image, truth) > psnr(plain.image, truth) + 0.2
+    assert psnr(ours.image, truth) > psnr(y, truth) + GAIN - 0.2
 
 
-def test_files_that_are_no_jpeg_of_the_picture_are_refused(tmp_path: Path, crop: torch.Tensor) -> None:
-    write_picture(tmp_path / "a.png", Picture(crop))
-    with pytest.raises(InputError, match="no JPEG file of this picture"):
+def test_files_that_are_no_jpeg_of_the_image_are_refused(tmp_path: Path, crop: torch.Tensor) -> None:
+    write_image(tmp_path / "a.png", ImageData(crop))
+    with pytest.raises(InputError, match="no JPEG file of this image"):
         Jpeg.of_file(tmp_path / "a.png", crop)
     file, y = _file(crop, quality=30)
-    with pytest.raises(InputError, match="no JPEG file of this picture"):
+    with pytest.raises(InputError, match="no JPEG file of this image"):
         Jpeg.of_file(file, y[..., 1:])
     with pytest.raises(ShapeError, match="tables"):
         Jpeg(crop, torch.ones(8, 8))
-    with pytest.raises(ShapeError, match="The JPEG file's picture"):
+    with pytest.raises(ShapeError, match="The JPEG file's image"):
         restore(crop[..., 1:], Jpeg.of_file(file, y), steps=1)
 
 
 def test_dejpeg_reads_the_tables_of_the_file(hprior, tmp_path: Path, photograph: torch.Tensor) -> None:
     truth = photograph[..., 16:80, 96:160].contiguous()
-    write_picture(tmp_path / "clean.png", Picture(truth))
+    write_image(tmp_path / "clean.png", ImageData(truth))
     to_pil(truth).save("a.jpg", quality=15)
     plugged = ["--task", "dejpeg", "--generator", "pixels", "--reg", "denoiser", "--reference", "clean.png"]
     outcome = hprior("restore", "a.jpg", "-o", "out.png", *plugged)
     assert outcome.code == 0, outcome.err
-    y = read_picture("a.jpg").pixels
-    assert psnr(read_picture("out.png").pixels, truth) > psnr(y, truth) + 0.05
+    y = read_image("a.jpg").pixels
+    assert psnr(read_image("out.png").pixels, truth) > psnr(y, truth) + 0.05
     to_pil(y).save("a.png")
     assert hprior("restore", "a.png", "-o", "b.png", *plugged).code == 0
     made = hprior("degrade", "clean.png", "-o", "made.png", "--task", "dejpeg", "--quality", 15)
     assert made.code == 0
-    torch.testing.assert_close(read_picture("made.png").pixels, y)
+    torch.testing.assert_close(read_image("made.png").pixels, y)
 
 
 def test_the_oracle_sees_what_is_shown(crop: torch.Tensor) -> None:
@@ -106,9 +106,9 @@ def test_a_jpeg_gets_the_denoiser_alone_unless_something_else_is_asked_for(crop:
     ours = restore(y, jpeg)
     assert (ours.config.generator.name, ours.config.regulariser.name) == ("pixels", "denoiser")
     assert "denoiser alone is believed" in ours.message
-    assert psnr(ours.picture, crop) > psnr(y, crop) + 0.5
+    assert psnr(ours.image, crop) > psnr(y, crop) + 0.5
     alone = restore(y, jpeg, preset="fast", generator="pixels", regulariser="denoiser")
-    assert torch.equal(ours.picture, alone.picture)
+    assert torch.equal(ours.image, alone.image)
     network = restore(y, jpeg, preset="fast", regulariser="none", steps=2).config
     assert (network.generator.name, network.regulariser.name) == ("skip", "none")
     assert configure(preset("balanced", "dejpeg"), generator="decoder").regulariser.name == "none"

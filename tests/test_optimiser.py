@@ -10,7 +10,7 @@ import torch
 from hybridprior import Mask, RestoreConfig, SolverConfig, Status, preset, restore
 from hybridprior._internal.device import choose_precision
 from hybridprior._internal.random import stream
-from hybridprior.config import Part
+from hybridprior.config import Component
 from hybridprior.errors import ConfigError
 from hybridprior.metrics import psnr
 from hybridprior.result import Step
@@ -18,7 +18,7 @@ from hybridprior.solvers.optimisers import ADAMS_SIZE, OPTIMISERS, Muon, orthogo
 
 NET = {"down": (16, 16), "up": (16, 16), "skip": (2, 2), "input_depth": 4}
 SMALL = RestoreConfig(
-    generator=Part("skip", NET), solver=SolverConfig(steps=24, keep_every=5, optimiser="muon"), precision="fp32"
+    generator=Component("skip", NET), solver=SolverConfig(steps=24, keep_every=5, optimiser="muon"), precision="fp32"
 )
 FP32 = choose_precision(torch.device("cpu"), "fp32")
 
@@ -86,7 +86,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(y: torch.Tensor, at: int) -
     torch.save(part.state, saved)
     state = torch.load(io.BytesIO(saved.getvalue()), weights_only=True)
     again = restore(y, sigma=0.1, config=SMALL, state=state)
-    assert torch.equal(whole.picture, again.picture) and whole.trace == again.trace
+    assert torch.equal(whole.image, again.image) and whole.trace == again.trace
 
 
 def test_the_shipped_presets_inpaint_better_by_muon_than_by_adam(crop: torch.Tensor) -> None:
@@ -96,7 +96,7 @@ def test_the_shipped_presets_inpaint_better_by_muon_than_by_adam(crop: torch.Ten
         config = preset("balanced", "inpaint")
         config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, optimiser=name, steps=100))
         result = restore(crop * known, Mask(known), sigma=0.0, config=config, stop="fixed")
-        found[name] = psnr(result.picture, crop)
+        found[name] = psnr(result.image, crop)
     assert found["muon"] > found["adam"] + 0.5
     assert found["muon"] > 20
 

@@ -31,7 +31,7 @@ def test_a_function_serves_as_a_denoiser_where_r_is_built(crop: torch.Tensor) ->
     named = restore(
         y, regulariser=DenoiserRegulariser(denoiser=load_denoiser(lambda x, sigma: x.clamp(0, 1))), **options
     )
-    assert torch.equal(restore(y, regulariser=prior, **options).picture, named.picture)
+    assert torch.equal(restore(y, regulariser=prior, **options).image, named.image)
 
 
 OWN = """
@@ -57,8 +57,8 @@ def test_a_denoiser_of_ones_own_by_name(crop: torch.Tensor, tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     options = {"generator": "pixels", "regulariser": "denoiser", "sigma": 0.1}
     for name in ("half", "Half", "made"):
-        picture = restore(crop, denoiser=f"denoisers_of_mine:{name}", **options).picture
-        torch.testing.assert_close(picture, 0.5 * crop, atol=1e-5, rtol=0)
+        image = restore(crop, denoiser=f"denoisers_of_mine:{name}", **options).image
+        torch.testing.assert_close(image, 0.5 * crop, atol=1e-5, rtol=0)
     refused = {"blind": "lambda x, sigma: network", "number": "not int", "none": "no attribute 'none'"}
     for name, said in refused.items():
         with pytest.raises(ConfigError, match=said):

@@ -5,13 +5,13 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from hybridprior import ConfigError, Part, RestoreConfig, ShapeError, SolverConfig, estimate_sigma
+from hybridprior import Component, ConfigError, RestoreConfig, ShapeError, SolverConfig, estimate_sigma
 from hybridprior._internal.registry import Registry
 from hybridprior.evaluation.degradation import Degradation, degrade
 from hybridprior.fidelities import SIGMA_FLOOR, Gaussian
 from hybridprior.generators import build_generator
 from hybridprior.metrics import luma, psnr, psnr_for_task, ssim
-from hybridprior.operators import Mask, Resample
+from hybridprior.operators import Downsample, Mask
 
 
 @pytest.mark.parametrize("sigma", [5, 15, 25, 50, 100])
@@ -20,7 +20,7 @@ def test_the_estimate_of_sigma(photograph: torch.Tensor, sigma: float) -> None:
     assert 255 * estimate_sigma(photograph + sigma / 255 * noise) == pytest.approx(sigma, rel=0.1, abs=1)
 
 
-def test_sigma_of_clean_tiny_and_masked_pictures(photograph: torch.Tensor) -> None:
+def test_sigma_of_clean_tiny_and_masked_images(photograph: torch.Tensor) -> None:
     assert estimate_sigma(torch.full((1, 3, 64, 64), 0.3)) == SIGMA_FLOOR
     assert estimate_sigma(torch.rand(1, 3, 5, 5)) == SIGMA_FLOOR
     noisy = photograph + 0.1 * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(0))
@@ -69,7 +69,7 @@ def test_degradations_follow_the_protocol(photograph: torch.Tensor) -> None:
     noise = torch.randn(photograph.shape, generator=torch.Generator().manual_seed(3))
     assert torch.equal(y, photograph + 25 / 255 * noise)
     small, operator = degrade(photograph, Degradation("sr", scale=4))
-    assert isinstance(operator, Resample)
+    assert isinstance(operator, Downsample)
     assert small.shape == (1, 3, 48, 64)
     holes, mask = degrade(photograph, Degradation("inpaint", missing=0.8))
     assert isinstance(mask, Mask)
@@ -83,21 +83,21 @@ def test_lanczos2_is_the_papers_kernel() -> None:
     """At x4: sixteen taps, distances (i + 1/2) / 4, sinc times sinc of half the argument, normalised."""
     t = (np.arange(16) - 7.5) / 4
     taps = np.sinc(t) * np.sinc(t / 2)
-    row = Resample(4).matrix(64, torch.zeros(1, dtype=torch.float64))[8]
+    row = Downsample(4).matrix(64, torch.zeros(1, dtype=torch.float64))[8]
     np.testing.assert_allclose(row[26:42].numpy(), taps / taps.sum(), atol=1e-12)
     assert float(row[:26].abs().sum() + row[42:].abs().sum()) == 0
 
 
 def test_bicubic_agrees_with_torchs_antialiased_resize(photograph: torch.Tensor) -> None:
-    ours = Resample(4, "bicubic")(photograph)
+    ours = Downsample(4, "bicubic")(photograph)
     theirs = torch.nn.functional.interpolate(photograph, scale_factor=0.25, mode="bicubic", antialias=True)
     torch.testing.assert_close(ours[..., 3:-3, 3:-3], theirs[..., 3:-3, 3:-3], atol=1e-4, rtol=0)
 
 
 def test_configuration_goes_to_json_and_back() -> None:
     config = RestoreConfig(
-        generator=Part("skip", {"down": (8, 8), "up": (8, 8), "skip": (2, 2)}),
-        regulariser=Part("tv", {"scale": 0.1}),
+        generator=Component("skip", {"down": (8, 8), "up": (8, 8), "skip": (2, 2)}),
+        regulariser=Component("tv", {"scale": 0.1}),
         weight=0.3,
         solver=SolverConfig(steps=7, jitter=0.1),
         seed=9,
@@ -158,12 +158,12 @@ def test_entry_points_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_published_figures_stand_only_beside_comparable_ones() -> None:
-    from hybridprior.evaluation.bench.published import means, of_picture
+    from hybridprior.evaluation.bench.published import means, of_image
 
-    assert of_picture("house", Degradation("denoise", sigma=25 / 255)) == 32.09
-    assert of_picture("house", Degradation("denoise", sigma=50 / 255)) is None
-    assert of_picture("house", Degradation("inpaint", missing=0.5)) == 39.16
-    assert of_picture("house", Degradation("inpaint", missing=0.8)) is None
+    assert of_image("house", Degradation("denoise", sigma=25 / 255)) == 32.09
+    assert of_image("house", Degradation("denoise", sigma=50 / 255)) is None
+    assert of_image("house", Degradation("inpaint", missing=0.5)) == 39.16
+    assert of_image("house", Degradation("inpaint", missing=0.8)) is None
     assert {name.split()[-1] for name in means(Degradation("sr", scale=8))} == {"x8"}
     assert means(Degradation("denoise", sigma=0.2)) == {}
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hybridprior import Gaussian, InputError, Part, Problem, RestoreConfig, SolverConfig, metrics, restore
+from hybridprior import Component, Gaussian, InputError, Problem, RestoreConfig, SolverConfig, metrics, restore
 from hybridprior.errors import ShapeError
 from hybridprior.fidelities import Laplace, Poisson
 from hybridprior.operators import Operator, PhysicsOperator, as_operator
@@ -11,8 +11,8 @@ from hybridprior.operators import Operator, PhysicsOperator, as_operator
 physics = pytest.importorskip("deepinv.physics")
 
 TINY = RestoreConfig(
-    generator=Part("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4), "input_depth": 4}),
-    stopping=Part("heldout"),
+    generator=Component("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4), "input_depth": 4}),
+    stopping=Component("heldout"),
     solver=SolverConfig(steps=60, beta2=0.95),
     precision="fp32",
 )
@@ -40,16 +40,16 @@ def blur(sigma: float = 0.02):
 
 
 @pytest.fixture(scope="module")
-def picture(crop: torch.Tensor) -> torch.Tensor:
+def image(crop: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(crop.mean(1, keepdim=True), 2)[..., 4 : 4 + SIZE, 4 : 4 + SIZE].contiguous()
 
 
 @pytest.fixture(scope="module")
-def complex_picture(picture: torch.Tensor) -> torch.Tensor:
-    return torch.cat([picture, 0.4 * picture.flip(-1)], 1)
+def complex_image(image: torch.Tensor) -> torch.Tensor:
+    return torch.cat([image, 0.4 * image.flip(-1)], 1)
 
 
-CASES = {"tomography": (tomography, "picture"), "resonance": (resonance, "complex_picture"), "blur": (blur, "picture")}
+CASES = {"tomography": (tomography, "image"), "resonance": (resonance, "complex_image"), "blur": (blur, "image")}
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -63,7 +63,7 @@ def test_a_physics_is_an_operator_without_its_noise(case) -> None:
     made, truth, y = case
     operator = as_operator(made)
     assert isinstance(operator, PhysicsOperator)
-    assert operator.picture_shape(tuple(y.shape)) == truth.shape
+    assert operator.image_shape(tuple(y.shape)) == truth.shape
     torch.testing.assert_close(operator(truth), made.A(truth))
     assert not torch.equal(operator(truth), y)
 
@@ -75,7 +75,7 @@ def test_the_adjoint_is_the_derivative(case) -> None:
     torch.testing.assert_close((operator(x) * v).sum(), (x * operator.adjoint(v)).sum(), rtol=1e-3, atol=1e-3)
 
 
-def test_the_cheap_estimate_is_better_than_a_flat_picture(case) -> None:
+def test_the_cheap_estimate_is_better_than_a_flat_image(case) -> None:
     made, truth, y = case
     flat = truth.mean(dim=(-2, -1), keepdim=True).expand_as(truth)
     assert metrics.psnr(as_operator(made).initial(y), truth) > metrics.psnr(flat, truth) + 2
@@ -105,9 +105,9 @@ def test_noise_that_is_not_gaussian(model, fidelity) -> None:
         assert found.sigma == pytest.approx(fidelity.sigma)
 
 
-def test_only_what_lies_in_the_mask_counts(complex_picture: torch.Tensor) -> None:
+def test_only_what_lies_in_the_mask_counts(complex_image: torch.Tensor) -> None:
     made = resonance()
-    problem = Problem.make(made(complex_picture), as_operator(made))
+    problem = Problem.make(made(complex_image), as_operator(made))
     assert problem.weights is not None
     torch.testing.assert_close(problem.weights, made.mask.expand(1, 2, -1, -1))
     kept, held = problem.hold_out(0.1, 0)
@@ -125,25 +125,25 @@ def test_every_route_restores_what_others_measure(case, route: str) -> None:
         "fused": {"config": TINY, "regulariser": "auto"},
     }[route]
     result = restore(y, made, **options)
-    assert result.picture.shape == truth.shape
+    assert result.image.shape == truth.shape
     assert result.sigma == pytest.approx(float(made.noise_model.sigma))
     assert (result.fusion is not None) == (route == "fused")
     flat = truth.mean(dim=(-2, -1), keepdim=True).expand_as(truth)
-    assert metrics.psnr(result.picture, truth) > metrics.psnr(flat, truth) + 2
+    assert metrics.psnr(result.image, truth) > metrics.psnr(flat, truth) + 2
 
 
-def test_without_noise_some_measurements_are_held_out(complex_picture: torch.Tensor) -> None:
+def test_without_noise_some_measurements_are_held_out(complex_image: torch.Tensor) -> None:
     made = resonance(sigma=0.0)
-    result = restore(made(complex_picture), made, config=TINY, regulariser="auto", steps=20)
+    result = restore(made(complex_image), made, config=TINY, regulariser="auto", steps=20)
     assert result.fusion is not None
-    assert result.picture.shape == complex_picture.shape
+    assert result.image.shape == complex_image.shape
 
 
-def test_measurements_have_units_of_their_own(picture: torch.Tensor) -> None:
+def test_measurements_have_units_of_their_own(image: torch.Tensor) -> None:
     made = physics.Tomography(angles=8, img_width=SIZE, normalize=False)
-    y = made.A(picture)
+    y = made.A(image)
     assert float(y.max()) > 5
-    assert restore(y, made, config=TINY, sigma=0.1, steps=2).picture.shape == picture.shape
+    assert restore(y, made, config=TINY, sigma=0.1, steps=2).image.shape == image.shape
     with pytest.raises(InputError, match="NaN"):
         restore(torch.full_like(y, torch.nan), made, config=TINY, sigma=0.1)
 
@@ -156,28 +156,28 @@ def test_a_physics_without_an_adjoint_needs_the_shape() -> None:
             return x.sum(dim=-1)
 
     y = Sum().A(torch.full((1, 1, 4, 6), 0.25))
-    assert restore(y, Sum(), shape=(1, 1, 4, 6), config=TINY, sigma=0.1, steps=2).picture.shape == (1, 1, 4, 6)
+    assert restore(y, Sum(), shape=(1, 1, 4, 6), config=TINY, sigma=0.1, steps=2).image.shape == (1, 1, 4, 6)
     with pytest.raises(ShapeError, match="loop over a batch"):
         restore(y, Sum(), config=TINY, sigma=0.1)
 
 
-def test_several_measurements_of_a_picture_are_refused(picture: torch.Tensor) -> None:
+def test_several_measurements_of_a_image_are_refused(image: torch.Tensor) -> None:
     made = physics.StackedLinearPhysics([physics.Denoising(), physics.Denoising()])
     with pytest.raises(ShapeError, match="several"):
-        Operator.adjoint(PhysicsOperator(made, tuple(picture.shape)), picture)
+        Operator.adjoint(PhysicsOperator(made, tuple(image.shape)), image)
 
 
-def test_our_restoration_is_a_model_of_deepinv(picture: torch.Tensor) -> None:
+def test_our_restoration_is_a_model_of_deepinv(image: torch.Tensor) -> None:
     from deepinv.models import Reconstructor
 
     from hybridprior.applications.deepinv import reconstructor
 
     made = tomography()
-    y = made(torch.cat([picture, picture.flip(-1)]))
+    y = made(torch.cat([image, image.flip(-1)]))
     model = reconstructor(config=TINY, steps=5, seed=1)
     assert isinstance(model, Reconstructor)
     assert not list(model.parameters())
     with torch.no_grad():
         both = model(y, made)
-    assert both.shape == (2, *picture.shape[1:])
-    assert torch.equal(both[1:], restore(y[1:], made, config=TINY, steps=5, seed=1).picture)
+    assert both.shape == (2, *image.shape[1:])
+    assert torch.equal(both[1:], restore(y[1:], made, config=TINY, steps=5, seed=1).image)

@@ -17,8 +17,8 @@ def _raced(truth: torch.Tensor, rival: float, errors: list[float]) -> int:
     noise = torch.randn(2, *truth.shape[1:], generator=torch.Generator().manual_seed(5))
     race = Race(truth + rival * noise[:1], held, sigma=SIGMA)
     for number, error in enumerate(errors, 1):
-        picture = truth + error * noise[1:]
-        if race.judge(Step(number, picture, picture, 0.0, 0.0, 1 / number, 0, 0.0)).stop:
+        image = truth + error * noise[1:]
+        if race.judge(Step(number, image, image, 0.0, 0.0, 1 / number, 0, 0.0)).stop:
             return number
     return 0
 
@@ -55,10 +55,10 @@ def test_a_race_goes_on_as_it_was(crop: torch.Tensor) -> None:
 
 
 def test_the_rival_in_the_race_is_the_tuned_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
-    rivals, pictures = [], []
+    rivals, images = [], []
     monkeypatch.setattr(fusion_solver, "Race", lambda rival, *a, **k: rivals.append(rival) or Race(rival, *a, **k))
-    monkeypatch.setattr(fusion_solver, "weigh", lambda found, *a, **k: pictures.append(found) or weigh(found, *a, **k))
+    monkeypatch.setattr(fusion_solver, "weigh", lambda found, *a, **k: images.append(found) or weigh(found, *a, **k))
     y = windows() + SIGMA * torch.randn(windows().shape, generator=torch.Generator().manual_seed(0))
     restore(y, sigma=SIGMA, config=CONFIG, steps=10, regulariser="auto")
-    assert torch.equal(rivals[0], pictures[0]["tuned"])
-    assert not torch.equal(rivals[0], pictures[0]["global"])
+    assert torch.equal(rivals[0], images[0]["tuned"])
+    assert not torch.equal(rivals[0], images[0]["global"])

@@ -16,7 +16,7 @@ from hybridprior import InputError, ShapeError, restore, restore_with_uncertaint
 from hybridprior.evaluation.report import Column, Page, Run, Scene, Table, from_folder, from_result, render
 from hybridprior.evaluation.report.embed import embed
 from hybridprior.evaluation.report.page import Curve
-from hybridprior.io.files import Picture, write_picture
+from hybridprior.io.files import ImageData, write_image
 from hybridprior.uncertainty import UncertaintyConfig
 
 NASTY = "<script>alert(1)</script> \"ü\" & 'λ'"
@@ -40,7 +40,7 @@ class Elements(HTMLParser):
 
 
 def test_an_ablation_is_shown_whole(tmp_path: Path, x: torch.Tensor) -> None:
-    page = from_folder(write_ablation(tmp_path / "study", x, pictures=("otter", "weasel"), seeds=2))
+    page = from_folder(write_ablation(tmp_path / "study", x, images=("otter", "weasel"), seeds=2))
     assert page.title == "Ablation: study"
     assert page.missing == ()
     assert dict(page.facts)["cells done"] == "40 of 40"
@@ -123,7 +123,7 @@ def test_what_a_killed_run_lacks_is_named_and_the_rest_is_shown(tmp_path: Path, 
     assert "no record" not in render(from_folder(folder))
 
 
-def test_restored_pictures_are_shown_with_input_and_truth(tmp_path: Path, x: torch.Tensor) -> None:
+def test_restored_images_are_shown_with_input_and_truth(tmp_path: Path, x: torch.Tensor) -> None:
     folder = write_restored(tmp_path / "restored", x)
     page = from_folder(folder)
     (scene,) = page.scenes
@@ -157,7 +157,7 @@ def test_the_uncertainty_of_a_result_is_shown(tmp_path: Path, x: torch.Tensor) -
     record["uncertainty"] = {**result.uncertainty.to_dict(), "map": "clean.png.std.png", "map_white": 0.1}
     (folder / "clean.png.json").write_text(json.dumps(record))
     assert "clean.png.std.png" in " ".join(from_folder(folder).missing)
-    write_picture(folder / "clean.png.std.png", Picture(x))
+    write_image(folder / "clean.png.std.png", ImageData(x))
     shown = from_folder(folder).scenes[0].runs[0].deviation
     assert shown is not None and shown.map is not None and shown.white == 0.1
 
@@ -165,7 +165,7 @@ def test_the_uncertainty_of_a_result_is_shown(tmp_path: Path, x: torch.Tensor) -
 def test_a_file_that_has_gone_or_is_another_one_is_not_shown(tmp_path: Path, x: torch.Tensor) -> None:
     folder = write_restored(tmp_path / "restored", x)
     (tmp_path / "inputs/noisy.png").unlink()
-    write_picture(tmp_path / "inputs/truth.png", Picture(x[..., :10]))
+    write_image(tmp_path / "inputs/truth.png", ImageData(x[..., :10]))
     page = from_folder(folder)
     assert [shown.name for shown in page.scenes[0].shown] == ["clean.png"]
     assert "noisy.png" in page.missing[0]
@@ -232,6 +232,6 @@ def test_the_page_is_one_file_that_fetches_nothing_and_escapes_everything(tmp_pa
 
 
 def test_a_page_with_nothing_on_it_renders() -> None:
-    text = render(Page("empty", (Scene("no picture"),)))
+    text = render(Page("empty", (Scene("no image"),)))
     assert "<h1>empty</h1>" in text
-    assert "no picture" in text
+    assert "no image" in text

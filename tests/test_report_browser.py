@@ -54,7 +54,7 @@ def _browser(*flags: str, logs: tuple[str, ...] = ()) -> Iterator[webdriver.Chro
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, photograph: torch.Tensor) -> Path:
     x = photograph[..., 10:82, 8:104].contiguous()
-    folder = write_ablation(tmp_path_factory.mktemp("report") / "study", x, pictures=("otter", 'a "<b>ü'))
+    folder = write_ablation(tmp_path_factory.mktemp("report") / "study", x, images=("otter", 'a "<b>ü'))
     path = folder / "report.html"
     path.write_text(render(from_folder(folder)), encoding="utf-8")
     return path
@@ -74,7 +74,7 @@ def driver(shared: webdriver.Chrome, page: Path) -> webdriver.Chrome:
 
 
 def _stage(driver: webdriver.Chrome) -> tuple[WebElement, WebElement, WebElement]:
-    """Return the first picture's stage, its slider, and the left image."""
+    """Return the first image's stage, its slider, and the left image."""
     stage = driver.find_element(By.CSS_SELECTOR, ".stage")
     return stage, stage.find_element(By.TAG_NAME, "input"), stage.find_element(By.CSS_SELECTOR, "img.left")
 
@@ -129,7 +129,7 @@ def test_the_divider_follows_the_pointer(driver: webdriver.Chrome, touch: bool) 
     assert driver.switch_to.active_element == slider
 
 
-def test_any_two_pictures_can_be_compared(driver: webdriver.Chrome) -> None:
+def test_any_two_images_can_be_compared(driver: webdriver.Chrome) -> None:
     stage, slider, left = _stage(driver)
     right = stage.find_element(By.CSS_SELECTOR, "img.right")
     choices = [Select(driver.find_element(By.CSS_SELECTOR, f"select.{side}")) for side in ("left", "right")]
@@ -157,7 +157,7 @@ def _pixels(driver: webdriver.Chrome, stage: WebElement) -> bytes:
         return image.convert("L").resize((8, 8)).tobytes()
 
 
-def test_what_is_seen_is_the_left_picture_at_the_left(driver: webdriver.Chrome) -> None:
+def test_what_is_seen_is_the_left_image_at_the_left(driver: webdriver.Chrome) -> None:
     stage, slider, _ = _stage(driver)
     driver.execute_script("arguments[0].focus()", slider)
     choices = [Select(driver.find_element(By.CSS_SELECTOR, f"select.{side}")) for side in ("left", "right")]
@@ -258,19 +258,19 @@ def test_a_phone_shows_it_without_scrolling_sideways(driver: webdriver.Chrome) -
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_without_javascript_all_pictures_and_tables_are_read(page: Path) -> None:
+def test_without_javascript_all_images_and_tables_are_read(page: Path) -> None:
     with _browser("--blink-settings=scriptEnabled=false") as driver:
         driver.get(page.as_uri())
         assert "js" not in (driver.find_element(By.TAG_NAME, "html").get_attribute("class") or "")
         assert not driver.find_element(By.CSS_SELECTOR, ".compare").is_displayed()
-        pictures = driver.find_elements(By.CSS_SELECTOR, ".sheet img")
-        assert len(pictures) == 2 * (2 * 6 + 1)
-        assert all(picture.is_displayed() and picture.size["width"] > 150 for picture in pictures[:4])
+        images = driver.find_elements(By.CSS_SELECTOR, ".sheet img")
+        assert len(images) == 2 * (2 * 6 + 1)
+        assert all(image.is_displayed() and image.size["width"] > 150 for image in images[:4])
         assert all(button.is_displayed() is False for button in driver.find_elements(By.CSS_SELECTOR, "button")[:4])
         rows = driver.find_elements(By.CSS_SELECTOR, "table.sortable")[-1].find_elements(By.CSS_SELECTOR, "tbody tr")
         assert len(rows) == 20
         assert "skip + auto" in rows[4].text
         driver.find_element(By.CSS_SELECTOR, ".take summary").click()
         assert driver.find_element(By.CSS_SELECTOR, ".take pre").text.startswith("| degradation")
-        picture = base64.b64decode(pictures[0].screenshot_as_base64)
-        assert struct.unpack(">I", picture[16:20])[0] > 150
+        image = base64.b64decode(images[0].screenshot_as_base64)
+        assert struct.unpack(">I", image[16:20])[0] > 150

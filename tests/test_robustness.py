@@ -23,7 +23,7 @@ from hybridprior.result import Result, Status
     ids=lambda how: how.task,
 )
 def test_a_denoiser_that_is_plainly_wrong_costs_nothing(crop: torch.Tensor, how: Degradation, wrong: str) -> None:
-    """Neither it nor what it makes of the local picture is believed, and the network alone is no better."""
+    """Neither it nor what it makes of the local image is believed, and the network alone is no better."""
     y, operator = degrade(crop, how)
     problem = Problem.make(y, operator, Gaussian(how.sigma))
     result = fused(problem, _shuffled() if wrong == "shuffled" else lambda x, sigma: x.mean().expand_as(x))
@@ -31,7 +31,7 @@ def test_a_denoiser_that_is_plainly_wrong_costs_nothing(crop: torch.Tensor, how:
     weights = dict(zip(result.fusion.names, result.fusion.weights, strict=True))
     assert weights["global"] < 0.02 and weights["handed"] < 0.02
     local = restore(y, operator, sigma=how.sigma, config=CONFIG)
-    seen, alone = (operator.reconcile(x, y, noisy=how.sigma > 0) for x in (result.picture, local.picture))
+    seen, alone = (operator.reconcile(x, y, noisy=how.sigma > 0) for x in (result.image, local.image))
     assert psnr(seen, crop) > psnr(alone, crop) - 0.05
 
 
@@ -57,7 +57,7 @@ def test_correlated_noise_is_no_evidence(photograph: torch.Tensor) -> None:
     assert "correlated" in result.message
 
 
-def test_what_is_held_out_of_a_sparse_picture_is_no_black_pixel() -> None:
+def test_what_is_held_out_of_a_sparse_image_is_no_black_pixel() -> None:
     known = (torch.rand(64, 64, generator=torch.Generator().manual_seed(0)) < 0.03).float()
     kept, held = Problem.make(0.6 * known.expand(1, 3, -1, -1), Mask(known), sigma=0.0).hold_out(0.1, 0)
     assert bool((held.weights > 0).any())
@@ -77,15 +77,15 @@ def test_a_sigma_that_is_wrong_by_two_is_noticed(crop: torch.Tensor, told: float
     y = crop + SIGMA * torch.randn(crop.shape, generator=torch.Generator().manual_seed(0))
     result, better = _beside_both(y, told * SIGMA, crop)
     assert result.fusion is not None
-    assert "blind" in result.fusion.names and "The picture shows noise of 2" in result.message
-    assert psnr(result.picture, crop) > better + 0.5
-    assert psnr(result.picture, crop) > psnr(y, crop) + 6
+    assert "blind" in result.fusion.names and "The image shows noise of 2" in result.message
+    assert psnr(result.image, crop) > better + 0.5
+    assert psnr(result.image, crop) > psnr(y, crop) + 6
 
 
-def test_a_clean_picture_that_is_told_to_be_noisy_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
+def test_a_clean_image_that_is_told_to_be_noisy_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
     result, better = _beside_both(crop, SIGMA, crop)
     assert "nothing can judge" in result.message
-    assert psnr(result.picture, crop) > better - 0.05
+    assert psnr(result.image, crop) > better - 0.05
 
 
 def _beside_both(y: torch.Tensor, sigma: float, truth: torch.Tensor) -> tuple[Result, float]:
@@ -93,20 +93,20 @@ def _beside_both(y: torch.Tensor, sigma: float, truth: torch.Tensor) -> tuple[Re
     local = restore(y, sigma=sigma, config=CONFIG)
     alone = restore(y, sigma=sigma, generator="pixels", regulariser="denoiser")
     fusion = restore(y, sigma=sigma, config=CONFIG, regulariser="auto")
-    return fusion, max(psnr(local.picture, truth), psnr(alone.picture, truth))
+    return fusion, max(psnr(local.image, truth), psnr(alone.image, truth))
 
 
-def test_a_texture_like_noise_stays_in_the_picture() -> None:
+def test_a_texture_like_noise_stays_in_the_image() -> None:
     """The measurements show 2.8 times the noise that was told, which is more than a wrong sigma is taken for."""
     x = 0.5 + 2.6 * SIGMA * torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
     y = x + SIGMA * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     result = restore(y, sigma=SIGMA, config=CONFIG, regulariser="auto")
     alone = restore(y, sigma=SIGMA, generator="pixels", regulariser="denoiser")
-    assert result.fusion is not None and "picture shows" not in result.message
-    assert psnr(result.picture, x) > psnr(alone.picture, x) - 0.05
+    assert result.fusion is not None and "image shows" not in result.message
+    assert psnr(result.image, x) > psnr(alone.image, x) - 0.05
 
 
-def test_a_clean_picture_is_left_as_it_is(crop: torch.Tensor) -> None:
+def test_a_clean_image_is_left_as_it_is(crop: torch.Tensor) -> None:
     result = restore(crop, sigma=0.0, config=CONFIG, regulariser="auto")
-    assert torch.equal(result.picture, crop)
+    assert torch.equal(result.image, crop)
     assert "left as it is" in result.message

@@ -26,7 +26,7 @@ COLOUR = [("colour", 5, 38.17), ("colour", 25, 28.90), ("colour", 100, 23.19)]
 GREY = [("grey", 25, 26.67)]
 
 
-def test_the_shipped_denoiser_leaves_a_clean_picture_alone(photograph: torch.Tensor) -> None:
+def test_the_shipped_denoiser_leaves_a_clean_image_alone(photograph: torch.Tensor) -> None:
     denoiser = load_denoiser("shipped")
     torch.testing.assert_close(denoiser.denoise(photograph, 0.0), photograph, rtol=0, atol=1e-6)
 
@@ -41,7 +41,7 @@ def test_the_shipped_denoiser_applied_time_and_again_stays_in_range(crop: torch.
         assert crop.min() <= x.min() <= x.max() <= crop.max()
 
 
-def test_a_picture_without_noise_to_find_gains_no_contrast() -> None:
+def test_a_image_without_noise_to_find_gains_no_contrast() -> None:
     """What the network adds is held back; what it takes away is not."""
     x = torch.rand(2, 3, 20, 33)
     torch.testing.assert_close(restrained(x, 0.5 + 0.5 * (x - 0.5)), 0.5 + 0.5 * (x - 0.5), rtol=0, atol=1e-6)
@@ -52,7 +52,7 @@ def test_a_picture_without_noise_to_find_gains_no_contrast() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(165, 229), (179, 241)])
 def test_borders_of_any_size_show_no_coloured_streaks(photograph: torch.Tensor, height: int, width: int) -> None:
-    """Sides that are no multiples are continued; noise that is repeated there is taken for a picture."""
+    """Sides that are no multiples are continued; noise that is repeated there is taken for an image."""
     x = photograph[..., :height, :width]
     noisy = x + 0.3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     error = load_denoiser("shipped").denoise(noisy, 0.3) - x

@@ -11,11 +11,11 @@ import torch
 from hybridprior import RestoreConfig, Result, SolverConfig, Status, restore, restore_with_uncertainty
 from hybridprior._internal.device import choose_precision
 from hybridprior._internal.random import stream
-from hybridprior.config import Part
+from hybridprior.config import Component
 from hybridprior.errors import ConfigError
 from hybridprior.evaluation.oracle import Oracle
 from hybridprior.generators import Skip, SkipConfig, build_generator
-from hybridprior.operators import Identity, Resample
+from hybridprior.operators import Downsample, Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser, build_regulariser
 from hybridprior.result import Step
@@ -23,11 +23,11 @@ from hybridprior.solvers.gradient import Solver
 from hybridprior.stopping import build_stopping_rule
 
 NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
-SMALL = RestoreConfig(generator=Part("skip", NET), solver=SolverConfig(steps=24, keep_every=5), precision="fp32")
+SMALL = RestoreConfig(generator=Component("skip", NET), solver=SolverConfig(steps=24, keep_every=5), precision="fp32")
 RULES = [
-    Part("fixed"),
-    Part("variance", {"warm_up": 4, "patience": 15, "alpha": 0.2}),
-    Part("heldout", {"fraction": 0.1, "patience": 15}),
+    Component("fixed"),
+    Component("variance", {"warm_up": 4, "patience": 15, "alpha": 0.2}),
+    Component("heldout", {"fraction": 0.1, "patience": 15}),
 ]
 
 
@@ -37,7 +37,7 @@ def y() -> torch.Tensor:
 
 
 def _same(a: Result, b: Result) -> bool:
-    return torch.equal(a.picture, b.picture) and a.trace == b.trace and a.chosen_step == b.chosen_step
+    return torch.equal(a.image, b.image) and a.trace == b.trace and a.step == b.step
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -50,15 +50,15 @@ def test_the_same_seed_gives_the_same_bits(y: torch.Tensor, precision: str) -> N
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 @pytest.mark.parametrize("at", [1, 7, 20])
-def test_an_interrupted_run_resumes_to_the_same_bits(y: torch.Tensor, rule: Part, at: int) -> None:
-    config = dataclasses.replace(SMALL, stopping=rule, regulariser=Part("tv"), weight=0.3)
-    whole, handler = restore(y, Resample(2), sigma=0.1, config=config), signal.getsignal(signal.SIGINT)
+def test_an_interrupted_run_resumes_to_the_same_bits(y: torch.Tensor, rule: Component, at: int) -> None:
+    config = dataclasses.replace(SMALL, stopping=rule, regulariser=Component("tv"), weight=0.3)
+    whole, handler = restore(y, Downsample(2), sigma=0.1, config=config), signal.getsignal(signal.SIGINT)
 
     def press_ctrl_c(step: Step) -> None:
         if step.number == at:
             signal.raise_signal(signal.SIGINT)
 
-    part = restore(y, Resample(2), sigma=0.1, config=config, callbacks=[press_ctrl_c])
+    part = restore(y, Downsample(2), sigma=0.1, config=config, callbacks=[press_ctrl_c])
     assert part.status is Status.INTERRUPTED
     assert len(part.trace) == at
     assert "resumed" in part.message
@@ -66,13 +66,13 @@ def test_an_interrupted_run_resumes_to_the_same_bits(y: torch.Tensor, rule: Part
     torch.save(part.state, file)
     file.seek(0)
     state = torch.load(file, weights_only=True)
-    assert _same(whole, restore(y, Resample(2), sigma=0.1, config=config, state=state))
+    assert _same(whole, restore(y, Downsample(2), sigma=0.1, config=config, state=state))
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_a_state_of_another_picture_or_configuration_is_refused(y: torch.Tensor) -> None:
+def test_a_state_of_another_image_or_configuration_is_refused(y: torch.Tensor) -> None:
     part = restore(y, config=SMALL, sigma=0.1, callbacks=[lambda step: signal.raise_signal(signal.SIGINT)])
-    with pytest.raises(ConfigError, match="another picture"):
+    with pytest.raises(ConfigError, match="another image"):
         restore(y + 0.1, config=SMALL, sigma=0.1, state=part.state)
     with pytest.raises(ConfigError, match="another configuration"):
         restore(y, config=SMALL, sigma=0.1, seed=3, state=part.state)
@@ -85,7 +85,7 @@ def test_a_state_of_another_picture_or_configuration_is_refused(y: torch.Tensor)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_ground_truth_changes_nothing(y: torch.Tensor, rule: Part) -> None:
+def test_ground_truth_changes_nothing(y: torch.Tensor, rule: Component) -> None:
     """With a callback that knows the truth, and another truth, every bit and the chosen step stay the same."""
     config = dataclasses.replace(SMALL, stopping=rule)
     alone = restore(y, sigma=0.1, config=config)
@@ -121,10 +121,10 @@ def test_an_accident_is_rolled_back(how: str) -> None:
     config = dataclasses.replace(SMALL, solver=SolverConfig(steps=60, keep_every=5, learning_rate=0.02))
     torch.manual_seed(0)
     result = restore(y, sigma=0.05, config=config, generator=_Accident(how, 47))
-    assert torch.isfinite(result.picture).all()
+    assert torch.isfinite(result.image).all()
     assert result.status is Status.FINISHED
     assert "Rolled back 1 time." in result.message
-    assert float((result.picture - y).square().mean()) < 0.01
+    assert float((result.image - y).square().mean()) < 0.01
     assert len(result.trace) == 59
 
 
@@ -151,12 +151,12 @@ class _Poison(Regulariser):
 def test_a_run_that_diverges_ends_with_what_it_had(y: torch.Tensor) -> None:
     result = restore(y, sigma=0.1, config=SMALL, regulariser=_Poison())
     assert result.status is Status.DIVERGED
-    assert result.chosen_step == 8
-    assert torch.isfinite(result.picture).all()
+    assert result.step == 8
+    assert torch.isfinite(result.image).all()
 
 
 class _Remembering(Regulariser):
-    """R that draws x to the mean of all pictures it was shown."""
+    """R that draws x to the mean of all images it was shown."""
 
     has_value = False
 
@@ -176,11 +176,11 @@ class _Remembering(Regulariser):
 
 
 def test_what_r_remembers_is_rolled_back_as_well(y: torch.Tensor) -> None:
-    """One picture that is no number must not stay in R's average."""
+    """One image that is no number must not stay in R's average."""
     config = dataclasses.replace(SMALL, solver=dataclasses.replace(SMALL.solver, collapse=4.0))
     result = restore(y, config=config, sigma=0.1, generator=_Accident("nan", 12), regulariser=_Remembering())
     assert result.status is Status.FINISHED
-    assert torch.isfinite(result.picture).all()
+    assert torch.isfinite(result.image).all()
     assert "Rolled back 1 time." in result.message
 
 
@@ -192,7 +192,7 @@ def test_the_callers_regulariser_is_left_as_it_was(y: torch.Tensor) -> None:
 
 def test_held_out_measurements_take_no_part(y: torch.Tensor) -> None:
     """Change what is held out: the iterates stay the same to the bit, only the verdicts move."""
-    config = dataclasses.replace(SMALL, stopping=Part("heldout", {"fraction": 0.2, "least": 1, "patience": 1000}))
+    config = dataclasses.replace(SMALL, stopping=Component("heldout", {"fraction": 0.2, "least": 1, "patience": 1000}))
     rng = stream(config.seed, "held out")
     held = torch.randperm(21 * 18, generator=rng)[: round(0.2 * 21 * 18)]
     other = y.flatten(2).clone()
@@ -215,13 +215,13 @@ def test_z_is_not_the_stream_of_the_same_seed() -> None:
         assert abs(float(torch.corrcoef(torch.stack([ours, theirs]))[0, 1])) < 0.06
 
 
-def test_more_weight_on_tv_gives_a_flatter_picture(y: torch.Tensor) -> None:
+def test_more_weight_on_tv_gives_a_flatter_image(y: torch.Tensor) -> None:
     from hybridprior.regularisers import total_variation
 
     weights = (0.0, 1.0, 30.0)
     values = [
         float(
-            total_variation(restore(y, sigma=0.1, config=SMALL, generator="pixels", regulariser="tv", weight=w).picture)
+            total_variation(restore(y, sigma=0.1, config=SMALL, generator="pixels", regulariser="tv", weight=w).image)
         )
         for w in weights
     ]

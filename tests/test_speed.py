@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from hybridprior._internal.device import Precision
-from hybridprior.config import Part, RestoreConfig
+from hybridprior.config import Component, RestoreConfig
 from hybridprior.evaluation.bench import Cost, Row, comparison, cost, draw_curves, measured_peak
 from hybridprior.evaluation.bench.report import side_by_side
 from hybridprior.evaluation.bench.speed import ceiling, step_flops
 
 ROW = Row(
     suite="denoise",
-    picture="otter",
+    image="otter",
     size="64x32",
     channels=3,
     seed=0,
@@ -39,7 +39,7 @@ def test_a_convolutions_arithmetic_is_counted() -> None:
     quarter, whole = 32 * 16, 64 * 32
     forward = 2 * (9 * (4 * 8 + 8 * 8) * quarter + 9 * 8 * 8 * whole + 8 * 3 * whole)
     for_z = 2 * 9 * 4 * 8 * quarter
-    assert step_flops(RestoreConfig(generator=Part("skip", plain)), shape) == 3 * forward - for_z
+    assert step_flops(RestoreConfig(generator=Component("skip", plain)), shape) == 3 * forward - for_z
 
 
 def test_equal_is_a_tenth_of_a_decibel_below_the_references_result() -> None:
@@ -65,10 +65,10 @@ def test_the_costs_of_a_run_are_measured() -> None:
     assert cost(RestoreConfig(), (1, 3, 32, 32), "cpu", 7.0).peak == pytest.approx(7.0)
 
 
-def test_ways_stand_side_by_side_over_the_same_pictures() -> None:
+def test_ways_stand_side_by_side_over_the_same_images() -> None:
     rows = {
-        "one": [dataclasses.replace(ROW, picture="a", psnr=20.0), dataclasses.replace(ROW, picture="b", psnr=40.0)],
-        "other": [dataclasses.replace(ROW, picture="a", psnr=21.0)],
+        "one": [dataclasses.replace(ROW, image="a", psnr=20.0), dataclasses.replace(ROW, image="b", psnr=40.0)],
+        "other": [dataclasses.replace(ROW, image="a", psnr=21.0)],
     }
     assert side_by_side(rows).splitlines()[-2] == "| **mean of 1** | 20.00 | 21.00 |"
     assert side_by_side({"one": rows["one"]}).splitlines()[-2] == "| **mean** | 30.00 |"

@@ -5,7 +5,7 @@ import signal
 import pytest
 import torch
 
-from hybridprior import ConfigError, Mask, Part, Resample, RestoreConfig, SolverConfig, Status, Step, restore
+from hybridprior import Component, ConfigError, Downsample, Mask, RestoreConfig, SolverConfig, Status, Step, restore
 from hybridprior.config import SplittingConfig
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.evaluation.degradation import Degradation, degrade
@@ -49,13 +49,13 @@ def test_conjugate_gradients_solve_a_dense_system() -> None:
 
 
 @pytest.mark.parametrize("dual", [False, True])
-@pytest.mark.parametrize("operator", [Resample(2), Mask(torch.tensor([[1.0, 0.0, 1.0, 1.0]] * 4))])
+@pytest.mark.parametrize("operator", [Downsample(2), Mask(torch.tensor([[1.0, 0.0, 1.0, 1.0]] * 4))])
 def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> None:
     """v = D(x + u), (A'A / s^2 + c lambda / t^2) x = A'y / s^2 + c lambda (v - u) / t^2; u = 0, or x = v."""
     shape, level, weight = (1, 1, 4, 4), 0.15, 0.7
     y = operator(torch.rand(shape, generator=torch.Generator().manual_seed(1)))
     config = RestoreConfig(
-        generator=Part("pixels"),
+        generator=Component("pixels"),
         solver=SolverConfig(steps=300, averaging=0.0),
         weight=weight,
         method="splitting",
@@ -63,7 +63,7 @@ def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> No
     )
     result = restore(y, operator, config=config, sigma=SIGMA, regulariser=_constant(level))
     assert len(result.trace) == 300
-    x = result.picture.flatten()
+    x = result.image.flatten()
     a = _matrix(operator, shape)
     gain = 0.04 / (0.04 + level**2)
     data, pull = a.T @ a / SIGMA**2, weight * SplittingConfig.coupling / level**2
@@ -79,14 +79,14 @@ def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> No
 
 def test_where_the_coupling_falls_only_the_last_counts_in_the_end() -> None:
     falling = SplittingConfig(coupling=4.0, coupling_end=0.04)
-    y = Resample(2)(torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(1)))
-    pictures = []
+    y = Downsample(2)(torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(1)))
+    images = []
     for splitting in (falling, SplittingConfig(coupling=0.04), SplittingConfig(coupling=4.0)):
         loop = SolverConfig(steps=200, averaging=0.0)
-        config = RestoreConfig(generator=Part("pixels"), solver=loop, method="splitting", splitting=splitting)
-        result = restore(y, Resample(2), config=config, sigma=SIGMA, regulariser=_constant(0.15))
-        pictures.append(result.picture)
-    near, far = ((pictures[0] - other).abs().max() for other in pictures[1:])
+        config = RestoreConfig(generator=Component("pixels"), solver=loop, method="splitting", splitting=splitting)
+        result = restore(y, Downsample(2), config=config, sigma=SIGMA, regulariser=_constant(0.15))
+        images.append(result.image)
+    near, far = ((images[0] - other).abs().max() for other in images[1:])
     assert near < 0.005 < 0.05 < far
 
 
@@ -104,7 +104,7 @@ def test_denoising_by_pixels_is_the_denoiser_alone(crop: torch.Tensor) -> None:
     for weight in (1.0, 0.25):
         result = restore(y, sigma=SIGMA, generator="pixels", regulariser=prior, weight=weight)
         alone = prior.denoiser.denoise(y, SIGMA * weight**0.5)
-        torch.testing.assert_close(result.picture, alone, rtol=0, atol=1e-5)
+        torch.testing.assert_close(result.image, alone, rtol=0, atol=1e-5)
         assert len(result.trace) == 1
 
 
@@ -122,7 +122,7 @@ def test_pixels_with_a_denoiser_are_plug_and_play_unless_asked_otherwise(crop: t
 
 
 def test_held_out_pixels_take_no_part_in_plug_and_play(crop: torch.Tensor) -> None:
-    """Whatever the held-out pixels hold, the picture is the same: they are in neither the fit nor the start."""
+    """Whatever the held-out pixels hold, the image is the same: they are in neither the fit nor the start."""
     y, operator = degrade(crop, Degradation("denoise", sigma=SIGMA))
     problem = Problem.make(y, operator, Gaussian(SIGMA))
     held = problem.hold_out(Heldout().held_share(problem.pixels), 0)[1].weights
@@ -141,10 +141,10 @@ def test_the_weight_of_a_single_term_counts(crop: torch.Tensor) -> None:
     whole = restore(y, operator, **options, regulariser=_prior(), weight=0.5)
     part = restore(y, operator, **options, regulariser=0.5 * _prior())
     assert part.config.method == "splitting"
-    assert not torch.equal(whole.picture, restore(y, operator, **options, regulariser=_prior()).picture)
+    assert not torch.equal(whole.image, restore(y, operator, **options, regulariser=_prior()).image)
     named = restore(y, operator, **options, regulariser="denoiser", weight={"denoiser": 0.5})
     assert named.config.method == "splitting"
-    assert named.picture.shape == part.picture.shape
+    assert named.image.shape == part.image.shape
 
 
 def test_what_does_not_split_is_refused(crop: torch.Tensor) -> None:
@@ -157,10 +157,10 @@ def test_what_does_not_split_is_refused(crop: torch.Tensor) -> None:
 
 
 def test_a_network_follows_the_denoised(crop: torch.Tensor) -> None:
-    """With E of no weight beside R's, f_theta is drawn to v; with both, the picture is nearer the truth than y."""
+    """With E of no weight beside R's, f_theta is drawn to v; with both, the image is nearer the truth than y."""
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
     config = RestoreConfig(
-        generator=Part("skip", {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8}),
+        generator=Component("skip", {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8}),
         solver=SolverConfig(steps=150, averaging=0.9),
         precision="fp32",
     )
@@ -168,25 +168,25 @@ def test_a_network_follows_the_denoised(crop: torch.Tensor) -> None:
         changed = {"config": RestoreConfig(**{**vars(config), "splitting": SplittingConfig(dual=dual)})}
         result = restore(y, sigma=SIGMA, regulariser="denoiser", solver="splitting", **changed)
         assert result.config.method == "splitting"
-        assert psnr(result.picture, crop) > psnr(y, crop) + 3
+        assert psnr(result.image, crop) > psnr(y, crop) + 3
 
 
 def test_noise_before_each_look_is_drawn_by_the_seed_and_is_what_the_denoiser_takes_off(crop: torch.Tensor) -> None:
-    """The constant picture's D sees noise of just the level that it is told, but at the last step."""
+    """The constant image's D sees noise of just the level that it is told, but at the last step."""
     seen = []
 
     def listen(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         seen.append((float((x - 0.5).std()), float(sigma.max())))
         return torch.full_like(x, 0.5)
 
-    flat, operator = torch.full((1, 3, 48, 48), 0.5), Resample(2)
+    flat, operator = torch.full((1, 3, 48, 48), 0.5), Downsample(2)
     noisy = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=CallableDenoiser(listen))
     restore(operator(flat), operator, sigma=0.0, generator="pixels", regulariser=noisy)
     assert all(spread == pytest.approx(sigma, rel=0.05) for spread, sigma in seen[:-1])
     assert len(seen) > 10 and seen[-1][0] < 0.1 * seen[-1][1]
     y = operator(crop)
     once, again, other, plain = (
-        restore(y, operator, sigma=0.0, generator="pixels", regulariser=_prior(noise=noise), seed=seed).picture
+        restore(y, operator, sigma=0.0, generator="pixels", regulariser=_prior(noise=noise), seed=seed).image
         for noise, seed in ((1.0, 0), (1.0, 0), (1.0, 1), (0.0, 0))
     )
     assert torch.equal(once, again)
@@ -203,23 +203,23 @@ def test_noise_that_is_no_level_is_refused(noise: float) -> None:
 def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(crop: torch.Tensor, generator: str) -> None:
     options = {} if generator == "pixels" else {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
     config = RestoreConfig(
-        generator=Part(generator, options),
+        generator=Component(generator, options),
         solver=SolverConfig(steps=8, averaging=0.5),
         method="splitting",
         splitting=SplittingConfig(inner=3, dual=True),
         precision="fp32",
     )
-    y = Resample(2)(crop)
+    y = Downsample(2)(crop)
 
     def press_ctrl_c(step: Step) -> None:
         if step.number == 5:
             signal.raise_signal(signal.SIGINT)
 
     prior = _prior(noise=1.0)
-    whole = restore(y, Resample(2), sigma=0.05, config=config, regulariser=prior)
-    part = restore(y, Resample(2), sigma=0.05, config=config, regulariser=prior, callbacks=[press_ctrl_c])
+    whole = restore(y, Downsample(2), sigma=0.05, config=config, regulariser=prior)
+    part = restore(y, Downsample(2), sigma=0.05, config=config, regulariser=prior, callbacks=[press_ctrl_c])
     assert part.status is Status.INTERRUPTED
     assert part.state is not None
-    rest = restore(y, Resample(2), sigma=0.05, config=config, regulariser=prior, state=part.state)
-    assert torch.equal(whole.picture, rest.picture)
+    rest = restore(y, Downsample(2), sigma=0.05, config=config, regulariser=prior, state=part.state)
+    assert torch.equal(whole.image, rest.image)
     assert whole.trace == rest.trace

@@ -1,4 +1,4 @@
-"""A step asked for in four recordings is the step: the same pictures, figures and memory."""
+"""A step asked for in four recordings is the step: the same images, figures and memory."""
 
 import random
 import threading
@@ -35,8 +35,8 @@ def test_the_rule_sees_the_same(optimiser: str) -> None:
     assert isinstance(strides.stride, Stride) and Replayed.count == 4
     assert [p.score for p in a.trace] == pytest.approx([p.score for p in b.trace], rel=1e-4)
     assert len({p.score for p in b.trace}) == 12
-    assert a.chosen_step == b.chosen_step > 1
-    assert torch.allclose(a.picture, b.picture, atol=1e-4)
+    assert a.step == b.step > 1
+    assert torch.allclose(a.image, b.image, atol=1e-4)
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "muon"])
@@ -63,7 +63,7 @@ def test_it_goes_on_from_a_saved_state() -> None:
     for _ in range(4):
         first._advance()
     second.load_state_dict(first.state_dict())
-    assert torch.equal(second.run().picture, end.picture)
+    assert torch.equal(second.run().image, end.image)
 
 
 def test_another_state_is_taken_over_in_the_middle_of_a_run() -> None:
@@ -75,7 +75,7 @@ def test_another_state_is_taken_over_in_the_middle_of_a_run() -> None:
     assert ahead.stride is not None
     ahead.load_state_dict(runs[0].state_dict())
     assert ahead.stride is None
-    assert torch.equal(ahead.run().picture, runs[2].run().picture)
+    assert torch.equal(ahead.run().image, runs[2].run().image)
     assert torch.equal(ahead.average, runs[2].average)
 
 
@@ -113,12 +113,12 @@ def test_an_accident_is_rolled_back(at: int, caplog: pytest.LogCaptureFixture) -
     # Step 2 is none to keep where it is the accident; where step 6 is, theta goes back to where step 4 began.
     assert all(torch.equal(a, b) for a, b in zip(starts[at], starts[{2: 0, 6: 3}[at]], strict=True))
     assert caplog.text.count("rolled back") == 1
-    assert all(torch.isfinite(step.picture).all() for step in steps[at:])
+    assert all(torch.isfinite(step.image).all() for step in steps[at:])
     assert run.average is not None and torch.isfinite(run.average).all()
     assert steps[-1].energy < steps[0].energy
 
 
-def test_a_picture_is_not_changed_by_what_comes_after() -> None:
+def test_a_image_is_not_changed_by_what_comes_after() -> None:
     run = small_run(GRAPHS)
     first = run._advance()[0]
     iterate = first.iterate.clone()
@@ -196,7 +196,7 @@ def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", refuse)
-    assert torch.allclose(run.run().picture, plain.run().picture, atol=1e-4)
+    assert torch.allclose(run.run().image, plain.run().image, atol=1e-4)
     assert run.stride is None and caplog.text.count("not recorded") == 1
 
 
@@ -210,4 +210,4 @@ def test_on_a_gpu_it_is_the_step_kernel_by_kernel(optimiser: str, monkeypatch: p
     a, b = plain.run(), strides.run()
     assert isinstance(strides.stride, Stride)
     assert [p.score for p in a.trace] == pytest.approx([p.score for p in b.trace], rel=0.02)
-    assert float((a.picture - b.picture).norm() / a.picture.norm()) < 0.05
+    assert float((a.image - b.image).norm() / a.image.norm()) < 0.05

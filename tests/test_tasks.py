@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybridprior.data import demo_picture
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.data import demo_image
+from hybridprior.io.files import ImageData, read_image, write_image
 from hybridprior.operators.external import load_operator
 
 FAST = ["--preset", "fast", "--steps", "2", "--stop", "fixed", "--format", "json"]
@@ -17,38 +17,38 @@ def _sidecar(name: str) -> dict:
     return json.loads(Path(f"{name}.json").read_text())
 
 
-def test_a_blurred_picture_comes_back_sharper_and_of_its_size(hprior, tmp_path: Path) -> None:
-    picture = read_picture(demo_picture()).pixels[..., 8:56, 8:64].contiguous()
-    write_picture(tmp_path / "clean.png", Picture(picture))
+def test_a_blurred_image_comes_back_sharper_and_of_its_size(hprior, tmp_path: Path) -> None:
+    image = read_image(demo_image()).pixels[..., 8:56, 8:64].contiguous()
+    write_image(tmp_path / "clean.png", ImageData(image))
     made = hprior("degrade", "clean.png", "-o", "blurred.png", "--task", "deblur", "--blur", "motion:7:20")
     assert json.loads(made.out)["sigma"] == 2.55
     plugged = ["--generator", "pixels", "--reg", "denoiser", "--steps", 8, "--sigma", 2.55, "--boundary", "circular"]
     asked = ["--task", "deblur", "--blur", "motion:7:20", "--reference", "clean.png", "--format", "json"]
     outcome = hprior("restore", "blurred.png", "-o", "out.png", *asked, *plugged)
     assert outcome.code == 0, outcome.err
-    before = torch.nn.functional.mse_loss(read_picture("blurred.png").pixels, picture)
+    before = torch.nn.functional.mse_loss(read_image("blurred.png").pixels, image)
     assert json.loads(outcome.out)["psnr"] > -10 * torch.log10(before) + 3
     valid = hprior("restore", "blurred.png", "-o", "valid.png", *asked, *FAST)
     assert valid.code == 0, valid.err
-    assert read_picture("valid.png").pixels.shape == picture.shape
+    assert read_image("valid.png").pixels.shape == image.shape
     assert _sidecar("valid.png")["request"]["boundary"] == "valid"
 
 
-def test_a_mosaic_becomes_a_picture(hprior, small: Path) -> None:
+def test_a_mosaic_becomes_a_image(hprior, small: Path) -> None:
     assert hprior("degrade", small, "-o", "raw.png", "--task", "demosaic", "--bayer", "GRBG").code == 0
-    (raw,), truth = read_picture("raw.png").pixels[0], read_picture(small).pixels[0]
+    (raw,), truth = read_image("raw.png").pixels[0], read_image(small).pixels[0]
     assert (raw[0, 0], raw[0, 1], raw[1, 0]) == (truth[1, 0, 0], truth[0, 0, 1], truth[2, 1, 0])
     options = ["--task", "demosaic", "--bayer", "GRBG", "--reference", small, *FAST]
     outcome = hprior("restore", "raw.png", "-o", "out.png", *options)
     assert outcome.code == 0, outcome.err
-    assert read_picture("out.png").pixels.shape == (1, 3, 20, 24)
+    assert read_image("out.png").pixels.shape == (1, 3, 20, 24)
     refused = hprior("restore", small, "-o", "no.png", *options)
     assert (refused.code, "is in colour" in refused.err) == (2, True)
 
 
 def test_a_margin_is_made_up_around_what_stays_as_it_was(hprior, small: Path) -> None:
     assert hprior("restore", small, "-o", "out.png", "--task", "inpaint", "--outpaint", 6, *FAST).code == 0
-    out, inner = read_picture("out.png").pixels, read_picture(small).pixels
+    out, inner = read_image("out.png").pixels, read_image(small).pixels
     assert out.shape == (1, 3, 32, 36)
     assert torch.equal(out[..., 6:-6, 6:-6], inner)
 
@@ -97,7 +97,7 @@ def test_an_operator_of_ones_own(hprior, small: Path, tmp_path: Path) -> None:
     for name, size in sizes.items():
         outcome = hprior("restore", small, "-o", f"{name}.png", "--operator", f"cameras_of_mine:{name}", *FAST)
         assert outcome.code == 0, outcome.err
-        assert read_picture(f"{name}.png").pixels.shape[-2:] == size
+        assert read_image(f"{name}.png").pixels.shape[-2:] == size
 
 
 def test_a_module_of_torch_is_an_operator_and_no_maker_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Large pictures tile by tile: what covers what, that no seam is seen, and that nothing is lost."""
+"""Large images tile by tile: what covers what, that no seam is seen, and that nothing is lost."""
 
 import dataclasses
 import io
@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-from hybridprior import Mask, Part, Resample, RestoreConfig, SolverConfig, restore
+from hybridprior import Component, Downsample, Mask, RestoreConfig, SolverConfig, restore
 from hybridprior.config import TileConfig
 from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
@@ -27,7 +27,7 @@ from hybridprior.solvers.tiled import lay_out, longest_side, restore_tiles
 
 SMALL = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 4, "padding": "zeros"}
 CONFIG = RestoreConfig(
-    generator=Part("skip", SMALL),
+    generator=Component("skip", SMALL),
     solver=SolverConfig(steps=150, averaging=0.9, jitter=0.01),
     tiles=TileConfig(side=64, overlap=16),
     precision="fp32",
@@ -35,22 +35,22 @@ CONFIG = RestoreConfig(
 
 
 @pytest.mark.parametrize(("height", "width", "grid"), [(100, 300, 1), (64, 65, 1), (96, 200, 4), (10, 10, 1)])
-def test_tiles_cover_the_picture_and_keep_to_the_grid(height: int, width: int, grid: int) -> None:
+def test_tiles_cover_the_image_and_keep_to_the_grid(height: int, width: int, grid: int) -> None:
     shape = (1, 3, height, width)
     boxes = lay_out(shape, TileConfig(side=64, overlap=16), grid)
     canvas, seen = Canvas(shape, 16), torch.zeros(height, width)
-    picture = torch.rand(shape)
+    image = torch.rand(shape)
     for box in boxes:
         assert max(box.height, box.width) <= 64
         assert all(number % grid == 0 for number in box)
         box.of(seen).add_(1)
-        canvas.add(box, box.of(picture))
+        canvas.add(box, box.of(image))
     assert seen.min() >= 1
-    torch.testing.assert_close(canvas.picture(), picture)
+    torch.testing.assert_close(canvas.image(), image)
 
 
 @pytest.mark.parametrize("length", range(65, 140))
-def test_tiles_reach_the_end_of_a_picture_with_an_odd_side(length: int) -> None:
+def test_tiles_reach_the_end_of_a_image_with_an_odd_side(length: int) -> None:
     seen = torch.zeros(length)
     for box in lay_out((1, 3, length, 8), TileConfig(side=64, overlap=16), 2):
         assert box.top % 2 == 0 and box.height <= 64
@@ -77,11 +77,11 @@ def test_no_seam_is_seen(kind: str) -> None:
     result = restore(y, sigma=0.02, config=CONFIG, callbacks=[steps.append])
     assert {step.tile for step in steps} == {(1, 3), (2, 3), (3, 3)}
     assert len(result.trace) == len(steps) == 450
-    error = (result.picture - x).mean((0, 1, 2))
+    error = (result.image - x).mean((0, 1, 2))
     leaps = (error[1:] - error[:-1]).abs()
     fading = torch.zeros(159, dtype=torch.bool)
     fading[48:64] = fading[96:112] = True
-    assert (result.picture - x).abs()[..., 48:112].mean() < 1.2 * (result.picture - x).abs().mean() + 1e-3
+    assert (result.image - x).abs()[..., 48:112].mean() < 1.2 * (result.image - x).abs().mean() + 1e-3
     assert leaps[fading].max() < 1.5 * leaps[~fading].max() + 2e-3
 
 
@@ -96,22 +96,22 @@ def test_tiles_of_a_local_method_are_the_whole() -> None:
         restore(y, sigma=0.1, generator="pixels", regulariser=_asking(smooth), tile=tile) for tile in (200, 128)
     )
     assert (whole.config.tiles.side, tiled.config.tiles.side) == (200, 128)
-    assert (tiled.picture - whole.picture).abs().max() < 1e-3
+    assert (tiled.image - whole.image).abs().max() < 1e-3
 
 
 def _asking(function) -> DenoiserRegulariser:
     return DenoiserRegulariser(denoiser=load_denoiser(function))
 
 
-def test_a_small_picture_in_tiles_and_a_hole_without_a_measurement() -> None:
+def test_a_small_image_in_tiles_and_a_hole_without_a_measurement() -> None:
     small = torch.rand(1, 3, 20, 40)
-    result = restore(small, Resample(4), config=CONFIG, steps=3, sigma=0.0)
-    assert result.picture.shape == (1, 3, 80, 160)
+    result = restore(small, Downsample(4), config=CONFIG, steps=3, sigma=0.0)
+    assert result.image.shape == (1, 3, 80, 160)
     assert "In 6 tiles of 64 x 64" in result.message
     known = torch.ones(64, 160)
     known[:, 45:115] = 0
     filled = restore(torch.full((1, 3, 64, 160), 0.5), Mask(known), config=CONFIG, steps=3, sigma=0.0)
-    assert filled.picture[..., 60:100].sub(0.5).abs().max() < 0.2
+    assert filled.image[..., 60:100].sub(0.5).abs().max() < 0.2
 
 
 def _ctrl_c(tile: tuple[int, int], number: int) -> Callback:
@@ -134,8 +134,8 @@ def test_with_tiles_and_after_ctrl_c_known_pixels_are_as_they_were() -> None:
     assert part.status is Status.INTERRUPTED
     place = known.expand_as(y) > 0
     for result in (whole, part, on):
-        assert torch.equal(result.picture[place], y[place])
-    assert torch.equal(on.picture, whole.picture)
+        assert torch.equal(result.image[place], y[place])
+    assert torch.equal(on.image, whole.image)
 
 
 def test_a_run_in_tiles_that_was_broken_off_goes_on_to_the_same_bits() -> None:
@@ -143,10 +143,10 @@ def test_a_run_in_tiles_that_was_broken_off_goes_on_to_the_same_bits() -> None:
     whole = restore(y, sigma=0.1, config=CONFIG, steps=8)
     part = restore(y, sigma=0.1, config=CONFIG, steps=8, callbacks=[_ctrl_c((2, 3), 4)])
     assert part.status is Status.INTERRUPTED
-    assert part.picture.isfinite().all()
+    assert part.image.isfinite().all()
     on = restore(y, sigma=0.1, config=CONFIG, steps=8, state=part.state)
     assert on.status is whole.status
-    assert torch.equal(on.picture, whole.picture)
+    assert torch.equal(on.image, whole.image)
 
 
 def test_between_two_tiles_a_state_belongs_to_one_run_too() -> None:
@@ -158,8 +158,8 @@ def test_between_two_tiles_a_state_belongs_to_one_run_too() -> None:
         with pytest.raises(ConfigError, match="another"):
             restore(y, **{"sigma": 0.1, "config": CONFIG, "steps": 8, "state": part.state} | other)
     on = restore(y, sigma=0.1, config=CONFIG, steps=8, state=part.state)
-    assert torch.equal(on.picture, whole.picture)
-    assert on.trace == whole.trace and on.chosen_step == whole.chosen_step
+    assert torch.equal(on.image, whole.image)
+    assert on.trace == whole.trace and on.step == whole.step
     assert on.timings.steps > part.timings.steps > 0
 
 
@@ -211,7 +211,11 @@ def test_what_goes_wrong_in_a_tile_is_no_hole() -> None:
 
 def test_tiles_are_fused_each_by_itself_and_have_one_map() -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
-    options = {"sigma": 0.1, "config": dataclasses.replace(CONFIG, regulariser=Part("auto", {"tuned": 0})), "steps": 8}
+    options = {
+        "sigma": 0.1,
+        "config": dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 0})),
+        "steps": 8,
+    }
     whole = restore(y, **options)
     assert whole.fusion is not None and whole.fusion.kind == "tiles"
     assert whole.fusion.map.shape == (len(whole.fusion.names), 64, 160)

@@ -24,16 +24,16 @@ BRIEF = TrainConfig(steps=150, batch=8, patch=32, warmup=5, learning_rate=2e-2)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four parts of a photograph, one of them held out, and a file that is no picture."""
-    from hybridprior.data import demo_picture
+    """Four parts of a photograph, one of them held out, and a file that is no image."""
+    from hybridprior.data import demo_image
 
     folder = tmp_path_factory.mktemp("photographs")
     (folder / "more").mkdir()
-    picture = Image.open(demo_picture()).convert("RGB")
+    image = Image.open(demo_image()).convert("RGB")
     for number in range(4):
-        part = picture.crop((32 * number, 0, 32 * number + 128, 192))
+        part = image.crop((32 * number, 0, 32 * number + 128, 192))
         part.save(folder / ("more" if number % 2 else ".") / f"{number}.png")
-    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "broken.png").write_bytes(b"no image")
     (folder / "VALIDATION.txt").write_text("3.png\n")
     return folder
 
@@ -173,13 +173,13 @@ def test_an_optimiser_that_there_is_not(photographs: Photographs) -> None:
 
 def test_validation_is_of_the_centre_and_the_same_noise(folder: Path) -> None:
     judge = Validation.read([folder / "0.png"], side=64, sigmas=(25,))
-    assert judge.pictures[0].shape == (1, 3, 64, 64)
+    assert judge.images[0].shape == (1, 3, 64, 64)
     noise = judge.measure(lambda x, sigma: x)
     assert noise[25] == pytest.approx(20.5, abs=0.4)
     assert centre(torch.rand(3, 40, 100), 64).shape == (3, 40, 64)
 
 
-def test_the_curve_is_a_picture() -> None:
+def test_the_curve_is_a_image() -> None:
     from io import BytesIO
 
     history = [{"step": step, "psnr": {"5": 30 + step, "25": 20 + step}} for step in (1, 2, 3)]

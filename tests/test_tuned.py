@@ -1,9 +1,9 @@
-"""The denoiser tuned to one picture: lessons without a clean one, ended by their judge."""
+"""The denoiser tuned to one image: lessons without a clean one, ended by their judge."""
 
 import torch
 from fusing import CONFIG, SIGMA, judged, passed, windows
 
-from hybridprior import Mask, Resample, restore
+from hybridprior import Downsample, Mask, restore
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.evaluation.degradation import Degradation, degrade
 from hybridprior.fidelities import Gaussian
@@ -18,10 +18,10 @@ from hybridprior.resolve import configure
 def _plugged(denoiser: Denoiser, problem: Problem) -> torch.Tensor:
     config = preset("fast", "sr")
     config = configure(config, generator="pixels", regulariser="denoiser")
-    return restore(problem.y, problem.operator, sigma=0.0, config=config, denoiser=denoiser).picture
+    return restore(problem.y, problem.operator, sigma=0.0, config=config, denoiser=denoiser).image
 
 
-def test_a_picture_of_its_own_kind_tunes_the_denoiser() -> None:
+def test_a_image_of_its_own_kind_tunes_the_denoiser() -> None:
     truth = windows()
     y = truth + SIGMA * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
     shipped = load_denoiser("shipped")
@@ -35,7 +35,7 @@ def test_a_picture_of_its_own_kind_tunes_the_denoiser() -> None:
     assert torch.equal(tuned.again(whole), tuned.network.denoise(whole.y, SIGMA))
 
 
-def test_a_small_picture_tunes_the_denoiser_for_the_large_one(photograph: torch.Tensor) -> None:
+def test_a_small_image_tunes_the_denoiser_for_the_large_one(photograph: torch.Tensor) -> None:
     truth = photograph[..., 48:144, 60:156]
     y, operator = degrade(truth, Degradation("sr", scale=2))
     whole, shipped = Problem.make(y, operator, Gaussian(0.0)), load_denoiser("shipped")
@@ -55,11 +55,11 @@ def test_tuning_leaves_the_denoiser_as_it_was_and_needs_weights_and_pairs(crop: 
     assert all(torch.equal(p, q) for p, q in zip(before, shipped.parameters(), strict=True))
     assert not Tuned(load_denoiser(lambda x, sigma: x), steps=9, rate=1e-4, seed=0, restored=passed).possible(first)
     assert not tuned.possible(Problem.make(crop, Mask(torch.ones(crop.shape[-2:])), Gaussian(SIGMA)))
-    assert not tuned.possible(Problem.make(crop, Resample(2), Gaussian(SIGMA)))
+    assert not tuned.possible(Problem.make(crop, Downsample(2), Gaussian(SIGMA)))
 
 
 def test_what_is_no_gaussian_noise_tunes_nothing(crop: torch.Tensor) -> None:
-    """A small picture with counted photons is not clean, and its E is curved: no plug-and-play either."""
+    """A small image with counted photons is not clean, and its E is curved: no plug-and-play either."""
     y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
     result = restore(y, operator, fidelity="poisson", sigma=0.05, config=CONFIG, steps=15, regulariser="auto")
     assert result.fusion is not None

@@ -1,4 +1,4 @@
-"""Standard deviations tell how far off the picture is."""
+"""Standard deviations tell how far off the image is."""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybridprior import ConfigError, Mask, Part, Poisson, RestoreConfig, ShapeError, SolverConfig, Status
+from hybridprior import Component, ConfigError, Mask, Poisson, RestoreConfig, ShapeError, SolverConfig, Status
 from hybridprior import restore_with_uncertainty as restore
 from hybridprior._internal.interrupt import ACTIVE
 from hybridprior.uncertainty import Langevin, UncertaintyConfig, calibration, draw_reliability
@@ -14,7 +14,7 @@ from hybridprior.uncertainty.calibration import NOMINAL, fit_variance
 from hybridprior.uncertainty.config import Moments
 
 TINY = RestoreConfig(
-    generator=Part("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4), "input_depth": 4}),
+    generator=Component("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4), "input_depth": 4}),
     solver=SolverConfig(steps=80, beta2=0.95),
     precision="fp32",
 )
@@ -53,7 +53,7 @@ def test_photons_have_the_noise_of_their_own_number(crop: torch.Tensor, scale: f
     truth, peak = scale * crop.mean(1, keepdim=True), 60
     y = torch.poisson(truth * peak, generator=torch.Generator().manual_seed(0)) / peak
     result = restore(y, fidelity=Poisson(peak), config=TINY, steps=150, options=FEW)
-    error = float((result.picture - truth).square().mean())
+    error = float((result.image - truth).square().mean())
     assert 0.5 < error / float(result.uncertainty.std.square().mean()) < 3
     assert 0.5 < result.uncertainty.after < 2
 
@@ -90,13 +90,13 @@ def test_a_calibrated_map_has_no_calibration_error() -> None:
     rng = torch.Generator().manual_seed(0)
     std = 0.01 + 0.1 * torch.rand(1, 1, 200, 200, generator=rng)
     truth = torch.rand(std.shape, generator=rng)
-    picture = truth + std * torch.randn(std.shape, generator=rng)
-    right, wrong = calibration(picture, std, truth), calibration(picture, std / 3, truth)
+    image = truth + std * torch.randn(std.shape, generator=rng)
+    right, wrong = calibration(image, std, truth), calibration(image, std / 3, truth)
     assert right.error < 0.01 and right.ence < 0.05 and right.normalised == pytest.approx(1, abs=0.03)
     assert wrong.error > 0.2 and wrong.ence > 1.8 and wrong.normalised == pytest.approx(9, rel=0.03)
     assert len(right.coverage) == len(NOMINAL)
     with pytest.raises(ShapeError, match="differ"):
-        calibration(picture, std[..., 1:], truth)
+        calibration(image, std[..., 1:], truth)
 
 
 @pytest.fixture(scope="module", params=[("denoise", "langevin"), ("inpaint", "langevin"), ("inpaint", "ensemble")])
@@ -110,7 +110,7 @@ def test_every_pixel_has_a_standard_deviation(restored) -> None:
     truth, result = restored
     found = result.uncertainty
     assert found is not None
-    assert found.std.shape == found.raw.shape == result.picture.shape == truth.shape
+    assert found.std.shape == found.raw.shape == result.image.shape == truth.shape
     assert found.std.dtype == torch.float32
     told = found.std > 0
     expected = (found.scale**2 * found.raw.square() + found.floor**2).sqrt()
@@ -122,7 +122,7 @@ def test_what_is_known_without_noise_is_right_and_certain(small: torch.Tensor) -
     y, operator, sigma = _degraded(small, "inpaint")
     result = restore(y, operator, config=TINY, sigma=sigma, options=dataclasses.replace(FEW, samples=3, burn_in=0))
     known = operator.known.expand_as(small) > 0
-    assert torch.equal(result.picture[known], small[known])
+    assert torch.equal(result.image[known], small[known])
     assert bool((result.uncertainty.std[known] == 0).all()) and bool((result.uncertainty.std[~known] > 0).all())
     assert result.config.stopping.name == "heldout"
 
@@ -130,16 +130,14 @@ def test_what_is_known_without_noise_is_right_and_certain(small: torch.Tensor) -
 def test_what_is_right_and_certain_says_nothing_of_calibration() -> None:
     rng = torch.Generator().manual_seed(0)
     std, truth = 0.1 + 0.1 * torch.rand(1, 1, 80, 80, generator=rng), torch.rand(1, 1, 80, 80, generator=rng)
-    picture = truth + std * torch.randn(std.shape, generator=rng)
-    more = [torch.cat([x, y], dim=-1) for x, y in ((picture, truth), (std, torch.zeros_like(std)), (truth, truth))]
-    assert calibration(*more) == calibration(picture, std, truth)
+    image = truth + std * torch.randn(std.shape, generator=rng)
+    more = [torch.cat([x, y], dim=-1) for x, y in ((image, truth), (std, torch.zeros_like(std)), (truth, truth))]
+    assert calibration(*more) == calibration(image, std, truth)
 
 
 def test_the_fit_brings_the_map_nearer_to_the_errors(restored) -> None:
     truth, result = restored
-    before, after = (
-        calibration(result.picture, std, truth) for std in (result.uncertainty.raw, result.uncertainty.std)
-    )
+    before, after = (calibration(result.image, std, truth) for std in (result.uncertainty.raw, result.uncertainty.std))
     assert after.error < max(before.error, 0.05)
     assert after.error < 0.15
 
@@ -166,7 +164,7 @@ def test_the_same_seed_gives_the_same_map(small: torch.Tensor) -> None:
     assert not torch.equal(one.std, other.std)
 
 
-def test_measurements_need_not_be_pictures(small: torch.Tensor) -> None:
+def test_measurements_need_not_be_images(small: torch.Tensor) -> None:
     def rows(x: torch.Tensor) -> torch.Tensor:
         return torch.cat([x.mean(-1), x.mean(-2)], -1)
 
@@ -197,13 +195,16 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(small: torch.Tensor, aft
     assert broken.status is Status.INTERRUPTED
     assert broken.uncertainty is None
     resumed = restore(y, operator, **options, state=broken.state)
-    assert torch.equal(resumed.picture, whole.picture)
+    assert torch.equal(resumed.image, whole.image)
     assert torch.equal(resumed.uncertainty.std, whole.uncertainty.std)
 
 
 @pytest.mark.parametrize(
     "config",
-    [dataclasses.replace(TINY, generator=Part("pixels")), dataclasses.replace(TINY, regulariser=Part("auto"))],
+    [
+        dataclasses.replace(TINY, generator=Component("pixels")),
+        dataclasses.replace(TINY, regulariser=Component("auto")),
+    ],
 )
 def test_without_a_network_to_sample_there_is_none(small: torch.Tensor, config: RestoreConfig) -> None:
     with pytest.raises(ConfigError, match="samples"):
@@ -217,9 +218,9 @@ def test_options_out_of_range_are_refused(wrong: dict) -> None:
 
 
 def test_the_reliability_is_drawn(tmp_path: Path) -> None:
-    from hybridprior import read_picture
+    from hybridprior import read_image
 
     rng = torch.Generator().manual_seed(0)
     x, std = torch.rand(2, 1, 1, 30, 30, generator=rng)
     draw_reliability({"one": calibration(x, std, 0.9 * x)}, tmp_path / "reliability.png")
-    assert min(read_picture(tmp_path / "reliability.png").pixels.shape[-2:]) > 300
+    assert min(read_image(tmp_path / "reliability.png").pixels.shape[-2:]) > 300

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from hybridprior import ConfigError, Part, RestoreConfig, ShapeError, SolverConfig, restore
+from hybridprior import Component, ConfigError, RestoreConfig, ShapeError, SolverConfig, restore
 from hybridprior.applications import (
     PRIORS,
     Activation,
@@ -24,7 +24,7 @@ from hybridprior.generators import Pixels, PixelsConfig
 from hybridprior.metrics import psnr
 
 TINY = RestoreConfig(
-    generator=Part("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4)}),
+    generator=Component("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4)}),
     solver=SolverConfig(steps=60, beta2=0.95),
     precision="fp32",
 )
@@ -45,7 +45,7 @@ class Stages(nn.Module):
 
 
 class Classes(nn.Module):
-    """Two classes: how red a picture is, and how blue."""
+    """Two classes: how red an image is, and how blue."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         means = 10 * x.mean(dim=(-2, -1))
@@ -61,10 +61,10 @@ def test_a_flash_lends_its_detail(small: torch.Tensor) -> None:
     truth = small * torch.tensor([0.9, 0.6, 0.4])[:, None, None]
     dim = truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
     guided = restore_flash(dim, small, config=TINY, sigma=0.1)
-    assert psnr(guided.picture, truth) > psnr(restore(dim, config=TINY, sigma=0.1).picture, truth) + 1
+    assert psnr(guided.image, truth) > psnr(restore(dim, config=TINY, sigma=0.1).image, truth) + 1
 
 
-def test_the_guide_lies_where_the_picture_will(small: torch.Tensor) -> None:
+def test_the_guide_lies_where_the_image_will(small: torch.Tensor) -> None:
     network = Guided(small, 1, seed=3)
     shape = network.padded((1, 1, *small.shape[-2:]))
     z = network.input(shape, torch.Generator())
@@ -88,13 +88,13 @@ def test_photographs_of_different_sizes_are_refused(small: torch.Tensor) -> None
         )
 
 
-def test_features_lead_back_to_the_picture(small: torch.Tensor) -> None:
+def test_features_lead_back_to_the_image(small: torch.Tensor) -> None:
     y, phi = features_of(small, Stages(), layer=0)
     assert isinstance(phi, Features)
     assert float(y.std()) == pytest.approx(1, abs=0.01)
     result = restore(y, phi, config=TINY, sigma=0.1, stop="fixed")
-    assert result.picture.shape == small.shape
-    assert psnr(result.picture, small) > 20
+    assert result.image.shape == small.shape
+    assert psnr(result.image, small) > 20
     with pytest.raises(ConfigError, match="stages 0 to 1"):
         features_of(small, Stages(), layer=2)
 
@@ -114,8 +114,8 @@ def test_a_class_is_maximised() -> None:
     y, score = score_of(1, Classes(), shape=(1, 3, 16, 12))
     assert isinstance(score, Score)
     result = restore(y, score, config=TINY, fidelity=Activation(), stop="fixed")
-    assert float(result.picture[:, 2].mean()) > 0.9
-    assert float(result.picture[:, 0].mean()) < 0.1
+    assert float(result.image[:, 2].mean()) > 0.9
+    assert float(result.image[:, 0].mean()) < 0.1
     with pytest.raises(ConfigError, match="classes 0 to 1"):
         score_of(2, Classes())[1](torch.zeros(1, 3, 4, 4))
 
@@ -136,7 +136,7 @@ def test_a_network_of_timm_is_inverted_and_asked(imagenet: Path, photograph: tor
     _, fish = score_of(1, name, weights=weights, shape=(1, 3, 192, 192))
     assert float(otter(photograph[..., :192])) > float(fish(photograph[..., :192])) + 3
     y, score = score_of(360, name, weights=weights, shape=(1, 3, 64, 64))
-    pixels = Pixels(3, PixelsConfig(spread=0.2))  # a flat grey picture has no gradient
+    pixels = Pixels(3, PixelsConfig(spread=0.2))  # a flat grey image has no gradient
     result = restore(
         y, score, preset="fast", generator=pixels, solver="gradient", fidelity=Activation(), stop="fixed", steps=12
     )

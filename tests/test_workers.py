@@ -1,4 +1,4 @@
-"""Several pictures at a time: the same bits as one by one, and nothing lost by Ctrl-C or a process that dies."""
+"""Several images at a time: the same bits as one by one, and nothing lost by Ctrl-C or a process that dies."""
 
 import json
 import os
@@ -17,10 +17,10 @@ from hybridprior.cli.run.workers import worth
 from processes import workers
 
 from hybridprior._internal.interrupt import interruptible
-from hybridprior.data import demo_picture
+from hybridprior.data import demo_image
 from hybridprior.denoisers.base import READ, once
 from hybridprior.generators import build_generator
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.io.files import ImageData, read_image, write_image
 from hybridprior.result import Step
 
 FAST = ["--sigma", "25", "--preset", "fast", "--threads", "1"]
@@ -28,12 +28,12 @@ FAST = ["--sigma", "25", "--preset", "fast", "--threads", "1"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three real pictures of 24 x 20."""
-    pixels = read_picture(demo_picture()).pixels
+    """Three real images of 24 x 20."""
+    pixels = read_image(demo_image()).pixels
     (tmp_path / "in").mkdir()
     for number in range(3):
         crop = pixels[..., 30:50, 30 + 40 * number : 54 + 40 * number].contiguous()
-        write_picture(tmp_path / "in" / f"{number}.png", Picture(crop))
+        write_image(tmp_path / "in" / f"{number}.png", ImageData(crop))
     return tmp_path
 
 
@@ -50,9 +50,9 @@ def test_side_by_side_gives_the_bits_of_one_by_one(folder: Path, begin) -> None:
 
 
 def test_streams_give_the_bits_of_one_by_one(folder: Path, hprior, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a GPU does, on the CPU: threads in place of processes, and a bad picture among them fails alone."""
+    """What a GPU does, on the CPU: threads in place of processes, and a bad image among them fails alone."""
     options = [*FAST, "--steps", "6", "--stop", "fixed", "--format", "json", "--device", "cpu"]
-    (folder / "in" / "3.png").write_bytes(b"no picture")
+    (folder / "in" / "3.png").write_bytes(b"no image")
     _as_on_a_gpu(monkeypatch)
     for jobs in ("1", "3"):
         outcome = hprior("restore", "in", "-o", f"out{jobs}", *options, "--jobs", jobs)
@@ -72,7 +72,7 @@ def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ctrl_c_saves_what_the_streams_have(folder: Path, hprior, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One picture is at work in each of two threads, and the third is not begun."""
+    """One image is at work in each of two threads, and the third is not begun."""
     _as_on_a_gpu(monkeypatch)
     press = threading.Timer(1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
     begun = threading.Barrier(2, action=press.start)
@@ -86,7 +86,7 @@ def test_ctrl_c_saves_what_the_streams_have(folder: Path, hprior, monkeypatch: p
     options = [*FAST, "--steps", "60000", "--stop", "fixed", "--device", "cpu", "--jobs", "2"]
     outcome = hprior("restore", "in", "-o", "out", *options)
     assert outcome.code == 130
-    assert "the pictures at work are saved" in outcome.err
+    assert "the images at work are saved" in outcome.err
     assert len(list((folder / "out").glob("*.state"))) == 2
     assert len(list((folder / "out").glob("*.png"))) == 2
 
@@ -128,7 +128,7 @@ def test_weights_are_those_of_their_seed_whatever_other_threads_draw(small: Path
     assert all(torch.equal(starts[0], start) for start in starts)
 
 
-def test_a_gpu_takes_as_many_pictures_as_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_takes_as_many_images_as_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hybridprior.cli.run.workers.choose_device", lambda name: torch.device("cuda"))
     for gigabytes, wanted in ((80, 8), (9, 2), (2, 1)):
         monkeypatch.setattr("hybridprior.cli.run.workers.free_memory", lambda device, g=gigabytes: g * 2**30)
@@ -157,12 +157,12 @@ def test_threads_learn_of_ctrl_c_from_the_main_one() -> None:
     assert heard == [True, True]
 
 
-def test_a_bad_picture_among_good_ones_fails_alone(folder: Path, begin) -> None:
-    (folder / "in" / "1.png").write_bytes(b"no picture")
+def test_a_bad_image_among_good_ones_fails_alone(folder: Path, begin) -> None:
+    (folder / "in" / "1.png").write_bytes(b"no image")
     process = begin("restore", "in", "-o", "out", *FAST, "--steps", 2, "--stop", "fixed", "--jobs", 2)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert "1 of 3 pictures failed" in err and "1.png" in err and "Traceback" not in err
+    assert "1 of 3 images failed" in err and "1.png" in err and "Traceback" not in err
     assert sorted(path.name for path in (folder / "out").glob("*.png")) == ["0.png", "2.png"]
 
 
@@ -192,7 +192,7 @@ def test_a_process_that_dies_is_reported(folder: Path, begin) -> None:
     os.kill(workers(process.pid)[0], signal.SIGKILL)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "was killed" in err and "3 of 3 pictures failed" in err and "Traceback" not in err
+    assert "was killed" in err and "3 of 3 images failed" in err and "Traceback" not in err
 
 
 def test_a_bar_leaves_stdout_to_what_is_said(
@@ -200,12 +200,12 @@ def test_a_bar_leaves_stdout_to_what_is_said(
 ) -> None:
     """On a terminal rich would take it to stderr, and `--format json > figures` would be empty."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with bar("pictures", 2, shown=True) as move:
+    with bar("images", 2, shown=True) as move:
         say("a figure")
         move(1, 2)
     out, err = capsys.readouterr()
     assert out == "a figure\n"
-    assert "pictures" in err
+    assert "images" in err
 
 
 def test_a_run_that_begins_later_is_not_stopped_by_another_threads_ctrl_c() -> None:

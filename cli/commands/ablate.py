@@ -38,13 +38,13 @@ class _Verbs(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Verbs, no_args_is_help=True, rich_markup_mode=None, help="What each part is worth, on clean pictures."
+    cls=_Verbs, no_args_is_help=True, rich_markup_mode=None, help="What each part is worth, on clean images."
 )
 
 Pictures = Annotated[
-    list[Path] | None, typer.Argument(metavar="IMAGES", help="Clean pictures, or folders of them; they are degraded.")
+    list[Path] | None, typer.Argument(metavar="IMAGES", help="Clean images, or folders of them; they are degraded.")
 ]
-Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")]
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the results.")]
 Names = Annotated[str | None, typer.Option("--generator", help="f_theta by name, with commas: skip,decoder,pixels.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds of the restorations, with commas; 0 if not given.")]
@@ -91,7 +91,7 @@ def grid(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Run every choice of parts on every picture, and say what each prior is worth.
+    """Run every choice of parts on every image, and say what each prior is worth.
 
     Also: `hprior ablate impedance IMAGE` and `hprior ablate spectrum IMAGE`; each has its --help. A run that was
     interrupted goes on when the same command is given again; cells that failed are tried again.
@@ -116,7 +116,7 @@ def grid(
         "crop": crop,
         "steps": steps,
     }
-    chosen, pictures = read_grid(config, {name: value for name, value in asked.items() if value is not None}, images)
+    chosen, paths = read_grid(config, {name: value for name, value in asked.items() if value is not None}, images)
 
     from hybridprior.evaluation.ablation import ablate
     from hybridprior.evaluation.ablation.executor import check_executor
@@ -130,11 +130,11 @@ def grid(
         def tell(row: Row | None, done: int, of: int) -> None:
             move(done, of)
             if row is not None and not row.done:
-                note(f"{row.picture}, {row.condition}, {row.parts.label}, seed {row.seed}: {row.error}")
+                note(f"{row.image}, {row.condition}, {row.parts.label}, seed {row.seed}: {row.error}")
 
         command = shlex.join(["hprior", *sys.argv[1:]])
         table = ablate(
-            pictures,
+            paths,
             chosen,
             output=output,
             executor=executor,
@@ -155,16 +155,16 @@ def impedance(
     output: Output = Path("ablation"),
     generator: Names = None,
     seeds: Seeds = None,
-    sigma: Annotated[float, typer.Option(help="Of the picture with noise, in units of 0-255.")] = 25.0,
+    sigma: Annotated[float, typer.Option(help="Of the image with noise, in units of 0-255.")] = 25.0,
     preset: Preset = DEFAULT_PRESET,
     crop: Crop = None,
     steps: Steps = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Rank networks by how much faster they learn a picture than its pixels shuffled: impedance.png, .json, .md.
+    """Rank networks by how much faster they learn an image than its pixels shuffled: impedance.png, .json, .md.
 
-    No ground truth is needed; a degraded picture will do.
+    No ground truth is needed; a degraded image will do.
     """
     level = check_sigma(sigma) or 0.0
     set_threads(threads)

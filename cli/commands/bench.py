@@ -66,7 +66,7 @@ FUSION_SEEDS = "0,1,2"
 def bench(
     context: typer.Context,
     suite: Annotated[str, typer.Argument(metavar="SUITE", help=", ".join(SUITE_NAMES))],
-    data: Annotated[Path, typer.Option(help="Folder with the clean pictures of the set.")],
+    data: Annotated[Path, typer.Option(help="Folder with the clean images of the set.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; bench-SUITE if not given.")] = None,
     preset: Annotated[
         str,
@@ -74,7 +74,7 @@ def bench(
             help=f"{', '.join(PRESETS)}; speed: several with commas, each with its R: balanced,fast,fast+auto."
         ),
     ] = DEFAULT_PRESET,
-    pictures: Annotated[str, typer.Option(help="Short names to keep, with commas: house,lena; all if empty.")] = "",
+    images: Annotated[str, typer.Option(help="Short names to keep, with commas: house,lena; all if empty.")] = "",
     seeds: Annotated[
         str | None, typer.Option(help="Seeds of the restoration, with commas; 0, for fusion 0,1,2.")
     ] = None,
@@ -108,7 +108,7 @@ def bench(
     task: Annotated[str, typer.Option(help=f"speed, fusion: {TASK_NAMES}.")] = "denoise",
     quick: Annotated[
         bool,
-        typer.Option("--quick", help=f"speed: one picture, {QUICK_CROP} x {QUICK_CROP}."),
+        typer.Option("--quick", help=f"speed: one image, {QUICK_CROP} x {QUICK_CROP}."),
     ] = False,
     told: Annotated[
         float, typer.Option(help="What the restoration is told of sigma, as a multiple of the truth.")
@@ -119,9 +119,9 @@ def bench(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Measure a suite: JSON and Markdown tables, written anew after each picture.
+    """Measure a suite: JSON and Markdown tables, written anew after each image.
 
-    SUITE speed runs the paper's preset as it was published and the chosen ones in turn on each picture. SUITE fusion
+    SUITE speed runs the paper's preset as it was published and the chosen ones in turn on each image. SUITE fusion
     runs each prior alone, both at each of --weights (1 if not given), and both as evidence weighs them, each with three
     seeds of the restoration, the noise and the missing pixels.
     """
@@ -132,7 +132,7 @@ def bench(
     set_threads(threads)
 
     from hybridprior._internal.device import choose_device
-    from hybridprior.evaluation.bench import find_pictures, measured_peak
+    from hybridprior.evaluation.bench import find_images, measured_peak
     from hybridprior.evaluation.degradation import Degradation
 
     how = Degradation(
@@ -147,7 +147,7 @@ def bench(
         bayer=bayer,
         seed=data_seed or 0,
     )
-    found = find_pictures(data, [name for name in pictures.split(",") if name])[: 1 if quick else None]
+    found = find_images(data, [name for name in images.split(",") if name])[: 1 if quick else None]
     crop = crop or (QUICK_CROP if quick else None)
     folder = output or Path(f"bench-{suite}")
     prepare(folder / "rows.json", 1)
@@ -169,16 +169,16 @@ def bench(
     own = suite == "fusion" and data_seed is None
     table = Table(folder, suite, how, device, colour, told, drawn=own)
     failed = 0
-    for picture in found:
+    for image in found:
         try:
             for name, config in runs.items():
                 for seed in numbers:
                     drawn = replace(how, seed=seed) if own else how
                     with measured_peak(choose_device(device)) as peak:
-                        row = _row(task, picture, drawn, replace(config, seed=seed), crop, device, colour, told)
+                        row = _row(task, image, drawn, replace(config, seed=seed), crop, device, colour, told)
                     table.add(name, config, row, peak[0])
         except HybridPriorError as error:
-            note(str(error) if str(picture[1]) in str(error) else f"'{picture[1]}': {error}")
+            note(str(error) if str(image[1]) in str(error) else f"'{image[1]}': {error}")
             failed += 1
     say(table.text())
     raise typer.Exit(1 if failed else 0)
@@ -194,7 +194,7 @@ def _task_of(context: typer.Context, suite: str, task: str) -> str:
 
 def _row(
     task: str,
-    picture: tuple[str, Path],
+    image: tuple[str, Path],
     how: Degradation,
     config: RestoreConfig,
     crop: int | None,
@@ -205,10 +205,10 @@ def _row(
     from hybridprior.evaluation.bench import run_suite
 
     seeds = [config.seed]
-    with progress(f"{picture[0]} seed {config.seed}", config.solver.steps, shown=True) as callbacks:
+    with progress(f"{image[0]} seed {config.seed}", config.solver.steps, shown=True) as callbacks:
         (row,) = run_suite(
             task,
-            [picture],
+            [image],
             how,
             config,
             seeds=seeds,

@@ -1,4 +1,4 @@
-"""`hprior degrade`: a clean picture made into a test input."""
+"""`hprior degrade`: a clean image made into a test input."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from ..options import (
 )
 
 if TYPE_CHECKING:
-    from hybridprior.io.files import Picture
+    from hybridprior.io.files import ImageData
 
 __all__ = ["degrade"]
 
 
 def degrade(
     context: typer.Context,
-    clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="A clean picture.")],
+    clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="A clean image.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="NOISY", help="The result; .tiff keeps it unclipped in float32.")
     ],
@@ -64,9 +64,9 @@ def degrade(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")] = False,
 ) -> None:
-    """Degrade a clean picture: add noise, make it smaller, blur it, or take pixels away.
+    """Degrade a clean image: add noise, make it smaller, blur it, or take pixels away.
 
-    For inpaint, the mask (white is what is missing) is written beside the result as NOISY.mask.png. For sr, a picture
+    For inpaint, the mask (white is what is missing) is written beside the result as NOISY.mask.png. For sr, an image
     that the scale does not divide is cropped at its right and lower border first, which is said.
     """
     check_task(task)
@@ -74,7 +74,7 @@ def degrade(
     check_kernel(kernel)
     check_name("boundary", boundary, BOUNDARIES)
     if clean.is_dir():
-        raise InputError(f"'{clean}' is a folder; degrade takes one picture.")
+        raise InputError(f"'{clean}' is a folder; degrade takes one image.")
     (item,) = pair_up([clean], output, recursive=False)
     hole = item.target.with_name(f"{item.target.name}.mask.png")
     for path in (item.target, hole) if task == "inpaint" else (item.target,):
@@ -84,11 +84,11 @@ def degrade(
 
     from hybridprior.evaluation.degradation import Degradation, jpeg_file
     from hybridprior.evaluation.degradation import degrade as apply
-    from hybridprior.io.files import SUFFIXES, Picture, read_picture, write_atomically, write_picture
+    from hybridprior.io.files import SUFFIXES, ImageData, read_image, write_atomically, write_image
     from hybridprior.operators import Mask
 
-    picture = read_picture(item.source)
-    x = picture.pixels
+    image = read_image(item.source)
+    x = image.pixels
     if task == "sr":
         if min(x.shape[-2:]) < factor:
             raise InputError(f"'{clean}' is {x.shape[-1]} x {x.shape[-2]}, too small for --scale {factor}.")
@@ -110,22 +110,22 @@ def degrade(
     )
     y, operator = apply(x, how)
     prepare(item.target, 4 * y.numel())
-    alpha = picture.alpha if task == "denoise" else None
-    icc = picture.icc if y.shape[1] == x.shape[1] else None
-    made = dataclasses.replace(picture, pixels=y, alpha=alpha, icc=icc, depth=_depth(item.target, picture, bits))
+    alpha = image.alpha if task == "denoise" else None
+    icc = image.icc if y.shape[1] == x.shape[1] else None
+    made = dataclasses.replace(image, pixels=y, alpha=alpha, icc=icc, depth=_depth(item.target, image, bits))
     if task == "dejpeg" and SUFFIXES[item.target.suffix.lower()] == "JPEG":
-        write_atomically(item.target, jpeg_file(x, how, icc=icc, exif=picture.exif))  # its tables are what is asked for
+        write_atomically(item.target, jpeg_file(x, how, icc=icc, exif=image.exif))  # its tables are what is asked for
     else:
-        write_picture(item.target, made)
+        write_image(item.target, made)
     if isinstance(operator, Mask):
-        write_picture(hole, Picture(1 - operator.known))
+        write_image(hole, ImageData(1 - operator.known))
     facts = {**dataclasses.asdict(how), "sigma": 255 * how.sigma}
     say(json.dumps({"input": str(clean), "output": str(item.target), **facts}))
 
 
-def _depth(target: Path, picture: Picture, bits: int | None) -> str:
+def _depth(target: Path, image: ImageData, bits: int | None) -> str:
     if bits is None:
-        return "float32" if target.suffix.lower() in (".tif", ".tiff") else picture.depth
+        return "float32" if target.suffix.lower() in (".tif", ".tiff") else image.depth
     from hybridprior.io.files import DEPTHS, SUFFIXES
 
     depth = {8: "uint8", 16: "uint16", 32: "float32"}.get(bits)

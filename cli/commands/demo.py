@@ -22,7 +22,7 @@ QUICK_SIDE = 96
 
 
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the pictures.")] = Path("hprior-demo"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the images.")] = Path("hprior-demo"),
     task: Annotated[str, typer.Option(help=f"{TASK_NAMES}.")] = "denoise",
     quick: Annotated[
         bool, typer.Option("--quick", help="A small part and few steps: shows that everything works.")
@@ -35,15 +35,15 @@ def demo(
     set_threads(threads)
 
     from hybridprior import metrics
-    from hybridprior.data import demo_picture
+    from hybridprior.data import demo_image
     from hybridprior.evaluation.degradation import Degradation, degrade
     from hybridprior.evaluation.oracle import Oracle
-    from hybridprior.io.files import Picture, read_picture, write_atomically, write_picture
+    from hybridprior.io.files import ImageData, read_image, write_atomically, write_image
     from hybridprior.presets import preset
     from hybridprior.resolve import configure
     from hybridprior.restoration import restore
 
-    truth = read_picture(demo_picture()).pixels
+    truth = read_image(demo_image()).pixels
     if quick:
         truth = truth[..., :QUICK_SIDE, :QUICK_SIDE].contiguous()
     sigma = DEGRADATION_SIGMA.get(task, 0.0) / 255
@@ -55,29 +55,29 @@ def demo(
     with progress("otter.png", config.solver.steps, shown=True) as callbacks:
         result = restore(y, operator, config=config, sigma=how.told, callbacks=[*callbacks, oracle])
     before = operator.initial(y)
-    for name, pixels in (("truth", truth), ("input", y), ("before", before), ("after", result.picture)):
-        write_picture(output / f"{name}.png", Picture(pixels))
-    write_picture(output / "comparison.png", Picture(_side_by_side(before, result.picture, truth)))
+    for name, pixels in (("truth", truth), ("input", y), ("before", before), ("after", result.image)):
+        write_image(output / f"{name}.png", ImageData(pixels))
+    write_image(output / "comparison.png", ImageData(_side_by_side(before, result.image, truth)))
     figures = {
         "task": task,
         "psnr_before": metrics.psnr_for_task(before, truth, task),
-        "psnr": metrics.psnr_for_task(result.picture, truth, task),
-        "ssim": metrics.ssim(result.picture, truth),
+        "psnr": metrics.psnr_for_task(result.image, truth, task),
+        "ssim": metrics.ssim(result.image, truth),
         "oracle_psnr": oracle.psnr,
-        "chosen_step": result.chosen_step,
+        "chosen_step": result.step,
         "seconds": round(result.timings.total, 1),
     }
     write_atomically(output / "figures.json", (json.dumps(figures, indent=1) + "\n").encode())
     say(f"before  {output / 'before.png'}  PSNR {figures['psnr_before']:.2f} dB")
     say(f"after   {output / 'after.png'}  PSNR {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.3f}")
-    say(f"step {result.chosen_step} chosen without ground truth; the oracle has {oracle.psnr:.2f} dB at {oracle.step}")
+    say(f"step {result.step} chosen without ground truth; the oracle has {oracle.psnr:.2f} dB at {oracle.step}")
     say(f"{result.timings.total:.1f} s, {result.precision}. {result.message}")
     say(f"All three side by side: {output / 'comparison.png'}")
 
 
-def _side_by_side(*pictures: torch.Tensor) -> torch.Tensor:
+def _side_by_side(*images: torch.Tensor) -> torch.Tensor:
     import torch
 
-    gap = torch.ones_like(pictures[0][..., :4])
-    row = [part for picture in pictures for part in (picture, gap)]
+    gap = torch.ones_like(images[0][..., :4])
+    row = [part for image in images for part in (image, gap)]
     return torch.cat(row[:-1], dim=-1)

@@ -22,7 +22,7 @@ ROOM = 2**25
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="An ablation, or restored pictures with their sidecars OUT.json.")
+        Path, typer.Argument(metavar="DIR", help="An ablation, or restored images with their sidecars OUT.json.")
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="OUT", help=f"The page; DIR/{NAME} if not given.")

@@ -1,4 +1,4 @@
-"""`hprior restore`: somebody's pictures in, and back restored."""
+"""`hprior restore`: somebody's images in, and back restored."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ MASK_WHITE = ("fill", "keep")
 
 def restore(
     context: typer.Context,
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Pictures, or folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images, or folders of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The result: a file, or a folder.")],
     task: Annotated[
-        str, typer.Option(help=f"{TASK_NAMES}, or auto: what the picture needs; sr is super-resolution.")
+        str, typer.Option(help=f"{TASK_NAMES}, or auto: what the image needs; sr is super-resolution.")
     ] = "denoise",
     sigma: Annotated[
         float | None, typer.Option(help="Noise in units of 0-255, such as 25; estimated if not given.")
@@ -71,18 +71,18 @@ def restore(
     mask: Annotated[
         Path | None,
         typer.Option(
-            help="inpaint: white is what to fill in; a picture, or a folder of them by name. "
+            help="inpaint: white is what to fill in; an image, or a folder of them by name. "
             "Without it, transparent pixels are filled in."
         ),
     ] = None,
     mask_white: Annotated[str, typer.Option(help="What white means in --mask: fill or keep.")] = "fill",
-    outpaint: Annotated[int, typer.Option(min=0, help="inpaint: pixels to add around the picture.")] = 0,
+    outpaint: Annotated[int, typer.Option(min=0, help="inpaint: pixels to add around the image.")] = 0,
     blur: Blur = None,
     boundary: Boundary = "valid",
     bayer: Bayer = "RGGB",
     operator: Annotated[
         str | None,
-        typer.Option(help="module:function, a function of a picture or one that returns an Operator."),
+        typer.Option(help="module:function, a function of an image or one that returns an Operator."),
     ] = None,
     noise: Annotated[
         str, typer.Option(help="The noise: gaussian, poisson (photons), laplace, or huber (with outliers).")
@@ -115,27 +115,25 @@ def restore(
     jobs: Annotated[
         int,
         typer.Option(
-            min=0, help="Pictures at a time, each with its share of the cores or of a GPU; 0 is as many as pay."
+            min=0, help="Images at a time, each with its share of the cores or of a GPU; 0 is as many as pay."
         ),
     ] = 0,
     reference: Annotated[
-        Path | None, typer.Option(help="The ground truth, for figures only; a picture, or a folder of them by name.")
+        Path | None, typer.Option(help="The ground truth, for figures only; an image, or a folder of them by name.")
     ] = None,
     uncertainty: Annotated[
         bool,
         typer.Option("--uncertainty", help="Also how far off each pixel is: OUT.std.png, and OUT.std.tiff exactly."),
     ] = False,
-    format: Annotated[
-        str, typer.Option(help="What goes to stdout: human, json (a line a picture) or quiet.")
-    ] = "human",
+    format: Annotated[str, typer.Option(help="What goes to stdout: human, json (a line an image) or quiet.")] = "human",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist, not skip them.")] = False,
     recursive: Annotated[bool, typer.Option("--recursive", help="Go into folders of folders.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with runs that were interrupted.")] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Write OUT.html as well: one page with pictures, curves and figures.")
+        bool, typer.Option("--report", help="Write OUT.html as well: one page with images, curves and figures.")
     ] = False,
 ) -> None:
-    """Restore pictures: denoise, enlarge, fill in, deblur ...
+    """Restore images: denoise, enlarge, fill in, deblur ...
 
     Each result OUT has a sidecar OUT.json beside it: configuration, seed, versions, figures, trace.
     """
@@ -145,7 +143,7 @@ def restore(
     check_name("Bayer pattern", bayer, PATTERNS)
     check_task(task, (AUTO_TASK,))
     if task == AUTO_TASK and (sigma is not None or operator is not None or noise != "gaussian"):
-        raise ConfigError("--task auto asks the picture alone; leave out --sigma, --noise, --operator, or name a task.")
+        raise ConfigError("--task auto asks the image alone; leave out --sigma, --noise, --operator, or name a task.")
     check_belongs(context, task)
     if operator is not None:
         check_alone(context)
@@ -223,7 +221,7 @@ def restore(
 def _read_besides(
     items: Sequence[Item], *, mask: Path | None, reference: Path | None, blur: str | None
 ) -> Iterator[Path]:
-    """Yield the files that are read besides the pictures: masks, references, a kernel."""
+    """Yield the files that are read besides the images: masks, references, a kernel."""
     if blur is not None:
         yield Path(blur.rsplit(":", 1)[0])
         yield Path(blur)
@@ -245,7 +243,7 @@ def _run(jobs: list, batch: bool) -> int:
     for job in jobs:
         try:
             interrupted = job.run()
-        except Exception as error:  # whatever a part of somebody's raises, the other pictures go on
+        except Exception as error:  # whatever a part of somebody's raises, the other images go on
             if not batch:
                 raise
             job.failed(error)
@@ -259,5 +257,5 @@ def _run(jobs: list, batch: bool) -> int:
 def _code(failed: int, count: int, interrupted: bool) -> int:
     """Return the exit code, and say how many failed."""
     if failed:
-        note(f"{failed} of {count} pictures failed.")
+        note(f"{failed} of {count} images failed.")
     return 130 if interrupted else int(failed > 0)

@@ -137,7 +137,7 @@ def _prepare(
         raise InputError(f"The training holds out other photographs than '{validation}' says; leave --validation out.")
     judge = Validation.read(judging)
     photographs = Photographs(training, smallest=2 * config.patch)
-    note(f"{len(photographs)} photographs to learn from, {len(judge.pictures)} to validate with.")
+    note(f"{len(photographs)} photographs to learn from, {len(judge.images)} to validate with.")
     precision = choose_precision(where, dtype)
     return Trainer(photographs, config, network=network, device=where, precision=precision, held=held), judge
 

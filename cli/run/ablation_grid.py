@@ -43,24 +43,24 @@ OF_A_TASK = ("sigma", "scale", "kernel", "missing", "blur", "quality", "data_see
 def read_grid(
     config: Path | None, asked: Mapping[str, Any], images: Sequence[Path] | None
 ) -> tuple[Grid, Sequence[Path]]:
-    """Return the grid and its pictures.
+    """Return the grid and its images.
 
     Args:
         config: A TOML file, if there is one.
         asked: Options of the command line by name; they come before those of the file.
-        images: Pictures of the command line.
+        images: Images of the command line.
 
     Raises:
         ConfigError: An option that there is not, or a value out of its range.
-        InputError: A file that cannot be read, or no picture.
+        InputError: A file that cannot be read, or no image.
     """
     file = {} if config is None else dict(read_toml(config))
     for name in file:
         if name not in (*KNOWN, *OF_A_TASK, *TASKS):
             raise unknown_name("option of an ablation", name, (*KNOWN, *OF_A_TASK, *TASKS))
-    pictures = list(images or map(Path, words(file.get("images", []), "images")))
-    if not pictures:
-        raise InputError("Name at least one clean picture, or a folder of them.")
+    paths = list(images or map(Path, words(file.get("images", []), "images")))
+    if not paths:
+        raise InputError("Name at least one clean image, or a folder of them.")
     given = {**file, **asked}
     made: dict[str, Any] = {"conditions": _conditions(given, asked)}
     for field, name in (("generators", "generator"), ("regularisers", "reg")):
@@ -76,11 +76,11 @@ def read_grid(
                 raise ConfigError(f"{name} is one name, not '{given[name]}'.")
             made[name] = given[name]
     made |= {name: _one(given[name], name, least) for name, least in LEAST.items() if name in given}
-    return Grid(**made), pictures
+    return Grid(**made), paths
 
 
 def _conditions(given: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[Degradation, ...]:
-    """Return how the pictures are degraded."""
+    """Return how the images are degraded."""
     found: list[Degradation] = []
     for task in words(given.get("task", "denoise"), "task"):
         own = given.get(check_task(task), {})

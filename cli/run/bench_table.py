@@ -1,4 +1,4 @@
-"""The table of a bench run: what was measured so far, written anew after every picture."""
+"""The table of a bench run: what was measured so far, written anew after every image."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Table:
         write_json(self.folder / "rows.json", record)
         write_atomically(self.folder / "table.md", self.text().encode())
         best = "" if row.oracle_psnr is None else f", oracle {row.oracle_psnr:.2f}"
-        note(f"{row.picture} {preset}: {row.psnr:.2f} dB at step {row.chosen_step}{best}")
+        note(f"{row.image} {preset}: {row.psnr:.2f} dB at step {row.chosen_step}{best}")
 
     def text(self) -> str:
         """Return the Markdown."""

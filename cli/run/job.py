@@ -1,4 +1,4 @@
-"""One picture of `hprior restore`, from its file to the result, the sidecar and the line on stdout."""
+"""One image of `hprior restore`, from its file to the result, the sidecar and the line on stdout."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from hybridprior.config import RestoreConfig
 from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
 from hybridprior.evaluation.oracle import Oracle
 from hybridprior.fusion import Evidence
-from hybridprior.io.files import Picture, check_format, write_atomically, write_picture
+from hybridprior.io.files import ImageData, check_format, write_atomically, write_image
 from hybridprior.io.records import finite
-from hybridprior.operators import Mask, Operator, Window
+from hybridprior.operators import Crop, Mask, Operator
 from hybridprior.operators.base import Shape
 from hybridprior.resolve import FUSED
 from hybridprior.restoration import restore
@@ -48,14 +48,14 @@ __all__ = ["Job"]
 log = logging.getLogger(__name__)
 
 MOST_PIXELS = 178_956_970
-"""The size from which Pillow takes a picture for a bomb."""
+"""The size from which Pillow takes an image for a bomb."""
 
 
 class Job:
-    """One picture to restore."""
+    """One image to restore."""
 
     def __init__(self, request: Request, item: Item, *, bar: bool = True) -> None:
-        """Take what was asked for, and of which picture, and whether to show its steps."""
+        """Take what was asked for, and of which image, and whether to show its steps."""
         self.request, self.item, self.bar = request, item, bar
         self.diagnosis: Diagnosis | None = None
         self.sidecar = Sidecar.of(item.target)
@@ -63,7 +63,7 @@ class Job:
         self.page = item.target.with_name(f"{item.target.name}.html")
 
     def run(self) -> bool:
-        """Restore the picture and write everything; return whether the run was interrupted."""
+        """Restore the image and write everything; return whether the run was interrupted."""
         resuming = self.request.resume and self.saved.exists()
         if not resuming and not self.request.overwrite and (path := self._there()):
             hint = "--resume goes on with it" if self.saved.exists() else "--overwrite replaces it"
@@ -87,16 +87,14 @@ class Job:
         shown = self.bar and self.request.format != "quiet"
         with progress(self.item.source.name, config.solver.steps, shown=shown) as callbacks:
             result = self._restore(config, [*callbacks, *([oracle] if oracle else [])], state["run"])
-        result = dataclasses.replace(
-            result, picture=self._completed(result.picture), fusion=self._framed(result.fusion)
-        )
+        result = dataclasses.replace(result, image=self._completed(result.image), fusion=self._framed(result.fusion))
         record = Sidecar(self.request, self.item, self.diagnosis)
         with _undisturbed():
             self._write_state(result, oracle)
             figures = record.figures(result, self.truth, oracle)
             with _or_as_it_was(self.sidecar):
                 record.write(figures, result, oracle=oracle, std=self._std(result))
-                self._write_picture(result)
+                self._write_image(result)
         if self.request.report:
             self._write_page()
         self._report(figures, sentence(figures, task=self.request.task))
@@ -107,7 +105,7 @@ class Job:
     def _there(self) -> Path | None:
         """Return a file that is there already and would be replaced, if there is one.
 
-        A record without its picture is of a run that was killed while it wrote, and does not count.
+        A record without its image is of a run that was killed while it wrote, and does not count.
         """
         if not self.item.target.exists() and is_record(self.sidecar):
             return None
@@ -137,8 +135,8 @@ class Job:
             raise InputError(f"'{self.item.source}' does not fit the memory; crop it, or use --device cpu.") from error
 
     @cached_property
-    def source(self) -> Picture:
-        """The degraded picture."""
+    def source(self) -> ImageData:
+        """The degraded image."""
         return read_in_units(self.item.source, self.request.white, finite=self.request.task != "inpaint")
 
     @property
@@ -149,7 +147,7 @@ class Job:
     @property
     def _shown(self) -> Shape:
         """The result's shape."""
-        batch, channels, height, width = self.operator.picture_shape(self._shape)
+        batch, channels, height, width = self.operator.image_shape(self._shape)
         shown = self.operator.frame(torch.empty(1, 1, height, width, device="meta")).shape
         return batch, channels, shown[-2], shown[-1]
 
@@ -181,7 +179,7 @@ class Job:
         return state
 
     def failed(self, error: Exception) -> None:
-        """Say that the picture could not be restored, and why; of one among many that is all that comes of it."""
+        """Say that the image could not be restored, and why; of one among many that is all that comes of it."""
         said = str(error)
         if not isinstance(error, HybridPriorError):
             log.debug("'%s' failed", self.item.source, exc_info=error)
@@ -196,20 +194,20 @@ class Job:
             say(json.dumps({**figures, "status": status, "message": message}))
 
     def _completed(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what is shown of the picture; of an inpainted one without noise what was known is as it was."""
+        """Return what is shown of the image; of an inpainted one without noise what was known is as it was."""
         return self._put_back(x, self.source.pixels)
 
     def _seen(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what would be shown of a step's picture."""
+        """Return what would be shown of a step's image."""
         return self._completed(self.operator.reconcile(x, self.source.pixels, noisy=self.request.noisy))
 
     def _put_back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return what is shown of x, with y's pixels where they are known: without noise, unless that was named.
 
-        The library believes the noise that it estimates; whoever marks a hole in a picture wants the rest as it is.
+        The library believes the noise that it estimates; whoever marks a hole in an image wants the rest as it is.
         """
         x = self.operator.frame(x.cpu())
-        if not isinstance(self.operator, Mask | Window):
+        if not isinstance(self.operator, Mask | Crop):
             return x
         return self.operator.reconcile(x, y, noisy=self.request.noisy)
 
@@ -218,7 +216,7 @@ class Job:
         return evidence and dataclasses.replace(evidence, map=self.operator.frame(evidence.map[None])[0])
 
     def _left_alone(self) -> bool:
-        """Write the picture as it is, with the reason; return that nothing was interrupted."""
+        """Write the image as it is, with the reason; return that nothing was interrupted."""
         assert self.diagnosis is not None  # nobody else says so
         prepare(self.item.target, 4 * self.source.pixels.numel())
         said = write_unchanged(self.item, self.source)
@@ -239,23 +237,23 @@ class Job:
         except OutputError as error:
             note(f"{error} The run cannot be resumed.")
 
-    def _write_picture(self, result: Result) -> None:
-        """Write the picture, after all else: a picture alone is a finished one."""
-        alpha, margin, size = self.source.alpha, self.request.outpaint, result.picture.shape[-2:]
+    def _write_image(self, result: Result) -> None:
+        """Write the image, after all else: an image alone is a finished one."""
+        alpha, margin, size = self.source.alpha, self.request.outpaint, result.image.shape[-2:]
         if alpha is not None and margin:
             alpha = F.pad(alpha, (margin,) * 4, value=1.0)
         elif self.request.task == "inpaint" and self.request.mask is None and self.request.operator is None:
             alpha = None  # it said what to fill in
         if alpha is not None and alpha.shape[-2:] != size:
             alpha = F.interpolate(alpha, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
-        icc = self.source.icc if result.picture.shape[1] == self.source.pixels.shape[1] else None
-        pixels = result.picture * unit(self.request.white, self.source.depth)
-        write_picture(self.item.target, dataclasses.replace(self.source, pixels=pixels, alpha=alpha, icc=icc))
+        icc = self.source.icc if result.image.shape[1] == self.source.pixels.shape[1] else None
+        pixels = result.image * unit(self.request.white, self.source.depth)
+        write_image(self.item.target, dataclasses.replace(self.source, pixels=pixels, alpha=alpha, icc=icc))
         if result.state is None:
             self.saved.unlink(missing_ok=True)
 
     def _write_page(self) -> None:
-        """Write the page about this picture, from its sidecar."""
+        """Write the page about this image, from its sidecar."""
         from hybridprior.evaluation.report import from_sidecar, render
 
         write_atomically(self.page, render(from_sidecar(self.sidecar)).encode(errors="backslashreplace"))

@@ -1,4 +1,4 @@
-"""What made a picture: the operator that the options of `hprior restore` and the picture's own file describe."""
+"""What made an image: the operator that the options of `hprior restore` and the image's own file describe."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from hybridprior.analysis.jpeg import file_steps
 from hybridprior.errors import InputError, ShapeError
-from hybridprior.io.files import Picture, read_picture
+from hybridprior.io.files import ImageData, read_image
 from hybridprior.io.image import ORIENTATION
-from hybridprior.operators import Blur, Demosaic, Identity, Jpeg, Mask, Operator, Resample, Window
+from hybridprior.operators import BayerMosaic, Blur, Crop, Downsample, Identity, Jpeg, Mask, Operator
 from hybridprior.operators.external import load_operator
 from hybridprior.operators.kernels import make_psf
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["compressed", "operator_of"]
 
 
-def operator_of(request: Request, item: Item, source: Picture) -> Operator:
-    """Return the operator of one picture.
+def operator_of(request: Request, item: Item, source: ImageData) -> Operator:
+    """Return the operator of one image.
 
     Args:
         request: What was asked for.
-        item: The picture's files.
-        source: The picture.
+        item: The image's files.
+        source: The image.
 
     Raises:
         InputError: A mask, a kernel or a file that does not say what it should.
@@ -38,14 +38,14 @@ def operator_of(request: Request, item: Item, source: Picture) -> Operator:
     if request.operator is not None:
         return load_operator(request.operator)
     if request.task == "sr":
-        return Resample(request.factor, request.kernel)
+        return Downsample(request.factor, request.kernel)
     if request.task == "deblur":
         assert request.blur is not None  # the verb asks for it
         return Blur(make_psf(request.blur), request.boundary)
     if request.task == "demosaic":
         return _mosaic(request, item, source)
     if request.task == "inpaint" and request.outpaint:
-        return Window(request.outpaint)
+        return Crop(request.outpaint)
     if request.task == "inpaint":
         return Mask(_known(request, item, source))
     if request.task == "dejpeg" and compressed(item.source):
@@ -54,7 +54,7 @@ def operator_of(request: Request, item: Item, source: Picture) -> Operator:
 
 
 def compressed(path: Path) -> bool:
-    """Return whether a file is a JPEG whose blocks lie as they do in its upright picture."""
+    """Return whether a file is a JPEG whose blocks lie as they do in its upright image."""
     from PIL import Image
 
     if file_steps(path) is None:
@@ -63,13 +63,13 @@ def compressed(path: Path) -> bool:
         return image.mode in ("L", "RGB") and image.getexif().get(ORIENTATION, 1) == 1
 
 
-def _mosaic(request: Request, item: Item, source: Picture) -> Operator:
+def _mosaic(request: Request, item: Item, source: ImageData) -> Operator:
     if source.pixels.shape[1] != 1:
-        raise InputError(f"'{item.source}' is in colour; demosaic takes a sensor's grey picture, one number a pixel.")
-    return Demosaic(request.bayer)
+        raise InputError(f"'{item.source}' is in colour; demosaic takes a sensor's grey image, one number a pixel.")
+    return BayerMosaic(request.bayer)
 
 
-def _known(request: Request, item: Item, source: Picture) -> torch.Tensor:
+def _known(request: Request, item: Item, source: ImageData) -> torch.Tensor:
     """Return 1 where a pixel is known, `(1, 1, H, W)`."""
     path = beside(request.mask, item, what="mask")
     if path is None:
@@ -77,7 +77,7 @@ def _known(request: Request, item: Item, source: Picture) -> torch.Tensor:
         if alpha is None or bool((alpha > 0.5).all()):
             raise InputError(f"'{item.source}' has no transparent region; name what to fill in with --mask.")
         return alpha
-    mask = read_picture(path)
+    mask = read_image(path)
     white = mask.pixels.mean(dim=1, keepdim=True) > 0.5
     known = white if request.mask_keeps else ~white
     if known.shape[-2:] != source.pixels.shape[-2:]:

@@ -1,4 +1,4 @@
-"""What was asked of `hprior restore`, checked; the same for every picture of a batch."""
+"""What was asked of `hprior restore`, checked; the same for every image of a batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Request", "known_parts"]
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, checked; the same for every picture of a batch."""
+    """What was asked for, checked; the same for every image of a batch."""
 
     task: str
     sigma: float | None
@@ -75,7 +75,7 @@ class Request:
 
     @property
     def config(self) -> RestoreConfig:
-        """The preset with what was asked for put in its place; denoising's where the picture is to settle the task."""
+        """The preset with what was asked for put in its place; denoising's where the image is to settle the task."""
         chosen = preset(self.preset, "denoise" if self.task == AUTO_TASK else self.task)
         named = any(choice is not None for choice in (self.denoiser, self.denoiser_sigma))
         instead = "denoiser" if named else "none"
@@ -96,7 +96,7 @@ class Request:
 
 
 def known_parts(request: Request) -> None:
-    """Raise an error for a name that is not known, or weights that do not load, before any picture is read."""
+    """Raise an error for a name that is not known, or weights that do not load, before any image is read."""
     if request.stop not in (None, AUTO):
         STOPPING_RULES.find(str(request.stop))
     FIDELITIES.find(request.noise)
@@ -111,6 +111,6 @@ def known_parts(request: Request) -> None:
     if request.uncertainty:
         if request.stop is not None or request.tile:
             raise ConfigError(
-                "--uncertainty stops by held-out measurements, on the whole picture; leave --stop, --tile out."
+                "--uncertainty stops by held-out measurements, on the whole image; leave --stop, --tile out."
             )
         check_sampled(request.config)

@@ -1,7 +1,7 @@
-"""The sidecar: what `hprior restore` knows of a picture beside its pixels, as JSON, and as a line to read.
+"""The sidecar: what `hprior restore` knows of an image beside its pixels, as JSON, and as a line to read.
 
 It says what was asked for and with which versions, what was configured and found, the course of the run, and names the
-pictures that lie beside it: who was believed where, and how certain each pixel is.
+images that lie beside it: who was believed where, and how certain each pixel is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hybridprior._internal.device import choose_device
 from hybridprior.analysis.diagnosis import Diagnosis
 from hybridprior.errors import OutputError
 from hybridprior.evaluation.oracle import Oracle
-from hybridprior.io.files import Picture, write_picture
+from hybridprior.io.files import ImageData, write_image
 from hybridprior.io.records import write_json
 from hybridprior.resolve import FUSED
 from hybridprior.result import Result
@@ -35,10 +35,10 @@ __all__ = ["Sidecar", "is_record", "sentence"]
 
 
 class Sidecar:
-    """The record of one picture, and the pictures beside it."""
+    """The record of one image, and the images beside it."""
 
     def __init__(self, request: Request, item: Item, diagnosis: Diagnosis | None) -> None:
-        """Take what was asked for, of which picture, and what was found out about it."""
+        """Take what was asked for, of which image, and what was found out about it."""
         self.request, self.item, self.diagnosis = request, item, diagnosis
 
     @staticmethod
@@ -58,14 +58,14 @@ class Sidecar:
             **self._files(),
             "status": result.status.name.lower(),
             "message": result.message,
-            "chosen_step": result.chosen_step,
+            "chosen_step": result.step,
             "steps": len(result.trace),
             "seconds": round(result.timings.total, 3),
             "sigma": round(result.sigma * 255, 4),
         }
         if truth is not None and oracle is not None:
-            figures["psnr"] = metrics.psnr_for_task(result.picture, truth, self.request.task)
-            figures["ssim"] = metrics.ssim(result.picture, truth)
+            figures["psnr"] = metrics.psnr_for_task(result.image, truth, self.request.task)
+            figures["ssim"] = metrics.ssim(result.image, truth)
             if oracle.step and result.config.regulariser.name != FUSED:  # there it saw the local prior alone
                 figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
             figures["psnr_on"] = metrics.judged_on(self.request.task)
@@ -76,7 +76,7 @@ class Sidecar:
     ) -> None:
         """Write the record of a result, then who was believed where, and how certain each pixel is.
 
-        A map that cannot be written is said, and the picture not lost for it.
+        A map that cannot be written is said, and the image not lost for it.
 
         Args:
             figures: What `figures` returned.
@@ -94,27 +94,27 @@ class Sidecar:
         if oracle is not None and oracle.curve:
             steps, _, values = zip(*oracle.curve, strict=True)
             record["oracle_trace"] = {"step": steps, "psnr": values}
-        maps: dict[Path, Picture] = {}
+        maps: dict[Path, ImageData] = {}
         if result.fusion is not None:
             who = self._beside("who.png")
             record["fusion"] = {**result.fusion.to_dict(), "map": who.name}
-            maps[who] = Picture(result.fusion.picture())
+            maps[who] = ImageData(result.fusion.image())
         if result.uncertainty is not None and std is not None:
             png, tiff = self._beside("std.png"), self._beside("std.tiff")
             seen = std if std.shape[1] in (1, 3) else std.mean(1, keepdim=True)
             top = max(float(seen.max()), 1e-6)
             named = {"map": png.name, "map_white": top, "exact": tiff.name}
             record["uncertainty"] = {**result.uncertainty.to_dict(), **named}
-            maps |= {png: Picture(seen / top, depth="uint16"), tiff: Picture(std, depth="float32")}
+            maps |= {png: ImageData(seen / top, depth="uint16"), tiff: ImageData(std, depth="float32")}
         write_json(self.of(self.item.target), record)
-        for path, picture in maps.items():
+        for path, image in maps.items():
             try:
-                write_picture(path, picture)
+                write_image(path, image)
             except OutputError as error:
                 note(str(error))
 
     def write_unchanged(self, message: str) -> dict[str, Any]:
-        """Write the record of a picture that is left as it is; return the figures that are also shown.
+        """Write the record of an image that is left as it is; return the figures that are also shown.
 
         Args:
             message: Why.
@@ -158,7 +158,7 @@ class Sidecar:
 
 
 def is_record(path: Path) -> bool:
-    """Return whether a file is the record of a picture.
+    """Return whether a file is the record of an image.
 
     Args:
         path: It need not be there.

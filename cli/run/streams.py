@@ -1,6 +1,6 @@
-"""Several pictures at a time on a GPU: a thread and a stream of kernels for each, in one process.
+"""Several images at a time on a GPU: a thread and a stream of kernels for each, in one process.
 
-The kernels of a network for one picture leave most of a GPU idle. Those of several streams run side by side, which
+The kernels of a network for one image leave most of a GPU idle. Those of several streams run side by side, which
 those of several processes do not.
 """
 
@@ -15,7 +15,7 @@ import torch
 from hybridprior._internal.device import choose_device
 from hybridprior._internal.interrupt import interrupt, interruptible
 
-from ..console import note, pictures
+from ..console import images, note
 from ..files import Item
 from .job import Job
 from .request import Request
@@ -27,18 +27,18 @@ OWN = threading.local()
 
 
 def run_all(request: Request, items: Sequence[Item], *, jobs: int) -> tuple[int, bool]:
-    """Restore pictures side by side; return how many failed, and whether Ctrl-C ended it.
+    """Restore images side by side; return how many failed, and whether Ctrl-C ended it.
 
     Args:
         request: What was asked for, on a GPU.
-        items: The pictures.
+        items: The images.
         jobs: Threads.
     """
     shown, outcomes = request.format != "quiet", []
     start = (choose_device(request.device),)
     with interruptible() as stop, ThreadPoolExecutor(jobs, "stream", _begin, start) as pool:
         try:
-            with pictures(len(items), shown) as advance:
+            with images(len(items), shown) as advance:
                 for future in as_completed([pool.submit(_work, request, item, stop) for item in items]):
                     outcomes.append(future.result())
                     advance()
@@ -46,7 +46,7 @@ def run_all(request: Request, items: Sequence[Item], *, jobs: int) -> tuple[int,
             interrupt()  # else the others would go on to their end
             raise
     if "interrupted" in outcomes:
-        note("interrupted; the pictures at work are saved")
+        note("interrupted; the images at work are saved")
     return outcomes.count("failed"), "interrupted" in outcomes
 
 
@@ -58,7 +58,7 @@ def _begin(device: torch.device) -> None:
 
 
 def _work(request: Request, item: Item, stop: threading.Event) -> str:
-    """Restore one picture; return "done", "failed" or "interrupted"."""
+    """Restore one image; return "done", "failed" or "interrupted"."""
     if stop.is_set():
         return "interrupted"
     job = Job(request, item, bar=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from hybridprior.io.files import Picture, read_picture
+from hybridprior.io.files import ImageData, read_image
 
 from ..console import note
 
@@ -31,17 +31,17 @@ def unit(white: float | None, depth: str) -> float:
     return 1.0 if white is None else white / FULL[depth]
 
 
-def read_in_units(path: Path, white: float | None, *, finite: bool = True) -> Picture:
-    """Return the picture in a file, its white at 1; where that is not said and is doubtful, ask.
+def read_in_units(path: Path, white: float | None, *, finite: bool = True) -> ImageData:
+    """Return the image in a file, its white at 1; where that is not said and is doubtful, ask.
 
     Args:
         path: The file.
         white: In the file's own numbers.
         finite: Whether pixels that are NaN or infinite are refused; with `white` the restoration sees to that.
     """
-    picture = read_picture(path, finite=finite and white is None)
-    most = float(picture.pixels.max())
-    if white is None and picture.depth == "uint16" and 0 < most < DARK:
+    image = read_image(path, finite=finite and white is None)
+    most = float(image.pixels.max())
+    if white is None and image.depth == "uint16" and 0 < most < DARK:
         most, top = round(most * FULL["uint16"]), FULL["uint16"]
         note(f"'{path}' has no number above {most} of {top}; if white is less than {top}, say so, as in --white 4095.")
-    return dataclasses.replace(picture, pixels=picture.pixels / unit(white, picture.depth))
+    return dataclasses.replace(image, pixels=image.pixels / unit(white, image.depth))

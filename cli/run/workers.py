@@ -1,6 +1,6 @@
-"""Several pictures at a time: a process for each, with its share of the processor, or a stream of a GPU.
+"""Several images at a time: a process for each, with its share of the processor, or a stream of a GPU.
 
-A picture that is small leaves cores idle between the many short operations of a step; two pictures side by side do not.
+An image that is small leaves cores idle between the many short operations of a step; two images side by side do not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from hybridprior._internal.device import choose_device, free_memory
 from hybridprior.errors import HybridPriorError
 
-from ..console import note, pictures, say
+from ..console import images, note, say
 from ..files import Item
 from ..options import set_threads
 from .job import Job
@@ -36,7 +36,7 @@ FEWEST_STEPS = 100
 """Steps below which a process takes longer to start than it saves."""
 
 STREAMS = 8
-"""Pictures that a GPU takes at a time."""
+"""Images that a GPU takes at a time."""
 
 ROOM_ON_GPU = 4 * 2**30
 """The same for a stream, whose tile may take up to 3 GiB (`hybridprior.solvers.tiled`)."""
@@ -49,13 +49,13 @@ SHARED: dict[str, Event] = {}
 
 
 def worth(request: Request, count: int, threads: int | None) -> int:
-    """Return how many pictures to restore at a time, as far as there are pictures and memory: one for each core.
+    """Return how many images to restore at a time, as far as there are images and memory: one for each core.
 
     A GPU takes several, whose kernels run side by side.
 
     Args:
         request: What was asked for.
-        count: How many pictures there are.
+        count: How many images there are.
         threads: Threads of each, if somebody named them.
     """
     where = choose_device(request.device)
@@ -68,11 +68,11 @@ def worth(request: Request, count: int, threads: int | None) -> int:
 
 
 def run_all(request: Request, items: Sequence[Item], *, jobs: int, threads: int | None) -> tuple[int, bool]:
-    """Restore pictures side by side; return how many failed, and whether Ctrl-C ended it.
+    """Restore images side by side; return how many failed, and whether Ctrl-C ended it.
 
     Args:
         request: What was asked for.
-        items: The pictures.
+        items: The images.
         jobs: Processes, or streams of a GPU.
         threads: Processor threads of each; an equal share of the cores if not given.
     """
@@ -87,7 +87,7 @@ def run_all(request: Request, items: Sequence[Item], *, jobs: int, threads: int 
         "initargs": (stop, threads or max(1, torch.get_num_threads() // jobs)),
     }
     shown = request.format != "quiet"
-    with ProcessPoolExecutor(jobs, context, **start) as pool, _forwarded(stop), pictures(len(items), shown) as advance:
+    with ProcessPoolExecutor(jobs, context, **start) as pool, _forwarded(stop), images(len(items), shown) as advance:
         waiting = {pool.submit(_work, request, item): item for item in items}
         for future in as_completed(waiting):
             try:
@@ -119,7 +119,7 @@ def _begin(stop: Event, threads: int) -> None:
 
 
 def _work(request: Request, item: Item) -> tuple[str, str, str]:
-    """Restore one picture; return "done", "failed" or "interrupted", and what goes to stdout and stderr."""
+    """Restore one image; return "done", "failed" or "interrupted", and what goes to stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         outcome = "interrupted" if SHARED["stop"].is_set() else _outcome(Job(request, item, bar=False))
@@ -147,7 +147,7 @@ def _forwarded(stop: Event) -> Iterator[None]:
         if stop.is_set():
             return
         stop.set()
-        note("interrupted; the pictures at work are saved")
+        note("interrupted; the images at work are saved")
 
     before = signal.signal(signal.SIGINT, handle)
     try:

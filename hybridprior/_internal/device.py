@@ -22,12 +22,12 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Precision:
-    """How the generator computes; the picture and E are always float32."""
+    """How the generator computes; the image and E are always float32."""
 
     bf16: bool
     """Whether convolutions run in bfloat16 (autocast)."""
     channels_last: bool
-    """Whether pictures are stored channel by channel within a pixel."""
+    """Whether images are stored channel by channel within a pixel."""
     reason: str
     """Why, for people."""
     graphs: bool = False

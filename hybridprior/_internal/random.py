@@ -1,8 +1,8 @@
 """Streams of random numbers: one seed for a run, and from it an independent stream for each purpose.
 
-The streams must differ from the plain generator of the same seed. Whoever makes a test picture draws its noise from
+The streams must differ from the plain generator of the same seed. Whoever makes a test image draws its noise from
 `torch.Generator().manual_seed(0)`; if z came from that stream too, the network would find the noise written in its
-input, fit it before the picture, and no held-out measurement would notice.
+input, fit it before the image, and no held-out measurement would notice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is wrong with a picture, and which task mends it: `diagnose()`.
+"""What is wrong with an image, and which task mends it: `diagnose()`.
 
 Two errors are measured and the larger one is named: noise, white or not (`hybridprior.analysis.noise`), and what JPEG
 rounded away (`hybridprior.analysis.jpeg`). The thresholds were chosen on photographs; docs/choosing.md has the
@@ -17,7 +17,7 @@ import torch
 
 from hybridprior.analysis.jpeg import blockiness, file_steps, losses, pixel_quality, quality_of, steps_of
 from hybridprior.analysis.noise import channel_sigmas, estimate_sigma, grain
-from hybridprior.io.files import read_picture
+from hybridprior.io.files import read_image
 from hybridprior.io.image import as_tensor, plausible
 
 if TYPE_CHECKING:
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 __all__ = ["LEAVE", "Diagnosis", "diagnose"]
 
 LEAVE = "leave"
-"""The task of a picture that is clean: there is none."""
+"""The task of an image that is clean: there is none."""
 
 NOISY = 2.5 / 255
 """sigma above which noise is worth taking off; textured photographs without noise are taken for up to 2."""
 
 GOOD_QUALITY = 90
-"""The JPEG quality from which on a picture is left alone."""
+"""The JPEG quality from which on an image is left alone."""
 
 EVEN = 0.72
-"""Evenness above which what the flattest patches hold is noise, and not the picture's own texture."""
+"""Evenness above which what the flattest patches hold is noise, and not the image's own texture."""
 
 SHARED = 0.2
 """Correlation of neighbours above which noise is not white."""
@@ -52,7 +52,7 @@ LUMINANCE = math.sqrt(0.299**2 + 0.587**2 + 0.114**2)
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a picture's pixels, and its file, say of how it was degraded."""
+    """What an image's pixels, and its file, say of how it was degraded."""
 
     sigma: float
     """Standard deviation of the noise, in [0, 1]; for a JPEG, of the noise before it was compressed."""
@@ -67,7 +67,7 @@ class Diagnosis:
     blockiness: float
     """By how much neighbours differ more across the edges of blocks than elsewhere."""
     task: str
-    """"denoise", "dejpeg", or "leave" for a picture that is clean."""
+    """"denoise", "dejpeg", or "leave" for an image that is clean."""
     reason: str
     """Why this task, in one sentence."""
     warnings: tuple[str, ...] = ()
@@ -79,26 +79,26 @@ class Diagnosis:
 
 
 def diagnose(
-    picture: torch.Tensor | np.ndarray | Image.Image | str | os.PathLike[str],
+    image: torch.Tensor | np.ndarray | Image.Image | str | os.PathLike[str],
     *,
     file: str | os.PathLike[str] | None = None,
 ) -> Diagnosis:
-    """Return how a picture was degraded, as far as it shows, and which task mends that.
+    """Return how an image was degraded, as far as it shows, and which task mends that.
 
     Blur, missing pixels and a small size do not show: somebody must say so.
 
     Args:
-        picture: A file, or a picture as `restore` takes it: `(1, C, H, W)`, `(C, H, W)`, `(H, W)` or `(H, W, C)`.
-        file: Where a picture that was read already came from; a JPEG's tables are looked at.
+        image: A file, or an image as `restore` takes it: `(1, C, H, W)`, `(C, H, W)`, `(H, W)` or `(H, W, C)`.
+        file: Where an image that was read already came from; a JPEG's tables are looked at.
 
     Raises:
         InputError: A file that cannot be read, or pixels that are no intensities.
-        ShapeError: No picture.
+        ShapeError: No image.
     """
-    if isinstance(picture, str | os.PathLike):
-        file, y = picture, read_picture(picture).pixels
+    if isinstance(image, str | os.PathLike):
+        file, y = image, read_image(image).pixels
     else:
-        y = as_tensor(picture).contiguous()  # sums differ in their last digits with the layout
+        y = as_tensor(image).contiguous()  # sums differ in their last digits with the layout
         plausible(y)
     steps = None if file is None else file_steps(file)
     if steps is None and (found := pixel_quality(y)) is not None:
@@ -132,17 +132,17 @@ def _decide(sigma: float, larger: bool, error: float, quality: int | None) -> tu
     noise = f"noise of sigma {255 * sigma:.1f} (of 255)"
     if sigma > NOISY and larger:
         jpeg = "" if quality is None else f", more than its JPEG of quality {quality} lost"
-        return "denoise", f"The picture has {noise}{jpeg}."
+        return "denoise", f"The image has {noise}{jpeg}."
     if quality is not None and quality < GOOD_QUALITY:
         more = f"more than its {noise}" if sigma > NOISY else "and no noise that shows"
         return (
             "dejpeg",
-            f"The picture went through JPEG at quality {quality}: an error of about {255 * error:.1f}, {more}.",
+            f"The image went through JPEG at quality {quality}: an error of about {255 * error:.1f}, {more}.",
         )
     if sigma > NOISY:
-        return LEAVE, f"The picture has {noise}, less than its JPEG of quality {quality} lost, and that is a good one."
+        return LEAVE, f"The image has {noise}, less than its JPEG of quality {quality} lost, and that is a good one."
     jpeg = "no trace of JPEG" if quality is None else f"its JPEG of quality {quality} is a good one"
-    return LEAVE, f"The picture is clean: what noise there may be is below {255 * NOISY:.1f} of 255, and {jpeg}."
+    return LEAVE, f"The image is clean: what noise there may be is below {255 * NOISY:.1f} of 255, and {jpeg}."
 
 
 def _warnings(
@@ -153,7 +153,7 @@ def _warnings(
     if correlation > SHARED:
         made.append(
             f"The noise is not white: neighbours share {100 * correlation:.0f} % of it, as after a JPEG, a resize or a "
-            "camera's own sharpening. Start from the raw picture, or halve its size first."
+            "camera's own sharpening. Start from the raw image, or halve its size first."
         )
     if task == "denoise" and max(sigmas) > NOISY and max(sigmas) > UNEQUAL * min(sigmas):
         levels = ", ".join(f"{255 * level:.1f}" for level in sigmas)

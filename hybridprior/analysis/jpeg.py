@@ -1,4 +1,4 @@
-"""Traces of JPEG in a picture: the tables of a file, and what eight-by-eight blocks left in the pixels.
+"""Traces of JPEG in an image: the tables of a file, and what eight-by-eight blocks left in the pixels.
 
 Decoded pixels, transformed as the encoder did, have coefficients that lie on the multiples of the quantisation steps
 (Fan, de Queiroz, "Identification of Bitmap Compression History: JPEG Detection and Quantizer Estimation", IEEE TIP
@@ -54,7 +54,7 @@ MANY, A_FEW = 1024, 256
 """Blocks looked at, at most: for the quality, and for the corner of the grid."""
 
 SMALLEST, LARGEST = 4 * BLOCK, 64 * BLOCK
-"""The least side of a picture that is looked at, and the side of its middle that is."""
+"""The least side of an image that is looked at, and the side of its middle that is."""
 
 FLAT = 0.1
 """Share of the blocks, the flattest, whose coefficients are taken for noise."""
@@ -166,7 +166,7 @@ def zeroed(kept: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
 
 
 def _on_grid(y: torch.Tensor) -> torch.Tensor:
-    """Return the cosine transforms `(64, N)` of the picture's blocks, on the grid where most of them were rounded to 0.
+    """Return the cosine transforms `(64, N)` of the image's blocks, on the grid where most of them were rounded to 0.
 
     Blocks with clipped pixels are left out: their coefficients moved.
     """
@@ -203,7 +203,7 @@ def _basis() -> torch.Tensor:
 def _excess(slopes: torch.Tensor) -> float:
     """Return by how much the steepest of eight phases of the mean differences exceeds those beside it.
 
-    Not all the others, since what is steep in the picture itself spreads over several phases.
+    Not all the others, since what is steep in the image itself spreads over several phases.
     """
     phases = slopes[: len(slopes) // BLOCK * BLOCK].reshape(-1, BLOCK).median(dim=0).values
     beside = (phases.roll(1) + phases.roll(-1)) / 2

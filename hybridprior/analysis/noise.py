@@ -60,7 +60,7 @@ MANY = 50_000
 def estimate_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
     """Return the standard deviation of white noise in y, `SIGMA_FLOOR` at the least.
 
-    Where patches are too few for an estimate (a tiny picture, or one with a hole every few pixels) the floor is
+    Where patches are too few for an estimate (a tiny image, or one with a hole every few pixels) the floor is
     returned.
 
     Args:
@@ -117,7 +117,7 @@ def robust_sigma(y: torch.Tensor, known: torch.Tensor | None = None) -> float:
 def noise_correlation(y: torch.Tensor, sigma: float, known: torch.Tensor | None = None) -> float:
     """Return how much the noise of a pixel has in common with its neighbours': 0 for white noise, 1 for a copy.
 
-    It is judged where the picture itself is flattest, patch by patch after a plane was taken off; where even there it
+    It is judged where the image itself is flattest, patch by patch after a plane was taken off; where even there it
     has more contrast than the noise, nothing is known and the answer is 0.
 
     Args:
@@ -154,7 +154,7 @@ def flattest_sigma(y: torch.Tensor) -> float:
 
 
 class Grain(NamedTuple):
-    """What is left where the picture itself is flattest, be it white or not."""
+    """What is left where the image itself is flattest, be it white or not."""
 
     sigma: float
     """Its standard deviation, in [0, 1]: a little less than the noise's, of which the least is looked at."""
@@ -162,7 +162,7 @@ class Grain(NamedTuple):
     """How much a pixel has in common with its neighbours: 0 for white noise, 1 for a copy."""
     evenness: float
     """Standard deviation of the 2nd percentile of the patches over that of the 10th: near 1 for noise, which is the
-    same everywhere, and less for what the picture itself has there."""
+    same everywhere, and less for what the image itself has there."""
 
 
 def grain(y: torch.Tensor) -> Grain:

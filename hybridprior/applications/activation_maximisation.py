@@ -1,4 +1,4 @@
-"""Activation maximisation: the picture that a class of a network answers to most, seen through a prior.
+"""Activation maximisation: the image that a class of a network answers to most, seen through a prior.
 
 Simonyan, Vedaldi, Zisserman, "Deep Inside Convolutional Networks", ICLR Workshops 2014, eq. (1); with the network's
 structure as the prior, Ulyanov, Vedaldi, Lempitsky, IJCV 2020, section "Activation maximization":
@@ -45,15 +45,15 @@ class Activation:
 class Score(Operator):
     """A x = S_c(x)."""
 
-    pictures = False
+    images = False
 
     def __init__(self, network: nn.Module, unit: int, shape: Shape) -> None:
         """Take a class of a network.
 
         Args:
-            network: A function of pictures `(B, 3, H, W)` that returns numbers `(B, K)`.
+            network: A function of images `(B, 3, H, W)` that returns numbers `(B, K)`.
             unit: c.
-            shape: `(1, C, H, W)` of the picture to make.
+            shape: `(1, C, H, W)` of the image to make.
         """
         super().__init__()
         self.network, self.unit, self.shape = network, unit, shape
@@ -69,8 +69,8 @@ class Score(Operator):
             raise ConfigError(f"The network has classes 0 to {scores.shape[1] - 1}, and no {self.unit}.")
         return scores[:, self.unit : self.unit + 1].float()
 
-    def picture_shape(self, shape: Shape) -> Shape:
-        """Return the picture's shape."""
+    def image_shape(self, shape: Shape) -> Shape:
+        """Return the image's shape."""
         return self.shape
 
 
@@ -81,8 +81,8 @@ def score_of(
 
     Args:
         unit: c.
-        network: timm's name, or a function of pictures that returns numbers `(B, K)`.
-        shape: `(1, C, H, W)` of the picture to make.
+        network: timm's name, or a function of images that returns numbers `(B, K)`.
+        shape: `(1, C, H, W)` of the image to make.
         weights: File of a timm network's weights; timm's own, from its hub or cache, if not given.
 
     Raises:

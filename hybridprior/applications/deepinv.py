@@ -33,7 +33,7 @@ def reconstructor(
     steps: int | None = None,
     seed: int | None = None,
 ) -> Reconstructor:
-    """Return a `deepinv.models.Reconstructor` that restores each picture of a batch by itself.
+    """Return a `deepinv.models.Reconstructor` that restores each image of a batch by itself.
 
     The noise is the physics' own where `sigma` is not given. Nothing is learned: the model has no parameters, and no
     gradient goes through it. It runs where y is.
@@ -66,7 +66,7 @@ def reconstructor(
             seed=seed,
             device=str(y.device),
         )
-        return result.picture.to(y)
+        return result.image.to(y)
 
     return _model()(one)  # type: ignore[no-any-return]
 
@@ -80,14 +80,14 @@ def _model() -> Any:
         raise ConfigError("deepinv is not installed; pip install 'hybridprior[physics]'.") from error
 
     class HybridPrior(Reconstructor):
-        """min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)) for each picture."""
+        """min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)) for each image."""
 
         def __init__(self, one: Any) -> None:
             super().__init__()
             self.one = one
 
         def forward(self, y: torch.Tensor, physics: Any) -> torch.Tensor:
-            """Return the pictures `(B, C, H, W)` behind the measurements y, whose first axis is the batch."""
+            """Return the images `(B, C, H, W)` behind the measurements y, whose first axis is the batch."""
             with torch.enable_grad():
                 return torch.cat([self.one(each[None], physics) for each in y.detach()])
 

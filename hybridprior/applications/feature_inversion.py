@@ -1,4 +1,4 @@
-"""Feature inversion: what a network still knows of a picture in one of its stages, seen through a prior.
+"""Feature inversion: what a network still knows of an image in one of its stages, seen through a prior.
 
 Mahendran, Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015; with the network's
 structure as the prior, the "natural pre-image" of Ulyanov, Vedaldi, Lempitsky, IJCV 2020:
@@ -29,15 +29,15 @@ SIGMA = 0.1
 class Features(Operator):
     """A x = phi_l(x) / s, a stage of a network in units of its spread s."""
 
-    pictures = False
+    images = False
 
     def __init__(self, network: nn.Module, layer: int, shape: Shape, spread: float = 1.0) -> None:
         """Take a stage of a network.
 
         Args:
-            network: A function of pictures `(B, 3, H, W)` that returns a sequence of feature maps.
+            network: A function of images `(B, 3, H, W)` that returns a sequence of feature maps.
             layer: Number of the stage, the finest 0.
-            shape: `(1, C, H, W)` of the picture.
+            shape: `(1, C, H, W)` of the image.
             spread: s.
         """
         super().__init__()
@@ -54,19 +54,19 @@ class Features(Operator):
             raise ConfigError(f"The network has stages 0 to {len(maps) - 1}, and no {self.layer}.")
         return maps[self.layer].float() / self.spread
 
-    def picture_shape(self, shape: Shape) -> Shape:
-        """Return the picture's shape."""
+    def image_shape(self, shape: Shape) -> Shape:
+        """Return the image's shape."""
         return self.shape
 
 
 def features_of(
-    picture: torch.Tensor, network: str | nn.Module, *, layer: int, weights: str | None = None
+    image: torch.Tensor, network: str | nn.Module, *, layer: int, weights: str | None = None
 ) -> tuple[torch.Tensor, Features]:
     """Return y = phi(x0) and the operator phi, for `restore(y, phi, sigma=0.1, stop="fixed")` to invert.
 
     Args:
-        picture: x0, `(1, 1 or 3, H, W)`, intensity in [0, 1].
-        network: timm's name, or a function of pictures that returns a sequence of feature maps.
+        image: x0, `(1, 1 or 3, H, W)`, intensity in [0, 1].
+        network: timm's name, or a function of images that returns a sequence of feature maps.
         layer: Number of the stage, the finest 0.
         weights: File of a timm network's weights; timm's own, from its hub or cache, if not given.
 
@@ -75,8 +75,8 @@ def features_of(
         WeightsError: Weights that cannot be used.
     """
     made = TimmStages(network, weights) if isinstance(network, str) else network
-    shape: Shape = (picture.shape[0], picture.shape[1], picture.shape[2], picture.shape[3])
+    shape: Shape = (image.shape[0], image.shape[1], image.shape[2], image.shape[3])
     with torch.no_grad():
-        spread = float(Features(made, layer, shape)(picture).std().clamp_min(1e-6))
+        spread = float(Features(made, layer, shape)(image).std().clamp_min(1e-6))
         phi = Features(made, layer, shape, spread)
-        return phi(picture), phi
+        return phi(image), phi

@@ -1,6 +1,6 @@
 """Flash and no flash: the light of a dim, noisy photograph with the detail of one taken with a flash.
 
-Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, section "Flash-no flash reconstruction": z is the picture
+Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, section "Flash-no flash reconstruction": z is the image
 with the flash instead of noise, and y the one without.
 """
 
@@ -28,7 +28,7 @@ __all__ = ["Guided", "restore_flash"]
 
 
 class Guided(Skip):
-    """Deep Image Prior's network with a picture as its z, and no jitter."""
+    """Deep Image Prior's network with an image as its z, and no jitter."""
 
     jitters = False
 
@@ -36,8 +36,8 @@ class Guided(Skip):
         """Draw the network.
 
         Args:
-            guide: What z is, `(1, K, H, W)`, of the size of the picture to make.
-            channels: Channels of that picture.
+            guide: What z is, `(1, K, H, W)`, of the size of the image to make.
+            channels: Channels of that image.
             config: The network's shape; `input` and `input_depth` are the guide's.
             seed: Seed of theta's start.
         """
@@ -50,14 +50,14 @@ class Guided(Skip):
         """Return the guide in the middle of `shape`, its border repeated around it.
 
         Raises:
-            ShapeError: The guide is larger than the picture, of which it may be a tile.
+            ShapeError: The guide is larger than the image, of which it may be a tile.
         """
         down, across = shape[-2] - self.guide.shape[-2], shape[-1] - self.guide.shape[-1]
         if down < 0 or across < 0:
             wanted, given = (f"{side[-1]} x {side[-2]}" for side in (self.guide.shape, shape))
             raise ShapeError(
                 f"The guide is {wanted}, larger than what is solved at once, {given}: tiles cannot be guided. "
-                "Crop the pictures, or scale them down."
+                "Crop the images, or scale them down."
             )
         top, left = down // 2, across // 2
         return F.pad(self.guide, (left, across - left, top, down - top), mode="replicate")

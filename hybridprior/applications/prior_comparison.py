@@ -1,7 +1,7 @@
 """The effect of a prior: the same measurements explained by pixels, by pixels with total variation, and by a network.
 
 Ulyanov, Vedaldi, Lempitsky, IJCV 2020, compare them so in their figures of inversion and activation maximisation:
-what differs between the pictures is the prior alone.
+what differs between the images is the prior alone.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def compare_priors(
         seed: Seed of everything that is drawn.
         device: "auto", "cpu", "cuda" ...
     """
-    channels = as_operator(operator).picture_shape(tuple(y.shape))[1]  # type: ignore[arg-type]
+    channels = as_operator(operator).image_shape(tuple(y.shape))[1]  # type: ignore[arg-type]
     pixels = Pixels(channels, PixelsConfig(spread=SPREAD))
     return {
         name: restore(

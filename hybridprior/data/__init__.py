@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["demo_picture"]
+__all__ = ["demo_image"]
 
 
-def demo_picture() -> Path:
+def demo_image() -> Path:
     """Return the file of the demo's photograph, 256 x 192, CC0."""
     return Path(str(files("hybridprior.data") / "otter.png"))

@@ -1,6 +1,6 @@
 """The denoiser: what the global prior is made of.
 
-D(x; sigma) is the expectation of the clean picture given x = clean + sigma n. By Tweedie's formula (Robbins 1956;
+D(x; sigma) is the expectation of the clean image given x = clean + sigma n. By Tweedie's formula (Robbins 1956;
 Efron, JASA 2011) the score of the prior smoothed by sigma is (D(x; sigma) - x) / sigma^2, so that any denoiser is a
 prior, and a diffusion network is a denoiser for many sigma.
 """
@@ -25,50 +25,50 @@ Sigma = torch.Tensor | float
 
 
 class Denoiser(nn.Module):
-    """A map from noisy pictures and their noise level to clean ones.
+    """A map from noisy images and their noise level to clean ones.
 
-    Subclasses write `estimate` for pictures of `channels` channels; `denoise` sees to everything else.
+    Subclasses write `estimate` for images of `channels` channels; `denoise` sees to everything else.
     """
 
     channels: tuple[int, ...] = (3,)
-    """The numbers of channels that `estimate` takes; other pictures are denoised channel by channel."""
+    """The numbers of channels that `estimate` takes; other images are denoised channel by channel."""
 
     sigma_range: tuple[float, float] = (0.0, 1.0)
     """Least and greatest sigma that the network knows, in units of intensity; sigma is clipped to it."""
 
     multiple: int = 1
-    """`estimate` takes pictures whose sides are multiples of this number."""
+    """`estimate` takes images whose sides are multiples of this number."""
 
     views: int = 1
-    """Quarter turns of the picture that a pass averages over: 4 for a network that prefers no direction, else 1."""
+    """Quarter turns of the image that a pass averages over: 4 for a network that prefers no direction, else 1."""
 
     precision: str = "auto"
     """Arithmetic of the convolutions: "auto", "fp32" or "bf16"."""
 
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """Return the clean pictures.
+        """Return the clean images.
 
         Args:
-            x: Noisy pictures `(B, C, H, W)` with C in `channels` and H, W multiples of `multiple`.
+            x: Noisy images `(B, C, H, W)` with C in `channels` and H, W multiples of `multiple`.
             sigma: `(B, 1, 1, 1)`, within `sigma_range`.
         """
         raise NotImplementedError
 
     def denoise(self, x: torch.Tensor, sigma: Sigma, *, look: int | None = None) -> torch.Tensor:
-        """Return the clean pictures, float32, in the shape and on the device of x; differentiable in x.
+        """Return the clean images, float32, in the shape and on the device of x; differentiable in x.
 
         Args:
-            x: Noisy pictures `(B, C, H, W)`, intensity in [0, 1] plus noise, any C, H, W >= 1.
-            sigma: Standard deviation of the noise in units of intensity: a number, or one for each picture `(B,)`.
+            x: Noisy images `(B, C, H, W)`, intensity in [0, 1] plus noise, any C, H, W >= 1.
+            sigma: Standard deviation of the noise in units of intensity: a number, or one for each image `(B,)`.
             look: The number of this look, where many come after each other: it then costs one view only, and the
                 turns average out over the looks (Terris et al., "Equivariant Plug-and-Play", CVPR 2024).
 
         Raises:
-            ShapeError: x is not a batch of pictures, or there is not one sigma for each.
+            ShapeError: x is not a batch of images, or there is not one sigma for each.
             ConfigError: A sigma that is negative or not a number.
         """
         if x.ndim != 4 or min(x.shape) < 1:
-            raise ShapeError(f"A denoiser takes pictures (B, C, H, W), not {tuple(x.shape)}.")
+            raise ShapeError(f"A denoiser takes images (B, C, H, W), not {tuple(x.shape)}.")
         level = as_sigma(sigma, x)
         turns = range(self.views) if look is None else [look % self.views]
         if x.shape[1] in self.channels:
@@ -76,7 +76,7 @@ class Denoiser(nn.Module):
         return self._by_channel(x, level, turns)
 
     def _by_channel(self, x: torch.Tensor, sigma: torch.Tensor, turns: Sequence[int]) -> torch.Tensor:
-        """Denoise each channel as a grey picture."""
+        """Denoise each channel as a grey image."""
         count = self.channels[0]
         grey = x.flatten(0, 1)[:, None].expand(-1, count, -1, -1)
         return self._padded(grey, sigma.repeat_interleave(x.shape[1], 0), turns).mean(1).reshape(x.shape)
@@ -94,7 +94,7 @@ class Denoiser(nn.Module):
                 clean = self.estimate(turned, sigma)
             if clean.shape != turned.shape:
                 given, made = tuple(turned.shape), tuple(clean.shape)
-                raise ShapeError(f"A denoiser returns a picture of the shape it was given, {given}, not {made}.")
+                raise ShapeError(f"A denoiser returns an image of the shape it was given, {given}, not {made}.")
             found = found + torch.rot90(clean.float(), -turn, (2, 3))
         return (found / len(turns))[..., :height, :width]
 
@@ -103,16 +103,16 @@ def as_sigma(sigma: Sigma, x: torch.Tensor) -> torch.Tensor:
     """Return sigma as a tensor `(B, 1, 1, 1)` beside x.
 
     Args:
-        sigma: A number, or one for each picture `(B,)` or `(B, 1, 1, 1)`.
-        x: The pictures `(B, C, H, W)`.
+        sigma: A number, or one for each image `(B,)` or `(B, 1, 1, 1)`.
+        x: The images `(B, C, H, W)`.
 
     Raises:
-        ShapeError: There is not one sigma for each picture.
+        ShapeError: There is not one sigma for each image.
         ConfigError: A sigma that is negative or not a number.
     """
     level = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)
     if level.numel() not in (1, len(x)):
-        raise ShapeError(f"sigma is one number or one for each of {len(x)} pictures, not {tuple(level.shape)}.")
+        raise ShapeError(f"sigma is one number or one for each of {len(x)} images, not {tuple(level.shape)}.")
     if not bool((torch.isfinite(level) & (level >= 0)).all()):
         raise ConfigError("sigma is a number, 0 or more, in units of intensity, [0, 1].")
     return level.reshape(-1, 1, 1, 1).expand(len(x), -1, -1, -1)
@@ -122,7 +122,7 @@ def extend(x: torch.Tensor, multiple: int) -> torch.Tensor:
     """Return x with sides that are multiples, mirrored at its last row and column: repeated noise would make streaks.
 
     Args:
-        x: Pictures `(B, C, H, W)`, any H, W >= 1.
+        x: Images `(B, C, H, W)`, any H, W >= 1.
         multiple: What the sides are to be multiples of.
     """
     for side in (-2, -1):

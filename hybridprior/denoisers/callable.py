@@ -21,7 +21,7 @@ __all__ = ["CallableDenoiser"]
 
 
 class CallableDenoiser(Denoiser):
-    """A function of noisy pictures and sigma."""
+    """A function of noisy images and sigma."""
 
     precision = "fp32"
 
@@ -36,8 +36,8 @@ class CallableDenoiser(Denoiser):
         """Wrap a function; a module is held as one, with its weights frozen, so that it moves between devices.
 
         Args:
-            function: Takes pictures `(B, C, H, W)` and sigma `(B,)`, both in units of intensity; returns pictures.
-            channels: The numbers of channels it takes; other pictures are denoised channel by channel.
+            function: Takes images `(B, C, H, W)` and sigma `(B,)`, both in units of intensity; returns images.
+            channels: The numbers of channels it takes; other images are denoised channel by channel.
             sigma_range: What it knows; sigma is clipped to it.
             multiple: The sides it takes are multiples of this number.
 
@@ -64,10 +64,10 @@ class CallableDenoiser(Denoiser):
         """Return the function's value.
 
         Raises:
-            ShapeError: It is no picture of x's shape.
+            ShapeError: It is no image of x's shape.
         """
         clean = self.function(x, sigma.reshape(-1))
         if not isinstance(clean, torch.Tensor) or clean.shape != x.shape:
             made = tuple(clean.shape) if isinstance(clean, torch.Tensor) else type(clean).__name__
-            raise ShapeError(f"A denoiser returns a picture of the shape it was given, {tuple(x.shape)}, not {made}.")
+            raise ShapeError(f"A denoiser returns an image of the shape it was given, {tuple(x.shape)}, not {made}.")
         return clean

@@ -1,7 +1,7 @@
 """A diffusion network of the diffusers library as a denoiser.
 
-Such a network sees pictures u in [-1, 1] with noise, scaled to keep the variance: u_t = sqrt(a_t) u + sqrt(1 - a_t) n
-(Ho et al., NeurIPS 2020, eq. 4). Divided by sqrt(a_t) that is a picture with noise of sqrt((1 - a_t) / a_t), twice our
+Such a network sees images u in [-1, 1] with noise, scaled to keep the variance: u_t = sqrt(a_t) u + sqrt(1 - a_t) n
+(Ho et al., NeurIPS 2020, eq. 4). Divided by sqrt(a_t) that is an image with noise of sqrt((1 - a_t) / a_t), twice our
 sigma since [-1, 1] is twice as long as [0, 1]. Inverting the schedule finds t, between two steps if need be.
 """
 
@@ -66,7 +66,7 @@ class DiffusersDenoiser(Denoiser):
         import diffusers
 
         if any((folder / part).is_dir() for part in ("vae", "vqvae")):
-            raise ConfigError(f"'{folder}' holds a diffusion of latents and not of pictures; it is no denoiser.")
+            raise ConfigError(f"'{folder}' holds a diffusion of latents and not of images; it is no denoiser.")
         nested = (folder / "unet").is_dir()
         network, scheduler = (folder / "unet", folder / "scheduler") if nested else (folder, folder)
         try:
@@ -91,7 +91,7 @@ class DiffusersDenoiser(Denoiser):
         return above - 1 + ((wanted - low) / (high - low)).clamp(0, 1)
 
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """Return the clean pictures by the network's prediction."""
+        """Return the clean images by the network's prediction."""
         spread = 2 * sigma
         kept = (1 + spread.square()).rsqrt()
         noisy = (2 * x - 1) * kept
@@ -102,5 +102,5 @@ class DiffusersDenoiser(Denoiser):
             clean = kept * noisy - kept * spread * output
         else:
             clean = output
-        picture: torch.Tensor = (clean + 1) / 2
-        return picture
+        image: torch.Tensor = (clean + 1) / 2
+        return image

@@ -31,7 +31,7 @@ FORMAT = "unet.1"
 
 
 class UNetDenoiser(Denoiser):
-    """D(x; sigma) by the U-Net; grey pictures are taken as three channels that agree, noise included."""
+    """D(x; sigma) by the U-Net; grey images are taken as three channels that agree, noise included."""
 
     channels = (3,)
     views = 4
@@ -69,22 +69,22 @@ class UNetDenoiser(Denoiser):
         return cls(network.to(memory_format=torch.channels_last), sigma_range=(float(least), float(most)))
 
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """Return the clean pictures `(B, 3, H, W)`."""
+        """Return the clean images `(B, 3, H, W)`."""
         return restrained(x, self.network(x, sigma).float())
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the encoder's maps of pictures `(B, 3, H, W)`, the finest first."""
+        """Return the encoder's maps of images `(B, 3, H, W)`, the finest first."""
         return self.network.features(x)
 
 
 def restrained(x: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """Return the denoised pictures with no more contrast than the noisy ones have, nor any value beyond theirs.
+    """Return the denoised images with no more contrast than the noisy ones have, nor any value beyond theirs.
 
     An expectation given x varies less than x does. A network keeps to that where there is noise, but what it adds to
-    pictures without noise would grow if it were applied time and again.
+    images without noise would grow if it were applied time and again.
 
     Args:
-        x: Noisy pictures `(B, C, H, W)`.
+        x: Noisy images `(B, C, H, W)`.
         clean: What the network made of them.
     """
     before, _ = _contrast(x)
@@ -96,7 +96,7 @@ def restrained(x: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
 
 
 def _contrast(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the variance over cells of a picture, channels taken together, and the channels' means."""
+    """Return the variance over cells of an image, channels taken together, and the channels' means."""
     rows, columns = (max(1, round(side / CELL)) for side in x.shape[-2:])
     mean = F.adaptive_avg_pool2d(x, (rows, columns))
     rest = x - F.interpolate(mean, x.shape[-2:], mode="bilinear", align_corners=False)

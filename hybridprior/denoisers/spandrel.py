@@ -70,7 +70,7 @@ class SpandrelDenoiser(Denoiser):
         return cls(descriptor)
 
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """Return the clean pictures."""
+        """Return the clean images."""
         height, width = x.shape[-2:]
         right, below = self.size.get_padding(width, height)
         padded = F.pad(x, (0, right, 0, below), mode="replicate")

@@ -2,7 +2,7 @@
 
 Its shape follows DRUNet (Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI 2022): the
 noise level enters as one more channel. It differs in working on pixels unshuffled 2x2, which quarters the cost, and in
-naming the noise and not the picture. Without biases the noise it names grows in proportion to contrast and sigma
+naming the noise and not the image. Without biases the noise it names grows in proportion to contrast and sigma
 (Mohan et al., ICLR 2020), so that what it learns at one noise level holds at others.
 """
 
@@ -24,7 +24,7 @@ GREY = 0.5
 """The intensity that contrast is counted from."""
 
 FINEST = 1 / 255
-"""sigma below which the noise that is named shrinks to nothing: a picture without noise is left as it is."""
+"""sigma below which the noise that is named shrinks to nothing: an image without noise is left as it is."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class UNetConfig:
     unshuffle: int = 2
     """Pixels along a side that make up one position of the first level."""
     channels: int = 3
-    """Channels of the picture."""
+    """Channels of the image."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a network without levels, blocks or channels."""
@@ -61,7 +61,7 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """D(x; sigma): the picture's expectation given a noisy one and its noise level."""
+    """D(x; sigma): the image's expectation given a noisy one and its noise level."""
 
     def __init__(self, config: UNetConfig | None = None) -> None:
         """Build the network with weights drawn from torch's own stream.
@@ -86,10 +86,10 @@ class UNet(nn.Module):
         nn.init.zeros_(self.tail.weight)
 
     def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """Return the denoised picture.
+        """Return the denoised image.
 
         Args:
-            x: Noisy pictures `(B, C, H, W)`, intensity in [0, 1] plus noise, any H, W >= 1.
+            x: Noisy images `(B, C, H, W)`, intensity in [0, 1] plus noise, any H, W >= 1.
             sigma: Standard deviation of the noise in the same unit, `(B, 1, 1, 1)` or a map `(B, 1, H, W)`.
         """
         level = sigma.clamp_min(FINEST)
@@ -98,7 +98,7 @@ class UNet(nn.Module):
         return x - sigma / level * noise[..., : x.shape[-2], : x.shape[-1]].float()
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return what the encoder sees in clean pictures x, a map for each level, the finest first."""
+        """Return what the encoder sees in clean images x, a map for each level, the finest first."""
         return self._features(x - GREY, torch.full_like(x[:, :1], FINEST))
 
     def _features(self, x: torch.Tensor, level: torch.Tensor) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Test pictures: a clean one degraded by the conventions of the literature.
+"""Test images: a clean one degraded by the conventions of the literature.
 
 Noise is white, Gaussian, not clipped, and drawn from a CPU generator with the stated seed.
 """
@@ -13,7 +13,7 @@ import torch
 
 from hybridprior.errors import ConfigError, unknown_name
 from hybridprior.io.image import from_pillow, to_pil
-from hybridprior.operators import Blur, Demosaic, Identity, Jpeg, Mask, Operator, Resample
+from hybridprior.operators import BayerMosaic, Blur, Downsample, Identity, Jpeg, Mask, Operator
 from hybridprior.operators.kernels import make_psf
 from hybridprior.presets import TASKS
 
@@ -22,7 +22,7 @@ __all__ = ["Degradation", "degrade", "jpeg_file"]
 
 @dataclass(frozen=True)
 class Degradation:
-    """How a clean picture is degraded."""
+    """How a clean image is degraded."""
 
     task: str = "denoise"
     """"denoise", "sr", "inpaint", "deblur", "dejpeg" or "demosaic"."""
@@ -75,14 +75,14 @@ class Degradation:
 
 
 def degrade(x: torch.Tensor, how: Degradation) -> tuple[torch.Tensor, Operator]:
-    """Return the measurements of a clean picture and the operator that made them.
+    """Return the measurements of a clean image and the operator that made them.
 
     Args:
         x: `(1, C, H, W)` in [0, 1]; for "sr" its sides are multiples of the scale.
         how: The degradation.
 
     Raises:
-        ConfigError: A picture that the scale does not divide, or without colours for a mosaic.
+        ConfigError: An image that the scale does not divide, or without colours for a mosaic.
     """
     rng = torch.Generator().manual_seed(how.seed)
     if how.task == "inpaint":
@@ -98,15 +98,15 @@ def _operator(x: torch.Tensor, how: Degradation) -> Operator:
     if how.task == "sr":
         if x.shape[-2] % how.scale or x.shape[-1] % how.scale:
             raise ConfigError(
-                f"A picture of {x.shape[-1]} x {x.shape[-2]} is no multiple of {how.scale}; crop it first."
+                f"An image of {x.shape[-1]} x {x.shape[-2]} is no multiple of {how.scale}; crop it first."
             )
-        return Resample(how.scale, how.kernel)
+        return Downsample(how.scale, how.kernel)
     if how.task == "deblur":
         return Blur(make_psf(how.blur), how.boundary)
     if how.task == "demosaic":
         if x.shape[1] != 3:
-            raise ConfigError("A mosaic is made of a picture in colour, and this one is grey.")
-        return Demosaic(how.bayer)
+            raise ConfigError("A mosaic is made of an image in colour, and this one is grey.")
+        return BayerMosaic(how.bayer)
     return Identity()
 
 
@@ -126,7 +126,7 @@ def jpeg_file(x: torch.Tensor, how: Degradation, *, icc: bytes | None = None, ex
 
 
 def _compressed(x: torch.Tensor, how: Degradation) -> tuple[torch.Tensor, Operator]:
-    """Return a picture after JPEG, and the operator that knows its tables."""
+    """Return an image after JPEG, and the operator that knows its tables."""
     from PIL import Image
 
     file = io.BytesIO(jpeg_file(x, how))

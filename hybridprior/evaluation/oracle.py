@@ -25,14 +25,14 @@ class Oracle:
         every: int = 20,
         keep: bool = False,
     ) -> None:
-        """Take what pictures are compared with.
+        """Take what images are compared with.
 
         Args:
             truth: The ground truth, `(1, C, H, W)`.
-            task: It says how pictures are compared.
-            complete: What is done to a step's picture before it is shown, if anything.
+            task: It says how images are compared.
+            complete: What is done to a step's image before it is shown, if anything.
             every: Steps between two points of the curve.
-            keep: Whether the best step's picture is kept as `best`.
+            keep: Whether the best step's image is kept as `best`.
         """
         self.truth, self.task, self.complete, self.every, self.keep = truth, task, complete, every, keep
         self.best: torch.Tensor | None = None
@@ -40,14 +40,14 @@ class Oracle:
         self.curve: list[list[float]] = []
 
     def __call__(self, step: Step) -> None:
-        """Compare a step's picture; a tile is none."""
+        """Compare a step's image; a tile is none."""
         if step.tile is not None:
             return
-        picture = step.picture.cpu() if self.complete is None else self.complete(step.picture.cpu())
-        value = metrics.psnr_for_task(picture, self.truth, self.task)
+        image = step.image.cpu() if self.complete is None else self.complete(step.image.cpu())
+        value = metrics.psnr_for_task(image, self.truth, self.task)
         if value > self.psnr:
             self.psnr, self.step = value, step.number
-            self.best = picture.clone() if self.keep else None
+            self.best = image.clone() if self.keep else None
         if step.number % self.every == 0:
             self.curve.append([step.number, round(step.seconds, 2), round(value, 3)])
 

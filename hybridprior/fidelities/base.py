@@ -18,7 +18,7 @@ from hybridprior.errors import ConfigError
 __all__ = ["CLEAN", "FIDELITIES", "ROBUST", "SIGMA_FLOOR", "SIGMA_MOST", "Fidelity", "checked_sigma", "weighted_sum"]
 
 SIGMA_FLOOR = 0.5 / 255
-"""The least sigma: no eight-bit picture is known better than to half a grey level."""
+"""The least sigma: no eight-bit image is known better than to half a grey level."""
 
 CLEAN = 1.5 / 255
 """sigma up to which measurements are clean enough to be fitted to the last step."""

@@ -1,4 +1,4 @@
-"""The proximal map of E: the picture near x that the measurements agree with.
+"""The proximal map of E: the image near x that the measurements agree with.
 
     prox(x; mu) = argmin over u of  E(A u; y) + mu |u - x|^2 / 2
 
@@ -50,10 +50,10 @@ class Proximal:
         """Whether E is quadratic: a linear A and Gaussian noise."""
 
     def __call__(self, x: torch.Tensor, mu: float, *, start: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the picture `(1, C, H, W)` that fits y and lies near x.
+        """Return the image `(1, C, H, W)` that fits y and lies near x.
 
         Args:
-            x: A picture, `(1, C, H, W)`.
+            x: An image, `(1, C, H, W)`.
             mu: How firmly it holds to x, an inverse variance.
             start: Where conjugate gradients start; x if not given.
         """

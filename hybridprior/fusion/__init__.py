@@ -1,4 +1,4 @@
-"""How much each prior is believed: evidence from held-out measurements, and the fused picture."""
+"""How much each prior is believed: evidence from held-out measurements, and the fused image."""
 
 from hybridprior.fusion.candidates import FusionConfig
 from hybridprior.fusion.solver import restore_fused

@@ -1,11 +1,11 @@
-"""The candidates: ways to restore one picture that share their work, each on any of its measurements.
+"""The candidates: ways to restore one image that share their work, each on any of its measurements.
 
 `local` is f_theta alone. `hybrid` goes on from where that was best, with R. `global` is the denoiser alone:
 D(y; sigma), or plug-and-play where A is not 1. `handed` is the denoiser on what the local prior found: on its mean
-with y, whose noise is less than y's, or by plug-and-play that starts there; where A makes the picture smaller, by the
-mean of some such runs, each with noise of its own on what the denoiser sees, and of the local picture if it is far
-smaller. `tuned` is `global` after the denoiser's weights went on on this picture. `blind` is the denoiser at the noise
-level that the picture shows, where another was told.
+with y, whose noise is less than y's, or by plug-and-play that starts there; where A makes the image smaller, by the
+mean of some such runs, each with noise of its own on what the denoiser sees, and of the local image if it is far
+smaller. `tuned` is `global` after the denoiser's weights went on on this image. `blind` is the denoiser at the noise
+level that the image shows, where another was told.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hybridprior.fidelities import Gaussian
 from hybridprior.fidelities.proximal import Proximal
 from hybridprior.fusion.finetuning import Tuned
 from hybridprior.fusion.plug_and_play import Alone
-from hybridprior.operators import Resample
+from hybridprior.operators import Downsample
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser
 from hybridprior.regularisers.red import DenoiserConfig, DenoiserRegulariser
@@ -35,7 +35,7 @@ FEWEST = 20
 """Steps that a network goes on for, at least."""
 
 FAR = 6
-"""How many times smaller A makes a picture from which the network's own picture counts as a run of `handed`."""
+"""How many times smaller A makes an image from which the network's own image counts as a run of `handed`."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class FusionConfig:
     refit: float = 0.15
     """Steps on all measurements, likewise."""
     handed: float = 15 / 255
-    """Noise level at which plug-and-play takes over the local picture, in units of intensity."""
+    """Noise level at which plug-and-play takes over the local image, in units of intensity."""
     runs: int = 3
-    """How often plug-and-play takes over the local picture where A makes the picture smaller; their mean counts."""
+    """How often plug-and-play takes over the local image where A makes the image smaller; their mean counts."""
     coupling_end: float = 0.05
     """How firmly these runs hold to what the denoiser makes at their last step (`SplittingConfig`)."""
     mixed: float = 0.5
-    """Share of y in what the denoiser gets where A = 1; the rest is the local picture."""
+    """Share of y in what the denoiser gets where A = 1; the rest is the local image."""
     tuned: int = 100
-    """The most steps of the denoiser's own weights in each lesson, where A = 1 or makes the picture smaller."""
+    """The most steps of the denoiser's own weights in each lesson, where A = 1 or makes the image smaller."""
     tuned_rate: float = 1e-4
     """Their size."""
 
@@ -73,7 +73,7 @@ class FusionConfig:
 
 
 class Candidates:
-    """The candidates of one picture, after the local prior's run."""
+    """The candidates of one image, after the local prior's run."""
 
     def __init__(
         self,
@@ -93,42 +93,42 @@ class Candidates:
             tuned: The denoiser, on the measurements' device, and its lessons.
             options: How the others come about.
             weight: lambda of the hybrid.
-            shown: The noise level that the picture shows, where it is not the one that was told.
+            shown: The noise level that the image shows, where it is not the one that was told.
         """
         self.local, self.prior, self.tuned, self.options = local, prior, tuned, options
         self.denoiser, self.weight, self.best = tuned.denoiser, weight, local.best_theta
         self.steps, self.shown = local.chosen, shown
         self.rest = 0.0
-        """Standard deviation of the local picture's error, as far as it is known."""
+        """Standard deviation of the local image's error, as far as it is known."""
         self.hybrid_state: dict[str, Any] | None = None
 
     def all(self, problem: Problem, judge: Problem, local: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return every candidate's picture of the measurements, given the local one; none that is no picture.
+        """Return every candidate's image of the measurements, given the local one; none that is no image.
 
         Args:
             problem: The measurements.
             judge: Those that no candidate is fitted to.
             local: `(1, C, H, W)`.
         """
-        pictures = {"local": local}
+        images = {"local": local}
         if not self.prior.direct(problem):  # where one pass is the answer, it has a few per cent of the weight
-            pictures["hybrid"] = self.hybrid(problem)
+            images["hybrid"] = self.hybrid(problem)
         if Proximal(problem).exact:  # a curved E has no plug-and-play
-            pictures |= {"global": self.alone(problem), "handed": self.handed(problem, local)}
+            images |= {"global": self.alone(problem), "handed": self.handed(problem, local)}
         if self.shown is not None:
-            pictures["blind"] = self.alone(self._as_shown(problem))
+            images["blind"] = self.alone(self._as_shown(problem))
         elif self.tuned.possible(problem):
             tuned = self.tuned.judged(problem, judge)
-            pictures |= {} if tuned is None else {"tuned": tuned}
-        return {name: x for name, x in pictures.items() if name == "local" or bool(torch.isfinite(x).all())}
+            images |= {} if tuned is None else {"tuned": tuned}
+        return {name: x for name, x in images.items() if name == "local" or bool(torch.isfinite(x).all())}
 
     def refitted(self, name: str, problem: Problem, local: torch.Tensor) -> torch.Tensor:
-        """Return a candidate's picture on all measurements.
+        """Return a candidate's image on all measurements.
 
         Args:
             name: The candidate.
             problem: All measurements.
-            local: The local prior's picture of them, or the best there is.
+            local: The local prior's image of them, or the best there is.
         """
         if name == "global":
             return self.alone(problem)
@@ -146,15 +146,15 @@ class Candidates:
     def hybrid(self, problem: Problem) -> torch.Tensor:
         """Return what both make together, going on from the local prior's best step."""
         prior = self._regulariser(self.options.handed)
-        picture, self.hybrid_state = self._gone_on(problem, self._share(self.options.hybrid), self.best, prior)
-        return picture
+        image, self.hybrid_state = self._gone_on(problem, self._share(self.options.hybrid), self.best, prior)
+        return image
 
     def alone(self, problem: Problem) -> torch.Tensor:
         """Return what the denoiser makes of the measurements without a generator."""
         return self.prior.restored(self.denoiser, problem)
 
     def handed(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
-        """Return what the denoiser makes of the local picture and the measurements together."""
+        """Return what the denoiser makes of the local image and the measurements together."""
         if self.prior.direct(problem):
             share = self.options.mixed
             level = math.hypot(share * problem.fidelity.sigma, (1 - share) * self.rest)
@@ -166,30 +166,30 @@ class Candidates:
     def few(self, problem: Problem) -> tuple[str, ...]:
         """Return the candidates that are believed as long as evidence is not sure of others; none where all compete.
 
-        Where A makes the picture smaller without noise, what is held out is a hole in the small picture, which a
+        Where A makes the image smaller without noise, what is held out is a hole in the small image, which a
         network may fill better than it draws what lies between the small pixels.
         """
         return ("global", "handed") if self._reduced(problem) else ()
 
     def _repeated(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
-        """Return the mean of some runs of plug-and-play from the local picture, each with noise for the denoiser.
+        """Return the mean of some runs of plug-and-play from the local image, each with noise for the denoiser.
 
-        Far down, where the denoiser knows little of what lies between the small pixels, the local picture is one more.
+        Far down, where the denoiser knows little of what lies between the small pixels, the local image is one more.
         """
         prior = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=self.denoiser)
         seeds = [derive(self.local.config.seed, f"run {k}") for k in range(self.options.runs)]
         how: dict[str, Any] = {"start": local, "longer": 2, "coupling_end": self.options.coupling_end}
-        pictures = [self.prior.plugged(problem, prior, **how, seed=seed) for seed in seeds]
-        far = isinstance(problem.operator, Resample) and problem.operator.factor >= FAR
-        return torch.stack([*pictures, local] if far else pictures).mean(0)
+        images = [self.prior.plugged(problem, prior, **how, seed=seed) for seed in seeds]
+        far = isinstance(problem.operator, Downsample) and problem.operator.factor >= FAR
+        return torch.stack([*images, local] if far else images).mean(0)
 
     def _as_shown(self, problem: Problem) -> Problem:
-        """Return the problem with the noise level that the picture shows."""
+        """Return the problem with the noise level that the image shows."""
         return dataclasses.replace(problem, fidelity=Gaussian(self.shown or problem.fidelity.sigma))
 
     def _reduced(self, problem: Problem) -> bool:
-        """Return whether y is the picture made smaller, without noise."""
-        return not self.prior.noisy and isinstance(problem.operator, Resample)
+        """Return whether y is the image made smaller, without noise."""
+        return not self.prior.noisy and isinstance(problem.operator, Downsample)
 
     def _share(self, share: float) -> int:
         return max(FEWEST, round(share * self.steps))

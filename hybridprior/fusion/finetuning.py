@@ -1,7 +1,7 @@
-"""A pretrained f_theta: theta starts at the denoiser's weights, and goes on on the one picture.
+"""A pretrained f_theta: theta starts at the denoiser's weights, and goes on on the one image.
 
-The global prior is in theta's start, the local one in its optimisation. No clean picture is needed. Where A = 1 there
-are two lessons. The first is what the denoiser made of the picture, with n drawn anew at each step: theta learns
+The global prior is in theta's start, the local one in its optimisation. No clean image is needed. Where A = 1 there
+are two lessons. The first is what the denoiser made of the image, with n drawn anew at each step: theta learns
 
     E |D_theta(x + n; sigma) - x|^2,  x = D(y; sigma)
 
@@ -10,14 +10,14 @@ itself: y + a n and y - n / a have independent noise, and the minimum over theta
 
     E |D_theta(y + a n; sqrt(1 + a^2) sigma) - (y - n / a)|^2
 
-is the denoiser of this picture (Pang et al., "Recorrupted-to-Recorrupted", CVPR 2021), which may put back what x has
-lost. Where A makes the picture smaller, y is a clean picture of the same things at another scale, and theta learns to
+is the denoiser of this image (Pang et al., "Recorrupted-to-Recorrupted", CVPR 2021), which may put back what x has
+lost. Where A makes the image smaller, y is a clean image of the same things at another scale, and theta learns to
 denoise that,
 
     E |D_theta(y + s n; s) - y|^2 / s^2,  s uniform up to where plug-and-play begins
 
 (Tirer and Giryes, "Super-Resolution via Image-Adapted Denoising CNNs", IEEE SPL 2019; after Shocher, Cohen and Irani,
-"Zero-Shot Super-Resolution", CVPR 2018). Elsewhere there is nothing to learn from: on a picture with holes, what
+"Zero-Shot Super-Resolution", CVPR 2018). Elsewhere there is nothing to learn from: on an image with holes, what
 plug-and-play made of it taught the wrong things as often as the right ones.
 """
 
@@ -32,7 +32,7 @@ import torch
 from hybridprior._internal.random import stream
 from hybridprior.denoisers import Denoiser
 from hybridprior.fidelities import Gaussian
-from hybridprior.operators import Identity, Resample
+from hybridprior.operators import Downsample, Identity
 from hybridprior.problem import Problem
 
 __all__ = ["Tuned"]
@@ -44,19 +44,19 @@ A = 0.5
 """a, as Pang et al. have it."""
 
 LEVELS = (1 / 255, 50 / 255)
-"""s on the picture at another scale, from and to, in units of intensity."""
+"""s on the image at another scale, from and to, in units of intensity."""
 
 BATCH = 4
 """Noise levels in a step there."""
 
 PATCH = 256
-"""Side of the part of the picture that a step looks at, drawn anew each time."""
+"""Side of the part of the image that a step looks at, drawn anew each time."""
 
 EVERY = 20
 """Steps between two looks of the judge."""
 
 PATIENCE = 2
-"""Looks without a better picture after which a lesson ends."""
+"""Looks without a better image after which a lesson ends."""
 
 Restored = Callable[[Denoiser, Problem], torch.Tensor]
 Lesson = Callable[[Denoiser, torch.Tensor, torch.Tensor, float, torch.Generator], torch.Tensor]
@@ -64,7 +64,7 @@ Lesson = Callable[[Denoiser, torch.Tensor, torch.Tensor, float, torch.Generator]
 
 
 class Tuned:
-    """The denoiser, tuned to one picture for as many steps as its judge liked."""
+    """The denoiser, tuned to one image for as many steps as its judge liked."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Tuned:
             steps: The most steps of a lesson.
             rate: Adam's step size.
             seed: Of the noise.
-            restored: Makes the picture `(1, C, H, W)` of a denoiser and measurements.
+            restored: Makes the image `(1, C, H, W)` of a denoiser and measurements.
             look_up: Called at each step; it raises to break off.
         """
         self.denoiser, self.most, self.rate, self.seed = denoiser, steps, rate, seed
@@ -93,17 +93,17 @@ class Tuned:
         self.network = denoiser
         """The network after these."""
         self.found: torch.Tensor | None = None
-        """The judge's picture, once the lessons are over."""
+        """The judge's image, once the lessons are over."""
         self.over = False
 
     def possible(self, problem: Problem) -> bool:
         """Return whether there are weights to tune, not too many, and something to tune them on."""
         gaussian = isinstance(problem.fidelity, Gaussian)
-        paired = gaussian and isinstance(problem.operator, Identity if problem.noisy else Resample)
+        paired = gaussian and isinstance(problem.operator, Identity if problem.noisy else Downsample)
         return paired and self.most > 0 and 0 < sum(p.numel() for p in self.denoiser.parameters()) <= LARGEST
 
     def judged(self, problem: Problem, judge: Problem) -> torch.Tensor | None:
-        """Return the picture `(1, C, H, W)` at the steps that the judge liked best; None if that is the start.
+        """Return the image `(1, C, H, W)` at the steps that the judge liked best; None if that is the start.
 
         The lessons are taken once; asked again, the answer is the same.
 
@@ -120,11 +120,11 @@ class Tuned:
             for step in self._taught(network, lesson, self.most, problem, start):
                 if step % EVERY and step < self.most:
                     continue
-                picture = self.restored(network, problem)
-                error = float(judge.error(picture))
+                image = self.restored(network, problem)
+                error = float(judge.error(image))
                 since = 0 if error < least else since + 1
                 if error < least:
-                    found, least, best, steps = picture, error, copy.deepcopy(network), step
+                    found, least, best, steps = image, error, copy.deepcopy(network), step
                 if since == PATIENCE:
                     break
             network, self.steps = best, (*self.steps, steps)
@@ -133,10 +133,10 @@ class Tuned:
         return self.found
 
     def again(self, problem: Problem) -> torch.Tensor:
-        """Return the picture `(1, C, H, W)` of all the measurements.
+        """Return the image `(1, C, H, W)` of all the measurements.
 
         Where A = 1 the network stays as the lessons left it: with y in place of its noisier part they end where they
-        did. A small picture without holes is another one to learn from, and the lesson begins anew.
+        did. A small image without holes is another one to learn from, and the lesson begins anew.
 
         Args:
             problem: The measurements.
@@ -184,7 +184,7 @@ def _part(problem: Problem, start: torch.Tensor, rng: torch.Generator) -> tuple[
 
 
 def _of_itself(network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator) -> torch.Tensor:
-    """Return the error on what the denoiser made of the picture, with noise like y's."""
+    """Return the error on what the denoiser made of the image, with noise like y's."""
     noise, look = sigma * torch.randn(x.shape, generator=rng).to(x), int(torch.randint(4, (), generator=rng))
     return (network.denoise(x + noise, sigma, look=look) - x).square().mean()
 
@@ -201,7 +201,7 @@ def _recorrupted(
 def _of_another_scale(
     network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator
 ) -> torch.Tensor:
-    """Return the error on the small picture itself, turned, with noise of several levels."""
+    """Return the error on the small image itself, turned, with noise of several levels."""
     turn = int(torch.randint(4, (), generator=rng))
     y = torch.rot90(y, turn, (2, 3)).expand(BATCH, -1, -1, -1)
     low, high = LEVELS

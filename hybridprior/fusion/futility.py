@@ -1,6 +1,6 @@
 """When the local prior is out of the race: more of its steps would bring the fusion nothing.
 
-Where A = 1 and there is noise, the global prior is one pass of the denoiser, tuned to the picture, and on most
+Where A = 1 and there is noise, the global prior is one pass of the denoiser, tuned to the image, and on most
 photographs a network that starts from nothing never comes near. Every fifty steps the best mean of both on evidence,
 
     min |w r_local + (1 - w) r_global|^2 over w in [0, 1],
@@ -32,7 +32,7 @@ SPAN = 2
 """Looks over which the mean has to get better, or the network nearer."""
 
 FEWEST = 200
-"""Steps before which nobody is out: the network begins with a grey picture."""
+"""Steps before which nobody is out: the network begins with a grey image."""
 
 SHARE = 0.2
 """w from which the local prior is believed, and goes on."""
@@ -42,7 +42,7 @@ WORTH = 1 / 2000
 sigma^2, so that this is 0.3 to 1 % of the error, or some hundredths of a decibel."""
 
 SLOW = 0.8
-"""Squared distance from the denoiser's picture, of what it was, above which the network has all but arrived where it
+"""Squared distance from the denoiser's image, of what it was, above which the network has all but arrived where it
 goes. One decibel: line drawings and skylines take a network a thousand steps, and it is far off for most of them."""
 
 
@@ -50,7 +50,7 @@ class Race(Heldout):
     """`heldout`, which also ends where the other prior has won."""
 
     def __init__(self, rival: torch.Tensor, held: Problem, *, sigma: float) -> None:
-        """Take the other prior's picture.
+        """Take the other prior's image.
 
         Args:
             rival: What the global prior made of the measurements that the local one sees, `(1, C, H, W)`.
@@ -63,24 +63,24 @@ class Race(Heldout):
         self.errors: list[float] = []
         """The mean's squared residual at each look."""
         self.distances: list[float] = []
-        """The squared distance of the two pictures at each look."""
+        """The squared distance of the two images at each look."""
 
     def judge(self, step: Step) -> Verdict:
         """Rank by the step's own error; stop as `heldout` does, or where more steps are worth nothing."""
         verdict = super().judge(step)
         if step.number % EVERY:
             return verdict
-        share = self._look(step.picture)
+        share = self._look(step.image)
         if step.number < FEWEST or share >= SHARE or len(self.errors) <= SPAN:  # a step that was taken back has no look
             return verdict
         idle = self.errors[-1 - SPAN] - self.errors[-1] < self.worth
         arrived = self.distances[-1] > SLOW * self.distances[-1 - SPAN]
         return dataclasses.replace(verdict, stop=verdict.stop or (idle and arrived))
 
-    def _look(self, picture: torch.Tensor) -> float:
-        """Return w of the best mean, and remember its squared residual and how far apart the two pictures are."""
+    def _look(self, image: torch.Tensor) -> float:
+        """Return w of the best mean, and remember its squared residual and how far apart the two images are."""
         with torch.no_grad():
-            apart = self._residual(picture) - self.residual
+            apart = self._residual(image) - self.residual
             distance = float(apart.square().sum())
             w = min(max(-float((apart * self.residual).sum()) / max(distance, 1e-30), 0.0), 1.0)
             error = float((self.residual + w * apart).square().sum())
@@ -89,7 +89,7 @@ class Race(Heldout):
         return w
 
     def _residual(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the residual of a picture, by the root of how much each measurement counts."""
+        """Return the residual of an image, by the root of how much each measurement counts."""
         residual: torch.Tensor = self.held.operator(x.to(self.held.y)) - self.held.y
         return residual if self.held.weights is None else residual * self.held.weights.sqrt()
 

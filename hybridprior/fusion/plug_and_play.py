@@ -1,6 +1,6 @@
 """The global prior alone, without a generator: D(y; sigma) where A = 1, plug-and-play elsewhere.
 
-One pass of a denoiser is the answer where all that happened to the picture is noise of a level that it knows. Elsewhere
+One pass of a denoiser is the answer where all that happened to the image is noise of a level that it knows. Elsewhere
 half-quadratic splitting alternates it with the measurements (Zhang et al., "Plug-and-Play Image Restoration with Deep
 Denoiser Prior", TPAMI 2022, eq. 6).
 """
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from hybridprior._internal.device import Precision
-from hybridprior.config import Part, RestoreConfig
+from hybridprior.config import Component, RestoreConfig
 from hybridprior.denoisers import Denoiser
 from hybridprior.generators import Pixels
 from hybridprior.operators import Identity
@@ -82,28 +82,32 @@ class Alone:
         coupling_end: float | None = None,
         seed: int | None = None,
     ) -> torch.Tensor:
-        """Return the picture of plug-and-play, `(1, C, H, W)`.
+        """Return the image of plug-and-play, `(1, C, H, W)`.
 
         Args:
             problem: The measurements.
             prior: The denoiser, and its levels.
             start: Where it begins.
             longer: How many times as many steps it takes as the configuration says.
-            coupling_end: How firmly the picture holds to the denoiser's at the last step; as configured if not given.
+            coupling_end: How firmly the image holds to the denoiser's at the last step; as configured if not given.
             seed: The configuration's if not given.
         """
         steps = longer * self.config.splitting.iterations
         loop = dataclasses.replace(self.config.solver, steps=steps, averaging=0.0, jitter=0.0)
-        changes: dict[str, Any] = {"generator": Part("pixels"), "method": "splitting", "stopping": Part("fixed")}
+        changes: dict[str, Any] = {
+            "generator": Component("pixels"),
+            "method": "splitting",
+            "stopping": Component("fixed"),
+        }
         if coupling_end is not None:
             changes["splitting"] = dataclasses.replace(self.config.splitting, coupling_end=coupling_end)
         seed = self.config.seed if seed is None else seed
         config = dataclasses.replace(self.config, solver=loop, weight=1.0, seed=seed, **changes)
         pixels, rule = Pixels(problem.shape[1]), build_stopping_rule("fixed")
         solver = SplittingSolver(problem, pixels, prior, rule, config=config, precision=self.precision, start=start)
-        picture = solver.run().picture.to(problem.y)
+        image = solver.run().image.to(problem.y)
         self.look_up()
-        return picture
+        return image
 
     def look_up(self) -> None:
         """Raise `PressedError` after Ctrl-C."""

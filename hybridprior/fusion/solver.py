@@ -1,11 +1,11 @@
-"""Both priors at once: candidates compete on measurements that none was fitted to, and the picture is their fusion.
+"""Both priors at once: candidates compete on measurements that none was fitted to, and the image is their fusion.
 
 Where there is noise, y is parted in two whose noise is independent; where there is none, or where the noise that the
-picture shows is not what was told, some measurements are held out. The local prior fits the one part and stops by the
+image shows is not what was told, some measurements are held out. The local prior fits the one part and stops by the
 other, which then weighs all candidates. In the end each that counts is brought up to all the measurements, so that none
 is lost: the denoiser runs again, and theta goes on for a few steps.
 
-Where one pass of the denoiser is an answer, that comes first, tuned to the picture: the local prior has to come near.
+Where one pass of the denoiser is an answer, that comes first, tuned to the image: the local prior has to come near.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from hybridprior.stopping import StoppingRule, build_stopping_rule
 __all__ = ["restore_fused"]
 
 LEAST = 0.01
-"""Weight that a candidate has somewhere, at least, to be part of the picture."""
+"""Weight that a candidate has somewhere, at least, to be part of the image."""
 
 COUNTS = 0.2
-"""Weight of the local picture and what was made of it, together, below which its theta does not go on: seconds for some
+"""Weight of the local image and what was made of it, together, below which its theta does not go on: seconds for some
 thousandths of a decibel."""
 
 PARTED = 0.12
@@ -55,13 +55,13 @@ CORRELATED = 0.3
 """Correlation of neighbours' noise above which measurements that judge are no judges."""
 
 DOUBTED = 1.5
-"""Ratio of the noise that was told and that which the picture shows, from which sigma is no ground for parting."""
+"""Ratio of the noise that was told and that which the image shows, from which sigma is no ground for parting."""
 
 TEXTURE = 2.5
-"""Ratio from which what the picture shows beyond the noise that was told is a texture like noise, and sigma stands."""
+"""Ratio from which what the image shows beyond the noise that was told is a texture like noise, and sigma stands."""
 
 LEAST_SIDE = 48
-"""Side of a picture below which the noise that it shows is not known well enough to doubt what was told."""
+"""Side of an image below which the noise that it shows is not known well enough to doubt what was told."""
 
 
 def restore_fused(
@@ -76,7 +76,7 @@ def restore_fused(
     state: Mapping[str, Any] | None = None,
     started: float | None = None,
 ) -> Result:
-    """Restore a picture by both priors, weighed by evidence.
+    """Restore an image by both priors, weighed by evidence.
 
     Args:
         problem: What to solve.
@@ -143,12 +143,12 @@ def _shown(problem: Problem) -> float | None:
 
 
 def _left_alone(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
-    """Return what was measured: with A = 1 and no noise it is the picture."""
+    """Return what was measured: with A = 1 and no noise it is the image."""
     return Result(
-        picture=problem.y.detach().float().cpu().clone(),
-        chosen_step=0,
+        image=problem.y.detach().float().cpu().clone(),
+        step=0,
         status=Status.FINISHED,
-        message="There is no noise to speak of, so that the picture is left as it is.",
+        message="There is no noise to speak of, so that the image is left as it is.",
         trace=(),
         config=config,
         sigma=problem.fidelity.sigma,
@@ -180,7 +180,7 @@ def _tuned(denoiser: Denoiser, prior: Alone, config: RestoreConfig, options: Fus
 
 
 def _rival(tuned: Tuned, prior: Alone, kept: Problem, held: Problem, noise: _Noise) -> torch.Tensor | None:
-    """Return the global prior's best picture where it takes no time to speak of beside the local one; None elsewhere.
+    """Return the global prior's best image where it takes no time to speak of beside the local one; None elsewhere.
 
     Ctrl-C leaves the denoiser as it is, and the local prior takes no step.
     """
@@ -197,13 +197,13 @@ def _rival(tuned: Tuned, prior: Alone, kept: Problem, held: Problem, noise: _Noi
 
 
 def _best(result: Result, rival: torch.Tensor | None, problem: Problem, held: Problem, network: Denoiser) -> Result:
-    """Return the result of a run that was cut short, with the denoiser's picture if evidence likes its rival better."""
-    if rival is None or not float(held.error(rival)) < float(held.error(result.picture.to(held.y))):
+    """Return the result of a run that was cut short, with the denoiser's image if evidence likes its rival better."""
+    if rival is None or not float(held.error(rival)) < float(held.error(result.image.to(held.y))):
         return result
     with torch.no_grad():
-        picture = network.denoise(problem.filled(), problem.fidelity.sigma)
+        image = network.denoise(problem.filled(), problem.fidelity.sigma)
     message = f"{result.status.value} Until then the denoiser alone was the better one."
-    return dataclasses.replace(result, picture=picture.float().cpu(), message=message, held_out=0.0)
+    return dataclasses.replace(result, image=image.float().cpu(), message=message, held_out=0.0)
 
 
 def _latest(result: Result, local: Solver, held: Problem) -> Result:
@@ -211,10 +211,10 @@ def _latest(result: Result, local: Solver, held: Problem) -> Result:
 
     Without noise nothing but chance makes a few measurements like an early step; with noise, theta learns that too.
     """
-    if held.noisy or local.average is None or worse(local.average, result.picture, held):
+    if held.noisy or local.average is None or worse(local.average, result.image, held):
         return result
-    picture = local.take_last().detach().float().cpu().clone()
-    return dataclasses.replace(result, picture=picture, chosen_step=local.step)
+    image = local.take_last().detach().float().cpu().clone()
+    return dataclasses.replace(result, image=image, step=local.step)
 
 
 def _concluded(
@@ -223,13 +223,13 @@ def _concluded(
     """Return the fusion's result, or the local prior's if Ctrl-C came."""
     saved, begun = local.state_dict(), time.perf_counter()
     try:
-        picture, evidence = _fused(problem, held, local.problem, result.picture, candidates, noise)
+        image, evidence = _fused(problem, held, local.problem, result.image, candidates, noise)
     except PressedError:
         status = Status.INTERRUPTED
         return dataclasses.replace(result, status=status, message=status.value, state=saved)
     return dataclasses.replace(
         result,
-        picture=picture,
+        image=image,
         message=_message(evidence, problem.fidelity.sigma, noise.shown),
         fusion=evidence,
         timings=Timings(result.timings.setup, result.timings.steps + time.perf_counter() - begun),
@@ -240,17 +240,17 @@ def _concluded(
 def _fused(
     problem: Problem, held: Problem, kept: Problem, local: torch.Tensor, candidates: Candidates, noise: _Noise
 ) -> tuple[torch.Tensor, Evidence]:
-    """Return the fused picture of all the measurements, and the evidence."""
+    """Return the fused image of all the measurements, and the evidence."""
     local = local.to(problem.y)
     if noise.there:
         with torch.no_grad():
             level = noise.shown or held.fidelity.sigma
             candidates.rest = math.sqrt(max(0.0, float(held.error(local)) - level**2))
-    pictures = candidates.all(kept, held, local)
+    images = candidates.all(kept, held, local)
     if noise.correlated:
-        evidence = even(list(pictures), problem.shape)
+        evidence = even(list(images), problem.shape)
     else:
-        evidence = weigh(pictures, held, seed=candidates.tuned.seed, few=candidates.few(problem))
+        evidence = weigh(images, held, seed=candidates.tuned.seed, few=candidates.few(problem))
     believed = [name for name, plane in zip(evidence.names, evidence.map, strict=True) if float(plane.max()) >= LEAST]
     final: dict[str, torch.Tensor] = {}
     if {"local", "handed"} & set(believed):
@@ -259,16 +259,16 @@ def _fused(
     for name in believed:
         if name not in final:
             final[name] = candidates.refitted(name, problem, final.get("local", local))
-    whole = {name: x.cpu() if bool(torch.isfinite(x).all()) else pictures[name].cpu() for name, x in final.items()}
+    whole = {name: x.cpu() if bool(torch.isfinite(x).all()) else images[name].cpu() for name, x in final.items()}
     return evidence.combine(whole), evidence
 
 
 def _message(evidence: Evidence, told: float, shown: float | None) -> str:
     """Return what was believed, in a sentence or two."""
-    doubt = "" if shown is None else f" The picture shows noise of {255 * shown:.3g}, not {255 * told:.3g}."
+    doubt = "" if shown is None else f" The image shows noise of {255 * shown:.3g}, not {255 * told:.3g}."
     if evidence.kind == "none":
         return f"The noise of neighbours is correlated, so that nothing can judge: {evidence.shares}.{doubt}"
     kind = "global and handed, asked first" if evidence.kind == "few" else evidence.kind
     behind = evidence.most("local") >= LEAST and evidence.most("local", "handed") < COUNTS
     but = ", but in the network's part only those that did not judge" if behind else ""
-    return f"Believed: {evidence.shares} ({kind}). All measurements are in the picture{but}.{doubt}"
+    return f"Believed: {evidence.shares} ({kind}). All measurements are in the image{but}.{doubt}"

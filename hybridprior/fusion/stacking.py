@@ -10,7 +10,7 @@ Which w is the least is chance in part, and its mean over what else the evidence
 minimum is taken again and again with every measurement counted as often as a draw of the exponential distribution says
 (Rubin, "The Bayesian Bootstrap", 1981; Breiman, "Bagging Predictors", 1996). Candidates that evidence cannot tell apart
 so share the weight, and one that is plainly worse gets none. A map of weights does the same cell by cell, once, each
-cell with its neighbours and drawn to the whole picture's answer. Half of the evidence judges whether the map that the
+cell with its neighbours and drawn to the whole image's answer. Half of the evidence judges whether the map that the
 other half proposes is worth it.
 """
 
@@ -34,11 +34,11 @@ PER_CELL = 150
 """Held-out measurements, channels counted once, that a cell of the map has on average, at least."""
 
 PULL = 150.0
-"""How many measurements' worth the whole picture's answer has in a cell."""
+"""How many measurements' worth the whole image's answer has in a cell."""
 
 KINDS = ("few", "combination", "map")
 """What is proposed, the simplest first: a combination of those that were named before, of all, and a map where the
-measurements lie like the picture."""
+measurements lie like the image."""
 
 DRAWS = 50
 """Minima whose mean is the combination."""
@@ -58,14 +58,14 @@ class Evidence:
     spreads: tuple[float, ...]
     """Standard errors of these means."""
     weights: tuple[float, ...]
-    """Mean weight of each in the fused picture."""
+    """Mean weight of each in the fused image."""
     map: torch.Tensor
     """`(K, H, W)`: the weights where they stand; they add up to 1."""
     kind: str
     """One "combination", a "map", a combination of a "few", "tiles" with one of these each, or "none" where there is no
     evidence."""
     gain: float
-    """What the fused picture's mean squared residual is less than that of the best candidate, cross-validated."""
+    """What the fused image's mean squared residual is less than that of the best candidate, cross-validated."""
     gain_spread: float
     """Standard error of the gain."""
 
@@ -80,8 +80,8 @@ class Evidence:
         each = {name: {"weight": w, "error": e, "error_spread": s} for name, w, e, s in rows}
         return {"kind": self.kind, "candidates": each, "gain": self.gain, "gain_spread": self.gain_spread}
 
-    def picture(self) -> torch.Tensor:
-        """Return the map as a picture `(1, 3, H, W)`: red for the local prior, blue for the global, green for both.
+    def image(self) -> torch.Tensor:
+        """Return the map as an image `(1, 3, H, W)`: red for the local prior, blue for the global, green for both.
 
         Both are `hybrid`, `handed` and `tuned`; `blind` counts as global.
         """
@@ -99,30 +99,30 @@ class Evidence:
         planes = [plane for name, plane in zip(self.names, self.map, strict=True) if name in names]
         return float(torch.stack(planes).sum(0).max()) if planes else 0.0
 
-    def combine(self, pictures: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the weighted mean of the candidates' pictures.
+    def combine(self, images: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the weighted mean of the candidates' images.
 
         Args:
-            pictures: `(1, C, H, W)` of each candidate that has a weight.
+            images: `(1, C, H, W)` of each candidate that has a weight.
         """
-        given = [(w, pictures[name]) for name, w in zip(self.names, self.map, strict=True) if name in pictures]
+        given = [(w, images[name]) for name, w in zip(self.names, self.map, strict=True) if name in images]
         total = torch.stack([w for w, _ in given]).sum(0)
         same = torch.full_like(total, 1 / len(given))
         return torch.stack([torch.where(total > 0, w / total.clamp_min(1e-6), same) * x for w, x in given]).sum(0)
 
 
-def weigh(pictures: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0, few: Collection[str] = ()) -> Evidence:
+def weigh(images: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0, few: Collection[str] = ()) -> Evidence:
     """Return how much each candidate is believed.
 
     Args:
-        pictures: `(1, C, H, W)` of each candidate, made without the held-out measurements.
+        images: `(1, C, H, W)` of each candidate, made without the held-out measurements.
         held: The problem with only these.
         seed: Of the halves.
         few: The candidates that share the weight as long as nothing is surely better; all of them if there are none.
     """
-    names = tuple(pictures)
+    names = tuple(images)
     with torch.no_grad():
-        residuals = torch.stack([(held.operator(x.to(held.y)) - held.y).cpu().double() for x in pictures.values()])
+        residuals = torch.stack([(held.operator(x.to(held.y)) - held.y).cpu().double() for x in images.values()])
     counted = torch.ones_like(held.y) if held.weights is None else held.weights
     share = counted.cpu().double()
     placed = held.operator.grid is not None and held.y.ndim == 4
@@ -160,7 +160,7 @@ def even(names: Sequence[str], shape: Sequence[int]) -> Evidence:
 
     Args:
         names: The candidates.
-        shape: `(1, C, H, W)` of the picture.
+        shape: `(1, C, H, W)` of the image.
     """
     share, unknown = 1 / len(names), (math.nan,) * len(names)
     return Evidence(
@@ -176,11 +176,11 @@ def even(names: Sequence[str], shape: Sequence[int]) -> Evidence:
 
 
 def worse(x: torch.Tensor, than: torch.Tensor, held: Problem) -> bool:
-    """Return whether a picture is further from the held-out measurements than another, by two standard errors.
+    """Return whether an image is further from the held-out measurements than another, by two standard errors.
 
     Args:
         x: `(1, C, H, W)`.
-        than: The other picture.
+        than: The other image.
         held: The problem with only the held-out measurements.
     """
     with torch.no_grad():

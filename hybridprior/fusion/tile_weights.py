@@ -1,7 +1,7 @@
-"""The evidence of tiles as that of one picture.
+"""The evidence of tiles as that of one image.
 
-Each tile of a large picture is fused by itself, on measurements of its own. The map of the whole is made of the tiles'
-maps as the picture is of their pictures; errors and the gain are the tiles' means, weighed by their pixels.
+Each tile of a large image is fused by itself, on measurements of its own. The map of the whole is made of the tiles'
+maps as the image is of their images; errors and the gain are the tiles' means, weighed by their pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def join(parts: Sequence[tuple[Box, Evidence]], shape: Sequence[int], overlap: i
 
     Args:
         parts: Tiles and their evidence; one at least.
-        shape: `(1, C, H, W)` of the picture.
+        shape: `(1, C, H, W)` of the image.
         overlap: Pixels over which tiles fade into each other.
     """
     names = tuple(dict.fromkeys(name for _, part in parts for name in part.names))
@@ -34,7 +34,7 @@ def join(parts: Sequence[tuple[Box, Evidence]], shape: Sequence[int], overlap: i
     for box, part in parts:
         canvas.add(box, _planes(part, names))
     canvas.fill(torch.tensor(1 / len(names)))
-    weights = canvas.picture()[0]
+    weights = canvas.image()[0]
     found = [[_figures(box, part, name) for box, part in parts if name in part.names] for name in names]
     errors, spreads = zip(*map(_mean, found), strict=True)
     gain, gain_spread = _mean([(_pixels(box), part.gain, part.gain_spread) for box, part in parts])

@@ -22,7 +22,7 @@ Shape = tuple[int, int, int, int]
 
 
 class Generator(nn.Module):
-    """A picture as a function of weights.
+    """An image as a function of weights.
 
     Subclasses set `multiple` and write `input` and `forward`. They take `(channels, config)`, with `config` an instance
     of their frozen dataclass `Config`, whose defaults are the only ones.
@@ -32,10 +32,10 @@ class Generator(nn.Module):
     """The part's frozen dataclass of options."""
 
     multiple: int = 1
-    """`forward` makes pictures whose sides are multiples of this number."""
+    """`forward` makes images whose sides are multiples of this number."""
 
     smallest: int = 1
-    """`forward` makes pictures whose sides are at least this long."""
+    """`forward` makes images whose sides are at least this long."""
 
     jitters: bool = False
     """Whether the solver's jitter of z regularises it; where z is not noise, or is weak noise, it would only harm."""
@@ -44,16 +44,16 @@ class Generator(nn.Module):
     """Whether `forward` can be recorded as a CUDA graph: the same kernels whatever the values, no copies to a GPU."""
 
     def padded(self, shape: Shape) -> Shape:
-        """Return the smallest shape the generator can make that holds a picture of `shape`.
+        """Return the smallest shape the generator can make that holds an image of `shape`.
 
         Args:
-            shape: `(B, C, H, W)` of the wanted picture, any H, W >= 1.
+            shape: `(B, C, H, W)` of the wanted image, any H, W >= 1.
         """
         height, width = (max(self.smallest, math.ceil(side / self.multiple) * self.multiple) for side in shape[-2:])
         return (shape[0], shape[1], height, width)
 
     def input(self, shape: Shape, rng: torch.Generator) -> torch.Tensor:
-        """Return the fixed input z for pictures of `shape`.
+        """Return the fixed input z for images of `shape`.
 
         Args:
             shape: `(B, C, H, W)` as `padded` returned it.
@@ -62,7 +62,7 @@ class Generator(nn.Module):
         raise NotImplementedError
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Return the picture x = f_theta(z), `(B, C, H, W)`, intensity in [0, 1] for pictures."""
+        """Return the image x = f_theta(z), `(B, C, H, W)`, intensity in [0, 1] for images."""
         raise NotImplementedError
 
 
@@ -76,16 +76,16 @@ def build_generator(name: str, channels: int, options: Mapping[str, Any] | None 
 
     Args:
         name: A registered name: "skip", "decoder", "pixels".
-        channels: Channels of the picture.
+        channels: Channels of the image.
         options: Fields of the generator's `Config` that depart from its defaults.
         seed: Seed of theta's start.
 
     Raises:
-        ConfigError: An unknown name or option, or a picture without channels.
+        ConfigError: An unknown name or option, or an image without channels.
     """
     factory = GENERATORS.find(name)
     if channels < 1:
-        raise ConfigError("A picture needs at least one channel.")
+        raise ConfigError("An image needs at least one channel.")
     config = build_config(factory.Config, options or {}, part=name)  # type: ignore[attr-defined]
     with drawn(seed, "theta"):
         return factory(channels, config)

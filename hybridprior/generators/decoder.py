@@ -1,7 +1,7 @@
 """Deep Decoder: an underparametrised network without convolutions wider than a pixel.
 
 Heckel and Hand, "Deep Decoder: Concise image representations from untrained non-convolutional networks", ICLR 2019,
-section 2: each layer mixes channels (1x1 convolution), doubles the picture bilinearly, applies ReLU and normalises each
+section 2: each layer mixes channels (1x1 convolution), doubles the image bilinearly, applies ReLU and normalises each
 channel; a last one does so at full size. With few weights it cannot fit noise, and needs no early stopping.
 """
 
@@ -46,10 +46,10 @@ class Decoder(Generator):
     capturable = True
 
     def __init__(self, channels: int, config: DecoderConfig | None = None) -> None:
-        """Draw a network for pictures of `channels` channels.
+        """Draw a network for images of `channels` channels.
 
         Args:
-            channels: Channels of the picture.
+            channels: Channels of the image.
             config: The network's shape; `DecoderConfig()` if not given.
         """
         super().__init__()
@@ -69,7 +69,7 @@ class Decoder(Generator):
         return uniform(small, self.config.input_scale, rng)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Return the picture, `(B, C, H, W)`."""
+        """Return the image, `(B, C, H, W)`."""
         x = z
         for layer, (mix, norm) in enumerate(zip(self.mix, self.norm, strict=True)):
             x = mix(x)

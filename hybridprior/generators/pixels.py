@@ -19,7 +19,7 @@ class PixelsConfig:
     start: float = 0.5
     """Intensity of every pixel at the start; what no measurement and no R moves stays there."""
     spread: float = 0.0
-    """Standard deviation of the noise around it; a network that is asked of a flat picture may have no gradient."""
+    """Standard deviation of the noise around it; a network that is asked of a flat image may have no gradient."""
 
 
 @GENERATORS.register("pixels")
@@ -32,7 +32,7 @@ class Pixels(Generator):
         """Take the configuration; theta gets its size from `input`.
 
         Args:
-            channels: Channels of the picture.
+            channels: Channels of the image.
             config: `PixelsConfig()` if not given.
         """
         super().__init__()

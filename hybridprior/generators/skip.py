@@ -140,10 +140,10 @@ class Skip(Generator):
     capturable = True
 
     def __init__(self, channels: int, config: SkipConfig | None = None) -> None:
-        """Draw a network for pictures of `channels` channels.
+        """Draw a network for images of `channels` channels.
 
         Args:
-            channels: Channels of the picture.
+            channels: Channels of the image.
             config: The network's shape; `SkipConfig()` if not given.
         """
         super().__init__()
@@ -165,7 +165,7 @@ class Skip(Generator):
         return torch.stack([columns, rows]).expand(batch, 2, height, width).contiguous()
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Return the picture, `(B, C, H, W)`."""
+        """Return the image, `(B, C, H, W)`."""
         features = self.scales(z)
         # The last convolution is never bf16, whose steps above 1/2 are as coarse as eight bits.
         if fused.fits(features) and self.output.out_channels < fused.EIGHT:
@@ -215,7 +215,7 @@ def _halving(channels_in: int, channels_out: int, config: SkipConfig) -> list[nn
     elif config.downsample == "max":
         layers.append(nn.MaxPool2d(2))
     else:
-        from hybridprior.operators.downsample import Resample
+        from hybridprior.operators.downsample import Downsample
 
-        layers.append(Resample(2, kernel=config.downsample))
+        layers.append(Downsample(2, kernel=config.downsample))
     return layers

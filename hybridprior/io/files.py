@@ -1,4 +1,4 @@
-"""Pictures in files of every common kind and depth.
+"""Images in files of every common kind and depth.
 
 Eight-bit files go through Pillow; sixteen-bit PNG and every deeper TIFF through imagecodecs and tifffile, since Pillow
 has no sixteen-bit colour.
@@ -23,7 +23,7 @@ import torch
 from hybridprior.errors import InputError, OutputError, ShapeError
 from hybridprior.io.image import (
     ORIENTATION,
-    Picture,
+    ImageData,
     assemble,
     from_pillow,
     plausible,
@@ -32,7 +32,7 @@ from hybridprior.io.image import (
     words_of,
 )
 
-__all__ = ["SUFFIXES", "Picture", "check_format", "read_picture", "write_atomically", "write_picture"]
+__all__ = ["SUFFIXES", "ImageData", "check_format", "read_image", "write_atomically", "write_image"]
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ MOST_EXIF = 65533 - len(b"Exif\0\0")
 DEPTHS = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float32")}
 
 
-def read_picture(path: str | os.PathLike[str], *, finite: bool = True) -> Picture:
-    """Return the picture in a file, upright, its alpha apart.
+def read_image(path: str | os.PathLike[str], *, finite: bool = True) -> ImageData:
+    """Return the image in a file, upright, its alpha apart.
 
     Palettes become colours, CMYK becomes RGB. Of a file with several frames the first is read, and a warning logged.
 
@@ -66,30 +66,30 @@ def read_picture(path: str | os.PathLike[str], *, finite: bool = True) -> Pictur
         finite: Whether pixels that are NaN, infinite or no intensities are refused.
 
     Raises:
-        InputError: No such file, not a picture, truncated, far too large, or with numbers that are no intensities.
+        InputError: No such file, not an image, truncated, far too large, or with numbers that are no intensities.
     """
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"'{path}' is a folder, not a picture.")
+        raise InputError(f"'{path}' is a folder, not an image.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = _deep(path)
-            if picture is None:
-                with Image.open(path) as image:
-                    if getattr(image, "n_frames", 1) > 1:
+            image = _deep(path)
+            if image is None:
+                with Image.open(path) as pil:
+                    if getattr(pil, "n_frames", 1) > 1:
                         log.warning("'%s' has several frames; the first is read", path)
-                    picture = from_pillow(image)
-        plausible(picture.pixels if finite else torch.empty(0))
+                    image = from_pillow(pil)
+        plausible(image.pixels if finite else torch.empty(0))
     except FileNotFoundError:
         raise InputError(f"There is no file '{path}'.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"'{path}' unpacks to too many pixels to be a safe picture; crop it first.") from error
+        raise InputError(f"'{path}' unpacks to too many pixels to be a safe image; crop it first.") from error
     except UnidentifiedImageError:
-        raise InputError(f"'{path}' is not a picture in a known format, or is damaged.") from None
+        raise InputError(f"'{path}' is not an image in a known format, or is damaged.") from None
     except PermissionError:
         raise InputError(f"'{path}' may not be read.") from None
     except InputError as error:
@@ -98,38 +98,38 @@ def read_picture(path: str | os.PathLike[str], *, finite: bool = True) -> Pictur
         raise InputError(f"'{path}' does not fit into memory; crop it first.") from None
     except Exception as error:  # decoders raise errors of every family on damaged files
         raise InputError(f"'{path}' cannot be read: it is truncated or damaged ({_first_line(error)}).") from error
-    if finite and not torch.isfinite(picture.pixels).all():
+    if finite and not torch.isfinite(image.pixels).all():
         raise InputError(f"'{path}' has pixels that are NaN or infinite; mask them out or repair them first.")
-    return picture
+    return image
 
 
-def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
-    """Write a picture, whole or not at all.
+def write_image(path: str | os.PathLike[str], image: ImageData) -> None:
+    """Write an image, whole or not at all.
 
-    The suffix decides the format; the picture's depth is kept where the format has it, and the next lower one used
+    The suffix decides the format; the image's depth is kept where the format has it, and the next lower one used
     else.
 
     Args:
         path: A name that ends in one of `SUFFIXES`.
-        picture: What to write; clipped to [0, 1] unless written as float32.
+        image: What to write; clipped to [0, 1] unless written as float32.
 
     Raises:
         OutputError: An unknown suffix, or a place that cannot be written.
         ShapeError: Channels that the format does not have.
     """
     path = Path(path)
-    kind = check_format(path, picture.pixels.shape)
+    kind = check_format(path, image.pixels.shape)
     fitting = DEPTHS.get(kind, ("uint8",))
-    depth = picture.depth if picture.depth in fitting else fitting[-1]
-    array = picture.pixels[0].permute(1, 2, 0).cpu().numpy()
-    if picture.alpha is not None and kind in OPAQUE:
-        log.warning("'%s': %s has no transparency, and the picture's is left out", path, kind)
-    elif picture.alpha is not None:
-        array = np.concatenate([array, picture.alpha[0].permute(1, 2, 0).cpu().numpy()], axis=-1)
+    depth = image.depth if image.depth in fitting else fitting[-1]
+    array = image.pixels[0].permute(1, 2, 0).cpu().numpy()
+    if image.alpha is not None and kind in OPAQUE:
+        log.warning("'%s': %s has no transparency, and the image's is left out", path, kind)
+    elif image.alpha is not None:
+        array = np.concatenate([array, image.alpha[0].permute(1, 2, 0).cpu().numpy()], axis=-1)
     array = array.astype(np.float32) if depth == "float32" else quantise(array, depth)
-    extra = picture.alpha is not None and kind not in OPAQUE
+    extra = image.alpha is not None and kind not in OPAQUE
     try:
-        data = _encoded(np.ascontiguousarray(array), kind, picture, extra)
+        data = _encoded(np.ascontiguousarray(array), kind, image, extra)
     except (ValueError, OSError, RuntimeError) as error:
         raise OutputError(f"'{path}' cannot be written as {kind}: {_first_line(error)}.") from error
     write_atomically(path, data)
@@ -140,7 +140,7 @@ def check_format(path: Path, shape: Sequence[int]) -> str:
 
     Args:
         path: The file to be written.
-        shape: `(1, C, H, W)` of the picture.
+        shape: `(1, C, H, W)` of the image.
 
     Raises:
         OutputError: An unknown suffix, or sides that the format cannot hold.
@@ -148,13 +148,11 @@ def check_format(path: Path, shape: Sequence[int]) -> str:
     """
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
-        raise OutputError(f"'{path.name}' has no suffix of a picture that can be written: {', '.join(SUFFIXES)}.")
+        raise OutputError(f"'{path.name}' has no suffix of an image that can be written: {', '.join(SUFFIXES)}.")
     if shape[1] not in (1, 3) and kind != "TIFF":
-        raise ShapeError(f"A picture with {shape[1]} channels can only be written as TIFF, not as '{path.name}'.")
+        raise ShapeError(f"An image with {shape[1]} channels can only be written as TIFF, not as '{path.name}'.")
     if max(shape[2:]) > SIDES.get(kind, 2**31):
-        raise OutputError(
-            f"{kind} holds pictures up to {SIDES[kind]} pixels a side; write '{path.stem}' as PNG or TIFF."
-        )
+        raise OutputError(f"{kind} holds images up to {SIDES[kind]} pixels a side; write '{path.stem}' as PNG or TIFF.")
     return kind
 
 
@@ -184,8 +182,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise OutputError(f"'{path}' cannot be written: {error.strerror or error}.") from error
 
 
-def _deep(path: Path) -> Picture | None:
-    """Return the picture in a sixteen-bit PNG, or in a TIFF that is deep or not upright; None for any other file."""
+def _deep(path: Path) -> ImageData | None:
+    """Return the image in a sixteen-bit PNG, or in a TIFF that is deep or not upright; None for any other file."""
     with path.open("rb") as file:
         head = file.read(33)
     if head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:25] == b"\x10":
@@ -195,26 +193,26 @@ def _deep(path: Path) -> Picture | None:
     return None
 
 
-def _deep_png(path: Path) -> Picture:
+def _deep_png(path: Path) -> ImageData:
     import imagecodecs
     from PIL import Image
 
-    with Image.open(path) as image:  # checks the size before anything is unpacked
-        orientation = int(image.getexif().get(ORIENTATION, 1) or 1)
-        exif, icc = upright_exif(image), image.info.get("icc_profile")
+    with Image.open(path) as pil:  # checks the size before anything is unpacked
+        orientation = int(pil.getexif().get(ORIENTATION, 1) or 1)
+        exif, icc = upright_exif(pil), pil.info.get("icc_profile")
     array = imagecodecs.png_decode(path.read_bytes())
     alpha = array.ndim == 3 and array.shape[-1] in (2, 4)
     return assemble(array, alpha=alpha, orientation=orientation, icc=icc, exif=exif)
 
 
-def _deep_tiff(path: Path) -> Picture | None:
+def _deep_tiff(path: Path) -> ImageData | None:
     import tifffile
     from PIL import Image
 
     with tifffile.TiffFile(path) as file:
         page = file.pages[0]
         if not isinstance(page, tifffile.TiffPage) or page.dtype is None:
-            raise InputError("The TIFF has no picture in it.")
+            raise InputError("The TIFF has no image in it.")
         tag = page.tags.get(ORIENTATION)
         orientation = int(tag.value) if tag else 1
         # Pillow knows all colours, but what lies on its side does not come out upright.
@@ -241,7 +239,7 @@ def _deep_tiff(path: Path) -> Picture | None:
 
 
 def _straight(array: np.ndarray) -> np.ndarray:
-    """Return the picture `(H, W, C)` with colours as they are: alpha, the last channel, was multiplied into them."""
+    """Return the image `(H, W, C)` with colours as they are: alpha, the last channel, was multiplied into them."""
     top = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1.0
     alpha = array[..., -1:].astype(np.float64) / top
     colours = np.divide(array[..., :-1], alpha, out=np.zeros(array[..., :-1].shape), where=alpha > 0)
@@ -251,7 +249,7 @@ def _straight(array: np.ndarray) -> np.ndarray:
     return np.concatenate([colours.astype(array.dtype), array[..., -1:]], axis=-1)
 
 
-def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> bytes:
+def _encoded(array: np.ndarray, kind: str, image: ImageData, alpha: bool) -> bytes:
     """Return the bytes of a file of `kind`."""
     buffer = io.BytesIO()
     colours = array.shape[-1] - alpha
@@ -265,19 +263,19 @@ def _encoded(array: np.ndarray, kind: str, picture: Picture, alpha: bool) -> byt
             photometric="rgb" if colours == 3 else "minisblack",
             planarconfig="contig" if flat.ndim == 3 else None,
             extrasamples=["unassalpha"] if alpha else None,
-            iccprofile=picture.icc,
+            iccprofile=image.icc,
             metadata=None,
         )
     elif array.dtype == np.uint16:
         import imagecodecs
 
         png = bytes(imagecodecs.png_encode(array))
-        buffer.write(_with_chunks(png, picture.icc, picture.exif))
+        buffer.write(_with_chunks(png, image.icc, image.exif))
     else:
         from PIL import Image
 
         flat = array[..., 0] if array.shape[-1] == 1 else array
-        options = {"icc_profile": picture.icc, "exif": _fitting(picture.exif, kind)}
+        options = {"icc_profile": image.icc, "exif": _fitting(image.exif, kind)}
         qualities: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
         quality = qualities.get(kind, {})
         given = {name: value for name, value in options.items() if value and kind != "BMP"}

@@ -1,6 +1,6 @@
-"""Pictures in memory: tensors, arrays and Pillow's, turned into one form.
+"""Images in memory: tensors, arrays and Pillow's, turned into one form.
 
-The depth of a picture is its type's and never guessed from its brightest pixel.
+The depth of an image is its type's and never guessed from its brightest pixel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ORIENTATION",
-    "Picture",
+    "ImageData",
     "as_tensor",
     "assemble",
     "from_pillow",
@@ -43,18 +43,18 @@ CAMERA, PLACE = 0x8769, 0x8825
 """EXIF's folders of the camera's settings and of the place."""
 
 PLAUSIBLE = (-4.0, 5.0)
-"""Least and greatest intensity of a floating picture that is meant to lie in [0, 1], with noise of unknown level."""
+"""Least and greatest intensity of a floating image that is meant to lie in [0, 1], with noise of unknown level."""
 
 MOST_CHANNELS = 8
-"""Channels above which a picture one, three or four pixels wide is taken for one whose axes are in another order."""
+"""Channels above which an image one, three or four pixels wide is taken for one whose axes are in another order."""
 
 DEVIATIONS = 6
 """Standard deviations of known noise that may come on top."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture with what its file says about it."""
+class ImageData:
+    """An image with what its file says about it."""
 
     pixels: torch.Tensor
     """`(1, C, H, W)` float32, [0, 1] for integer files, upright."""
@@ -68,27 +68,25 @@ class Picture:
     """The EXIF block, its orientation set to upright."""
 
 
-def as_tensor(y: torch.Tensor | np.ndarray | Image.Image, *, picture: bool = True) -> torch.Tensor:
-    """Return a picture as a float32 tensor `(1, C, H, W)`.
+def as_tensor(y: torch.Tensor | np.ndarray | Image.Image, *, image: bool = True) -> torch.Tensor:
+    """Return an image as a float32 tensor `(1, C, H, W)`.
 
     Args:
         y: A floating tensor `(1, C, H, W)`, `(C, H, W)` or `(H, W)`, measurements of any other shape; an array
-            `(H, W)` or `(H, W, C)`, floating or of unsigned integers; or a picture of Pillow without transparency.
-        picture: Whether a tensor `(C, H, W)` or `(H, W)` is a picture, and not measurements of that very shape.
+            `(H, W)` or `(H, W, C)`, floating or of unsigned integers; or an image of Pillow without transparency.
+        image: Whether a tensor `(C, H, W)` or `(H, W)` is an image, and not measurements of that very shape.
 
     Raises:
         InputError: A type or a mode that has no plain reading.
-        ShapeError: No pixels, or an array that is no picture.
+        ShapeError: No pixels, or an array that is no image.
     """
     if isinstance(y, torch.Tensor):
         if not y.is_floating_point():
             raise InputError(f"A tensor holds intensities in [0, 1] as floating numbers, not {y.dtype}.")
         tensor = y.detach().float()
-        if picture and tensor.ndim == 3:
+        if image and tensor.ndim == 3:
             _in_order(tensor.shape[0], tensor.shape[-1], "A tensor has the shape (C, H, W)", tensor.shape)
-        tensor = (
-            tensor.reshape((1,) * (4 - tensor.ndim) + tensor.shape) if picture and tensor.ndim in (2, 3) else tensor
-        )
+        tensor = tensor.reshape((1,) * (4 - tensor.ndim) + tensor.shape) if image and tensor.ndim in (2, 3) else tensor
     elif isinstance(y, np.ndarray):
         if y.ndim not in (2, 3):
             raise ShapeError(f"An array has the shape (H, W) or (H, W, C), not {y.shape}.")
@@ -97,17 +95,17 @@ def as_tensor(y: torch.Tensor | np.ndarray | Image.Image, *, picture: bool = Tru
         tensor = _channels_first(_unit(y))
     elif hasattr(y, "getbands"):
         if y.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in y.info:
-            raise InputError("The picture has transparency: restore picture.convert('RGB') and put alpha back.")
+            raise InputError("The image has transparency: restore image.convert('RGB') and put alpha back.")
         tensor = from_pillow(y).pixels
     else:
-        raise InputError(f"A picture is a tensor, an array or a Pillow picture, not {type(y).__name__}.")
+        raise InputError(f"An image is a tensor, an array or a Pillow image, not {type(y).__name__}.")
     if tensor.numel() == 0:
-        raise ShapeError(f"The picture has no pixels: {tuple(tensor.shape)}.")
+        raise ShapeError(f"The image has no pixels: {tuple(tensor.shape)}.")
     return tensor
 
 
 def to_pil(x: torch.Tensor) -> Image.Image:
-    """Return a picture as an eight-bit grey or RGB picture of Pillow.
+    """Return an image as an eight-bit grey or RGB image of Pillow.
 
     Args:
         x: `(1, C, H, W)`, C of 1 or 3; clipped to [0, 1].
@@ -118,31 +116,31 @@ def to_pil(x: torch.Tensor) -> Image.Image:
     from PIL import Image
 
     if x.ndim != 4 or x.shape[0] != 1 or x.shape[1] not in (1, 3):
-        raise ShapeError(f"A Pillow picture is grey or RGB, (1, 1 or 3, H, W), not {tuple(x.shape)}.")
+        raise ShapeError(f"A Pillow image is grey or RGB, (1, 1 or 3, H, W), not {tuple(x.shape)}.")
     array = quantise(x[0].permute(1, 2, 0).cpu().numpy(), "uint8")
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
 
 
-def from_pillow(image: Image.Image) -> Picture:
-    """Return what Pillow has opened as a picture."""
-    image.load()  # before its EXIF is looked at: Pillow turns a TIFF upright by itself
-    orientation = int(image.getexif().get(ORIENTATION, 1) or 1)
-    exif, icc = upright_exif(image), image.info.get("icc_profile")
-    if image.mode in ("P", "PA") or "transparency" in image.info:
-        transparent = image.mode == "PA" or "transparency" in image.info
-        image = image.convert("RGBA" if transparent else "RGB")
-    elif image.mode not in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L", "I", "F"):
-        icc = None if image.mode in ("CMYK", "LAB") else icc
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    array = np.asarray(image)
+def from_pillow(pil: Image.Image) -> ImageData:
+    """Return what Pillow has opened as an image."""
+    pil.load()  # before its EXIF is looked at: Pillow turns a TIFF upright by itself
+    orientation = int(pil.getexif().get(ORIENTATION, 1) or 1)
+    exif, icc = upright_exif(pil), pil.info.get("icc_profile")
+    if pil.mode in ("P", "PA") or "transparency" in pil.info:
+        transparent = pil.mode == "PA" or "transparency" in pil.info
+        pil = pil.convert("RGBA" if transparent else "RGB")
+    elif pil.mode not in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L", "I", "F"):
+        icc = None if pil.mode in ("CMYK", "LAB") else icc
+        pil = pil.convert("L" if pil.mode == "1" else "RGB")
+    array = np.asarray(pil)
     if array.dtype == np.int32:  # Pillow's "I": sixteen bits in thirty-two
         array = array.astype(np.uint16) if array.min() >= 0 and array.max() < 2**16 else array
-    alpha = image.mode in ("LA", "RGBA")
+    alpha = pil.mode in ("LA", "RGBA")
     return assemble(array, alpha=alpha, orientation=orientation, icc=icc, exif=exif)
 
 
-def assemble(array: np.ndarray, *, alpha: bool, orientation: int, icc: bytes | None, exif: bytes | None) -> Picture:
-    """Return decoded numbers as a picture.
+def assemble(array: np.ndarray, *, alpha: bool, orientation: int, icc: bytes | None, exif: bytes | None) -> ImageData:
+    """Return decoded numbers as an image.
 
     Args:
         array: `(H, W)` or `(H, W, C)`, unsigned integers, booleans or floating numbers.
@@ -157,8 +155,8 @@ def assemble(array: np.ndarray, *, alpha: bool, orientation: int, icc: bytes | N
     depth = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}.get(array.dtype.name, "float32")
     tensor = _channels_first(_oriented(_unit(array), orientation))
     if alpha:
-        return Picture(tensor[:, :-1].contiguous(), tensor[:, -1:].contiguous(), depth, icc, exif)
-    return Picture(tensor, None, depth, icc, exif)
+        return ImageData(tensor[:, :-1].contiguous(), tensor[:, -1:].contiguous(), depth, icc, exif)
+    return ImageData(tensor, None, depth, icc, exif)
 
 
 def quantise(array: np.ndarray, depth: str) -> np.ndarray:
@@ -168,15 +166,15 @@ def quantise(array: np.ndarray, depth: str) -> np.ndarray:
     return levels.astype(depth)
 
 
-def upright_exif(image: Image.Image) -> bytes | None:
-    """Return a Pillow picture's EXIF block with its orientation set to upright, if it has a block.
+def upright_exif(pil: Image.Image) -> bytes | None:
+    """Return a Pillow image's EXIF block with its orientation set to upright, if it has a block.
 
     Of a TIFF, whose own layout stands in the same tags, only the words, the camera's and the place's are taken.
     """
     try:
-        return _upright(image.getexif(), words_only=image.format == "TIFF")
+        return _upright(pil.getexif(), words_only=pil.format == "TIFF")
     except Exception as error:  # of whatever kind: cameras and programs write blocks that Pillow stumbles over
-        log.warning("The picture's EXIF block cannot be read, and is left out: %s", error)
+        log.warning("The image's EXIF block cannot be read, and is left out: %s", error)
         return None
 
 
@@ -218,7 +216,7 @@ def plausible(tensor: torch.Tensor, sigma: float = 0.0) -> None:
         return
     low, high, more = float(finite.min()), float(finite.max()), DEVIATIONS * sigma
     if low < PLAUSIBLE[0] - more or high > PLAUSIBLE[1] + more:
-        raise InputError(f"Floating pictures have intensity in [0, 1]; this one goes from {low:.3g} to {high:.3g}.")
+        raise InputError(f"Floating images have intensity in [0, 1]; this one goes from {low:.3g} to {high:.3g}.")
 
 
 def _in_order(channels: int, side: int, usual: str, shape: Sequence[int]) -> None:
@@ -234,7 +232,7 @@ def _unit(array: np.ndarray) -> np.ndarray:
         return unit
     if array.dtype.kind in "bf":
         return array.astype(np.float32)
-    raise InputError(f"Pictures have unsigned or floating numbers, not {array.dtype}.")
+    raise InputError(f"Images have unsigned or floating numbers, not {array.dtype}.")
 
 
 def _channels_first(array: np.ndarray) -> torch.Tensor:

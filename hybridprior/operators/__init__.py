@@ -1,12 +1,12 @@
 """A: the operators, by name in `OPERATORS`. A new one is one file here and one line below."""
 
 from hybridprior.operators.base import OPERATORS, CallableOperator, Operator, as_operator
-from hybridprior.operators.bayer import PATTERNS, Demosaic
+from hybridprior.operators.bayer import PATTERNS, BayerMosaic
 from hybridprior.operators.blur import BOUNDARIES, Blur
 from hybridprior.operators.compose import Compose
-from hybridprior.operators.crop import Window
+from hybridprior.operators.crop import Crop
 from hybridprior.operators.deepinv import PhysicsOperator
-from hybridprior.operators.downsample import KERNELS, Resample
+from hybridprior.operators.downsample import KERNELS, Downsample
 from hybridprior.operators.identity import Identity
 from hybridprior.operators.jpeg import Jpeg
 from hybridprior.operators.mask import Mask
@@ -19,13 +19,13 @@ __all__ = [
     "Blur",
     "CallableOperator",
     "Compose",
-    "Demosaic",
+    "BayerMosaic",
     "Identity",
     "Jpeg",
     "Mask",
     "Operator",
     "PhysicsOperator",
-    "Resample",
-    "Window",
+    "Downsample",
+    "Crop",
     "as_operator",
 ]

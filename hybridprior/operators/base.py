@@ -1,4 +1,4 @@
-"""The operator A: what the camera, the scan or the accident did to the picture before noise was added.
+"""The operator A: what the camera, the scan or the accident did to the image before noise was added.
 
 y = A x + n. Operators are modules so that they move between devices and can stand inside a network.
 """
@@ -23,7 +23,7 @@ Shape = tuple[int, int, int, int]
 
 
 class Box(NamedTuple):
-    """A rectangle of a picture, in pixels."""
+    """A rectangle of an image, in pixels."""
 
     top: int
     left: int
@@ -31,15 +31,15 @@ class Box(NamedTuple):
     width: int
 
     def of(self, x: torch.Tensor) -> torch.Tensor:
-        """Return this part of a picture `(B, C, H, W)`."""
+        """Return this part of an image `(B, C, H, W)`."""
         return x[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 class Operator(nn.Module):
-    """A linear or differentiable map from pictures to measurements.
+    """A linear or differentiable map from images to measurements.
 
     Subclasses write `forward`; the other methods have defaults that suit an operator whose measurements look like the
-    picture.
+    image.
     """
 
     task: str = "denoise"
@@ -48,18 +48,18 @@ class Operator(nn.Module):
     grid: int | None = None
     """`crop` takes boxes of whole multiples of this number of pixels; None is an operator that has no `crop`."""
 
-    pictures: bool = True
-    """Whether the measurements are pictures too, with intensity in [0, 1]."""
+    images: bool = True
+    """Whether the measurements are images too, with intensity in [0, 1]."""
 
     capturable: bool = False
     """Whether `forward` can be recorded as a CUDA graph: the same kernels whatever the values, no copies to a GPU."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the measurements A x of a picture x, `(B, C, H, W)`, intensity in [0, 1]."""
+        """Return the measurements A x of an image x, `(B, C, H, W)`, intensity in [0, 1]."""
         raise NotImplementedError
 
-    def picture_shape(self, shape: Shape) -> Shape:
-        """Return the shape `(B, C, H, W)` of the picture whose measurements have `shape`."""
+    def image_shape(self, shape: Shape) -> Shape:
+        """Return the shape `(B, C, H, W)` of the image whose measurements have `shape`."""
         return shape
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
@@ -68,21 +68,21 @@ class Operator(nn.Module):
         Args:
             y: Measurements.
         """
-        x = torch.zeros(self.picture_shape(_shape(y)), dtype=y.dtype, device=y.device, requires_grad=True)
+        x = torch.zeros(self.image_shape(_shape(y)), dtype=y.dtype, device=y.device, requires_grad=True)
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(self(x), x, grad_outputs=y)
         return gradient
 
     def initial(self, y: torch.Tensor) -> torch.Tensor:
-        """Return a cheap estimate of the picture from measurements y, to look at and as a baseline."""
+        """Return a cheap estimate of the image from measurements y, to look at and as a baseline."""
         return y
 
     def frame(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the part of the picture x that is shown: all of it, unless A needs to know what lies beyond."""
+        """Return the part of the image x that is shown: all of it, unless A needs to know what lies beyond."""
         return x
 
     def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
-        """Return the picture nearest to a restored one that the measurements allow; x itself where E says it all.
+        """Return the image nearest to a restored one that the measurements allow; x itself where E says it all.
 
         Args:
             x: `(1, C, H, W)`.
@@ -104,7 +104,7 @@ class Operator(nn.Module):
         return None
 
     def crop(self, box: Box) -> tuple[Operator, Box]:
-        """Return A for a part of the picture, and the part of y that it makes; for pictures solved tile by tile.
+        """Return A for a part of the image, and the part of y that it makes; for images solved tile by tile.
 
         Args:
             box: The part, in multiples of `grid`.
@@ -119,31 +119,31 @@ OPERATORS: Registry[Callable[..., Operator]] = Registry("operator")
 
 
 class CallableOperator(Operator):
-    """Any differentiable function of pictures as an operator."""
+    """Any differentiable function of images as an operator."""
 
     def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], shape: Shape | None = None) -> None:
         """Wrap a function.
 
         Args:
             function: Takes `(B, C, H, W)` and returns measurements of any shape, differentiable by torch.
-            shape: Shape of the picture, where it is not that of the measurements.
+            shape: Shape of the image, where it is not that of the measurements.
         """
         super().__init__()
         self.function = function
         self.shape = shape
-        self.pictures = shape is None
+        self.images = shape is None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the function's value."""
         return self.function(x)
 
-    def picture_shape(self, shape: Shape) -> Shape:
+    def image_shape(self, shape: Shape) -> Shape:
         """Return the given shape, or that of the measurements."""
         return self.shape or shape
 
     def initial(self, y: torch.Tensor) -> torch.Tensor:
-        """Return y where it has the picture's shape, else A^T y scaled to y's mean."""
-        if self.picture_shape(_shape(y)) == tuple(y.shape):
+        """Return y where it has the image's shape, else A^T y scaled to y's mean."""
+        if self.image_shape(_shape(y)) == tuple(y.shape):
             return y
         back = self.adjoint(y)
         again = self(back)
@@ -159,7 +159,7 @@ def as_operator(
 
     Args:
         operator: An operator, a physics, a differentiable callable, or None.
-        shape: Shape of the picture, for callables whose measurements have another one.
+        shape: Shape of the image, for callables whose measurements have another one.
 
     Raises:
         ShapeError: It is none of these.

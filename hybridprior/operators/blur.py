@@ -1,6 +1,6 @@
-"""Blur: the picture convolved with a known kernel. The task is (non-blind) deblurring.
+"""Blur: the image convolved with a known kernel. The task is (non-blind) deblurring.
 
-What lies beyond the frame is blurred into it, and nobody has seen it. With "valid" measurements the picture is larger
+What lies beyond the frame is blurred into it, and nobody has seen it. With "valid" measurements the image is larger
 than y by the kernel's reach, so that all of y is explained and the restored frame has no ringing border (Almeida and
 Figueiredo, "Deconvolving Images with Unknown Boundaries Using the Alternating Direction Method of Multipliers", IEEE
 TIP 2013); `frame` cuts y's frame out. "circular" is the convention of published tables, where y was made that way.
@@ -22,7 +22,7 @@ from hybridprior.operators.kernels import normalised
 __all__ = ["BOUNDARIES", "Blur"]
 
 BOUNDARIES = ("valid", "circular", "reflect", "replicate")
-"""What is known of the picture beyond the frame: nothing, or how it goes on."""
+"""What is known of the image beyond the frame: nothing, or how it goes on."""
 
 
 @OPERATORS.register("blur")
@@ -37,8 +37,8 @@ class Blur(Operator):
 
         Args:
             kernel: `(h, w)`, not negative; its sum is made 1. Its middle, `(h // 2, w // 2)`, stays where it is.
-            boundary: "valid": y has `h - 1` rows and `w - 1` columns fewer than the picture; "circular", "reflect" or
-                "replicate": y is as large as the picture, which goes on beyond its frame in that way.
+            boundary: "valid": y has `h - 1` rows and `w - 1` columns fewer than the image; "circular", "reflect" or
+                "replicate": y is as large as the image, which goes on beyond its frame in that way.
 
         Raises:
             InputError: It is no kernel.
@@ -58,13 +58,13 @@ class Blur(Operator):
         return ((width - 1) // 2, width // 2, (height - 1) // 2, height // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the blurred picture, `(B, C, H, W)`, or smaller by the kernel where it is "valid"."""
+        """Return the blurred image, `(B, C, H, W)`, or smaller by the kernel where it is "valid"."""
         height, width = self.kernel.shape
         if self.boundary != "valid":
             room = {"reflect": 1, "circular": 0}.get(self.boundary, -math.inf)  # as padding can
             if height // 2 + room > x.shape[-2] or width // 2 + room > x.shape[-1]:
                 sides = f"{x.shape[-1]} x {x.shape[-2]}"
-                raise ShapeError(f"A kernel of {width} x {height} is too large for a picture of {sides}.")
+                raise ShapeError(f"A kernel of {width} x {height} is too large for an image of {sides}.")
             x = F.pad(x, self.margins, mode=self.boundary)
         blurred: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(x) * self._response(x), s=x.shape[-2:])
         return blurred[..., height - 1 :, width - 1 :]
@@ -78,7 +78,7 @@ class Blur(Operator):
         back: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(wide) * self._response(wide).conj(), s=wide.shape[-2:])
         return back
 
-    def picture_shape(self, shape: Shape) -> Shape:
+    def image_shape(self, shape: Shape) -> Shape:
         """Return y's shape, enlarged by what lies beyond its frame where it is "valid"."""
         if self.boundary != "valid" or len(shape) != 4:
             return shape
@@ -89,7 +89,7 @@ class Blur(Operator):
         return F.pad(y, self.margins, mode="replicate") if self.boundary == "valid" else y
 
     def frame(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the part of the picture that lies in y's frame."""
+        """Return the part of the image that lies in y's frame."""
         if self.boundary != "valid":
             return x
         left, right, top, bottom = self.margins
@@ -103,12 +103,12 @@ class Blur(Operator):
         return self, Box(box.top, box.left, box.height - height + 1, box.width - width + 1)
 
     def check(self, y: torch.Tensor) -> None:
-        """Raise `ShapeError` if y is no picture, or smaller than the kernel where the border is a rule."""
+        """Raise `ShapeError` if y is no image, or smaller than the kernel where the border is a rule."""
         if y.ndim != 4:
-            raise ShapeError(f"A blurred picture has the shape (B, C, H, W), not {tuple(y.shape)}.")
+            raise ShapeError(f"A blurred image has the shape (B, C, H, W), not {tuple(y.shape)}.")
         (h, w), (a, b) = self.kernel.shape, y.shape[-2:]
         if self.boundary != "valid" and (h > a or w > b):
-            raise ShapeError(f"The kernel is {w} x {h}, larger than the picture of {b} x {a}; use boundary 'valid'.")
+            raise ShapeError(f"The kernel is {w} x {h}, larger than the image of {b} x {a}; use boundary 'valid'.")
 
     def _response(self, x: torch.Tensor) -> torch.Tensor:
         """Return the kernel's Fourier transform at x's size."""

@@ -1,4 +1,4 @@
-"""The composition: one thing happened to the picture after another, A = A_n ... A_1."""
+"""The composition: one thing happened to the image after another, A = A_n ... A_1."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Compose(Operator):
         if not operators:
             raise ConfigError("Compose takes one operator at least.")
         self.operators = nn.ModuleList(operators)
-        self.pictures = operators[-1].pictures
+        self.images = operators[-1].images
         self.task = next((a.task for a in reversed(operators) if a.task != "denoise"), "denoise")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -44,10 +44,10 @@ class Compose(Operator):
             y = operator.adjoint(y)  # type: ignore[operator]
         return y
 
-    def picture_shape(self, shape: Shape) -> Shape:
-        """Return the shape of the picture that the first operator took."""
+    def image_shape(self, shape: Shape) -> Shape:
+        """Return the shape of the image that the first operator took."""
         for operator in reversed(self.operators):
-            shape = operator.picture_shape(shape)  # type: ignore[operator]
+            shape = operator.image_shape(shape)  # type: ignore[operator]
         return shape
 
     def initial(self, y: torch.Tensor) -> torch.Tensor:
@@ -57,7 +57,7 @@ class Compose(Operator):
         return y
 
     def frame(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the part of the picture that the first operator shows."""
+        """Return the part of the image that the first operator shows."""
         return self.operators[0].frame(x)  # type: ignore[operator, no-any-return]
 
     def noise(self) -> Fidelity | None:

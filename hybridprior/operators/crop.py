@@ -1,4 +1,4 @@
-"""The window: the middle of the picture was seen, and a margin around it is to be made up. The task is outpainting."""
+"""The window: the middle of the image was seen, and a margin around it is to be made up. The task is outpainting."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hybridprior.errors import ConfigError
 from hybridprior.operators.base import OPERATORS, Operator, Shape
 from hybridprior.operators.mask import Mask
 
-__all__ = ["Window"]
+__all__ = ["Crop"]
 
 
 @OPERATORS.register("window")
-class Window(Operator):
+class Crop(Operator):
     """A x = the middle of x."""
 
     task = "inpaint"
@@ -40,7 +40,7 @@ class Window(Operator):
         """Return y with a margin of zeros."""
         return F.pad(y, (self.margin,) * 4)
 
-    def picture_shape(self, shape: Shape) -> Shape:
+    def image_shape(self, shape: Shape) -> Shape:
         """Return y's shape with the margin around it."""
         if len(shape) != 4:
             return shape
@@ -55,5 +55,5 @@ class Window(Operator):
         return x if noisy else torch.where(self.known(y).to(x) > 0, self.adjoint(y).to(x), x)
 
     def known(self, y: torch.Tensor) -> torch.Tensor:
-        """Return 1 in the middle and 0 in the margin, `(1, 1, H, W)` of the picture."""
+        """Return 1 in the middle and 0 in the margin, `(1, 1, H, W)` of the image."""
         return self.adjoint(torch.ones_like(y[:1, :1]))

@@ -1,7 +1,7 @@
 """The physics of deepinv as operators, and any object that is like them: tomography, magnetic resonance, blur ...
 
 A physics has `A(x)`, the measurements without noise; calling it adds noise. Duck typing is all it takes, and deepinv
-need not be installed. Its pictures are `(B, C, H, W)`, complex ones as two channels; its measurements have any shape.
+need not be installed. Its images are `(B, C, H, W)`, complex ones as two channels; its measurements have any shape.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class PhysicsOperator(Operator):
     """A x = physics.A(x)."""
 
     task = "inpaint"
-    pictures = False
+    images = False
 
     def __init__(self, physics: Any, shape: Shape | None = None) -> None:
         """Wrap a physics; a module is held as one, so that it moves between devices.
 
         Args:
-            physics: Has `A(x)`, differentiable by torch; `A_adjoint(y)`, where it says the picture's shape; and
+            physics: Has `A(x)`, differentiable by torch; `A_adjoint(y)`, where it says the image's shape; and
                 `noise_model`, where it is known.
-            shape: Shape of the picture, where neither the measurements nor `A_adjoint` have it.
+            shape: Shape of the image, where neither the measurements nor `A_adjoint` have it.
         """
         super().__init__()
         self.physics = physics
@@ -48,10 +48,10 @@ class PhysicsOperator(Operator):
         """
         y = self.physics.A(x)
         if not isinstance(y, torch.Tensor):
-            raise ShapeError("This physics has several measurements of a picture; give one whose A(x) is one tensor.")
+            raise ShapeError("This physics has several measurements of an image; give one whose A(x) is one tensor.")
         return y
 
-    def picture_shape(self, shape: Shape) -> Shape:
+    def image_shape(self, shape: Shape) -> Shape:
         """Return the shape that was given, else that of A^T y, else that of the measurements."""
         if self.shape is not None or not hasattr(self.physics, "A_adjoint"):
             return self.shape or shape
@@ -61,11 +61,11 @@ class PhysicsOperator(Operator):
         return tuple(back.shape)  # type: ignore[return-value]
 
     def initial(self, y: torch.Tensor) -> torch.Tensor:
-        """Return what a few iterations of conjugate gradients on A^T A x = A^T y make of the best flat picture.
+        """Return what a few iterations of conjugate gradients on A^T A x = A^T y make of the best flat image.
 
         Where A is not linear, its derivative at 0 stands for it.
         """
-        shape = self.picture_shape(tuple(y.shape))  # type: ignore[arg-type]
+        shape = self.image_shape(tuple(y.shape))  # type: ignore[arg-type]
         flat = torch.eye(shape[1], device=y.device)[:, None, :, None, None].expand(shape[1], *shape)
         with torch.no_grad():
             origin = self(torch.zeros(shape, device=y.device))
@@ -79,8 +79,8 @@ class PhysicsOperator(Operator):
         return conjugate_gradients(curvature, self.adjoint(y - origin), start, iterations=FEW)
 
     def measured(self, y: torch.Tensor) -> torch.Tensor | None:
-        """Return 0 where y is the same for any picture, as outside the mask of k-space; None where all is measured."""
-        shape = self.picture_shape(tuple(y.shape))  # type: ignore[arg-type]
+        """Return 0 where y is the same for any image, as outside the mask of k-space; None where all is measured."""
+        shape = self.image_shape(tuple(y.shape))  # type: ignore[arg-type]
         rng = stream(0, "measured")
         with torch.no_grad():
             first, second = (self(torch.rand(shape, generator=rng).to(y)) for _ in range(2))
@@ -88,7 +88,7 @@ class PhysicsOperator(Operator):
         return None if bool(differs.all()) else differs
 
     def noise(self) -> Fidelity | None:
-        """Return the E of the physics' own noise model: Gaussian, Laplace's, or Poisson's in units of the picture.
+        """Return the E of the physics' own noise model: Gaussian, Laplace's, or Poisson's in units of the image.
 
         None where it has none, or another one.
         """
@@ -104,7 +104,7 @@ class PhysicsOperator(Operator):
 
 
 def _number(model: Any, name: str) -> float:
-    """Return a number of a noise model's, the greatest where it has one for each picture of a batch."""
+    """Return a number of a noise model's, the greatest where it has one for each image of a batch."""
     return float(torch.as_tensor(getattr(model, name)).max())
 
 

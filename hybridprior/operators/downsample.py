@@ -1,7 +1,7 @@
-"""Resampling: the picture was made smaller by an integer factor. The task is super-resolution.
+"""Resampling: the image was made smaller by an integer factor. The task is super-resolution.
 
 Kernels are those of the papers: Lanczos as in Deep Image Prior (phase 0.5: pixels are areas, so that sample j of the
-small picture lies over the middle of its factor x factor block), bicubic with a = -1/2 stretched by the factor (Keys
+small image lies over the middle of its factor x factor block), bicubic with a = -1/2 stretched by the factor (Keys
 1981; MATLAB's antialiased `imresize`), and the plain average over the block.
 """
 
@@ -15,7 +15,7 @@ import torch
 from hybridprior.errors import ConfigError, ShapeError, unknown_name
 from hybridprior.operators.base import OPERATORS, Box, Operator, Shape
 
-__all__ = ["KERNELS", "Resample"]
+__all__ = ["KERNELS", "Downsample"]
 
 
 def _lanczos(support: int) -> Callable[[float], float]:
@@ -44,10 +44,10 @@ KERNELS: dict[str, tuple[Callable[[float], float], float, str]] = {
 
 
 @OPERATORS.register("resample")
-class Resample(Operator):
+class Downsample(Operator):
     """A x = x low-pass filtered and sampled at every `factor`-th place.
 
-    A picture whose sides are no multiples of the factor gives measurements of `ceil(H / factor)` rows; the last of them
+    An image whose sides are no multiples of the factor gives measurements of `ceil(H / factor)` rows; the last of them
     reaches over the border.
     """
 
@@ -75,7 +75,7 @@ class Resample(Operator):
         self._matrices: dict[tuple[int, torch.dtype, torch.device], torch.Tensor] = {}
 
     def matrix(self, side: int, like: torch.Tensor) -> torch.Tensor:
-        """Return the matrix `(ceil(side / factor), side)` that shrinks one side of a picture.
+        """Return the matrix `(ceil(side / factor), side)` that shrinks one side of an image.
 
         Args:
             side: Length of the side.
@@ -87,23 +87,23 @@ class Resample(Operator):
         return self._matrices[key]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the small picture, `(B, C, ceil(H / factor), ceil(W / factor))`."""
+        """Return the small image, `(B, C, ceil(H / factor), ceil(W / factor))`."""
         rows, columns = self.matrix(x.shape[-2], x), self.matrix(x.shape[-1], x)
         return rows @ (x @ columns.T)
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """Return A^T y, `(B, C, factor h, factor w)`."""
-        _, _, height, width = self.picture_shape((y.shape[0], y.shape[1], y.shape[2], y.shape[3]))
+        _, _, height, width = self.image_shape((y.shape[0], y.shape[1], y.shape[2], y.shape[3]))
         return self.matrix(height, y).T @ (y @ self.matrix(width, y))
 
-    def picture_shape(self, shape: Shape) -> Shape:
-        """Return the shape of the large picture."""
+    def image_shape(self, shape: Shape) -> Shape:
+        """Return the shape of the large image."""
         if len(shape) != 4:
-            raise ShapeError(f"A picture has the shape (B, C, H, W), not {tuple(shape)}.")
+            raise ShapeError(f"An image has the shape (B, C, H, W), not {tuple(shape)}.")
         return (shape[0], shape[1], shape[2] * self.factor, shape[3] * self.factor)
 
     def crop(self, box: Box) -> tuple[Operator, Box]:
-        """Return the same operator, and the part of the small picture that lies over the box."""
+        """Return the same operator, and the part of the small image that lies over the box."""
         return self, Box(*(side // self.factor for side in box))
 
     def initial(self, y: torch.Tensor) -> torch.Tensor:

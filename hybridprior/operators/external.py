@@ -13,7 +13,7 @@ def load_operator(name: str) -> Operator:
 
     Args:
         name: "module:function", the module as Python imports it, from the working folder too. What stands there is an
-            operator; a function of a picture `(B, C, H, W)`, differentiable by torch; or a function (or class) of
+            operator; a function of an image `(B, C, H, W)`, differentiable by torch; or a function (or class) of
             nothing, which returns one of these.
 
     Raises:

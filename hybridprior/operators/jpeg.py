@@ -1,6 +1,6 @@
-"""JPEG: the picture was rounded to the steps of a file. The task is the removal of its artefacts.
+"""JPEG: the image was rounded to the steps of a file. The task is the removal of its artefacts.
 
-What was rounded away is treated as noise of A = 1, and in the end the picture is projected onto those that round to
+What was rounded away is treated as noise of A = 1, and in the end the image is projected onto those that round to
 the same file, coefficient by coefficient (Rosenholtz and Zakhor, "Iterative Procedures for Reduction of Blocking
 Effects in Transform Image Coding", IEEE TCSVT 1992). Departs from them in that the intervals are narrower than the
 steps, as Park and Kim ("Theory of Projection onto the Narrow Quantization Constraint Set", IEEE TCSVT 1999) found to
@@ -42,60 +42,60 @@ class Jpeg(Identity):
     """A x = x, up to what a JPEG file rounded away."""
 
     task = "dejpeg"
-    picture: torch.Tensor
+    image: torch.Tensor
     steps: torch.Tensor
 
-    def __init__(self, picture: torch.Tensor, steps: torch.Tensor, subsampling: tuple[int, int] = (1, 1)) -> None:
+    def __init__(self, image: torch.Tensor, steps: torch.Tensor, subsampling: tuple[int, int] = (1, 1)) -> None:
         """Keep what the file says.
 
         Args:
-            picture: The decoded file, `(1, 1 or 3, H, W)` in [0, 1], its blocks starting in the upper left corner.
+            image: The decoded file, `(1, 1 or 3, H, W)` in [0, 1], its blocks starting in the upper left corner.
             steps: Quantisation steps of luma and of colours, `(1 or 2, 8, 8)`, in units of 0-255.
             subsampling: Rows and columns of pixels that share their colour.
 
         Raises:
-            ShapeError: No picture, or no tables.
+            ShapeError: No image, or no tables.
         """
         super().__init__()
-        if picture.ndim != 4 or picture.shape[0] != 1 or picture.shape[1] not in (1, 3):
-            raise ShapeError(f"JPEG holds one grey or RGB picture, (1, 1 or 3, H, W), not {tuple(picture.shape)}.")
+        if image.ndim != 4 or image.shape[0] != 1 or image.shape[1] not in (1, 3):
+            raise ShapeError(f"JPEG holds one grey or RGB image, (1, 1 or 3, H, W), not {tuple(image.shape)}.")
         if steps.ndim != 3 or steps.shape[1:] != (BLOCK, BLOCK):
             raise ShapeError(f"Quantisation tables have the shape (1 or 2, 8, 8), not {tuple(steps.shape)}.")
         self.subsampling = subsampling
-        self.register_buffer("picture", picture.detach().float())
+        self.register_buffer("image", image.detach().float())
         self.register_buffer("steps", steps.float() / 255)
 
     @classmethod
-    def of_file(cls, file: str | os.PathLike[str] | BinaryIO, picture: torch.Tensor) -> Jpeg:
+    def of_file(cls, file: str | os.PathLike[str] | BinaryIO, image: torch.Tensor) -> Jpeg:
         """Return the operator of a JPEG file, by its tables.
 
         Args:
             file: The file.
-            picture: Its pixels, `(1, 1 or 3, H, W)`, as the file has them: not turned, nor cropped.
+            image: Its pixels, `(1, 1 or 3, H, W)`, as the file has them: not turned, nor cropped.
 
         Raises:
             InputError: It is no JPEG file, or one of another size.
         """
         from PIL import Image, JpegImagePlugin
 
-        with Image.open(file) as image:
-            tables = getattr(image, "quantization", None)
-            if not tables or image.size != (picture.shape[-1], picture.shape[-2]):
-                raise InputError("This is no JPEG file of this picture, whose tables say what was rounded away.")
-            sampling = JpegImagePlugin.get_sampling(image)
+        with Image.open(file) as pil:
+            tables = getattr(pil, "quantization", None)
+            if not tables or pil.size != (image.shape[-1], image.shape[-2]):
+                raise InputError("This is no JPEG file of this image, whose tables say what was rounded away.")
+            sampling = JpegImagePlugin.get_sampling(pil)
         steps = torch.tensor([tables[key] for key in sorted(tables)][:2], dtype=torch.float32)
-        return cls(picture, steps.reshape(-1, BLOCK, BLOCK), SAMPLING.get(sampling, (1, 1)))
+        return cls(image, steps.reshape(-1, BLOCK, BLOCK), SAMPLING.get(sampling, (1, 1)))
 
     def noise(self) -> Fidelity | None:
         """Return the Gaussian E of what was rounded away: see `hybridprior.analysis.jpeg`."""
-        squares = [_lost(plane, steps).flatten() for plane, steps in self._coefficients(self.picture)]
+        squares = [_lost(plane, steps).flatten() for plane, steps in self._coefficients(self.image)]
         return Gaussian(float(torch.cat(squares).mean().sqrt()))
 
     def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
-        """Return the picture whose coefficients lie in the file's intervals, and else are x's."""
+        """Return the image whose coefficients lie in the file's intervals, and else are x's."""
         changes: list[torch.Tensor] = []
         for (theirs, steps), (ours, _) in zip(
-            self._coefficients(self.picture), self._coefficients(x.to(self.picture)), strict=True
+            self._coefficients(self.image), self._coefficients(x.to(self.image)), strict=True
         ):
             inside = torch.minimum(torch.maximum(ours, theirs - NARROW * steps), theirs + NARROW * steps)
             changes.append(self._decoded(inside - ours, luma=not changes))
@@ -110,8 +110,8 @@ class Jpeg(Identity):
 
     def check(self, y: torch.Tensor) -> None:
         """Raise `ShapeError` if y is not of the file's size."""
-        if y.shape != self.picture.shape:
-            raise ShapeError(f"The JPEG file's picture is {tuple(self.picture.shape)}, and y {tuple(y.shape)}.")
+        if y.shape != self.image.shape:
+            raise ShapeError(f"The JPEG file's image is {tuple(self.image.shape)}, and y {tuple(y.shape)}.")
 
     def _coefficients(self, x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Return the cosine coefficients `(1, rows, 8, columns, 8)` of luma and colours, and their steps."""
@@ -136,7 +136,7 @@ class Jpeg(Identity):
         if not luma:
             down, across = self.subsampling
             plane = plane.repeat_interleave(down, 1).repeat_interleave(across, 2)
-        return plane[:, : self.picture.shape[2], : self.picture.shape[3]]
+        return plane[:, : self.image.shape[2], : self.image.shape[3]]
 
 
 def _lost(coefficients: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:

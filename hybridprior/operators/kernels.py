@@ -88,7 +88,7 @@ def read_psf(name: str) -> torch.Tensor:
     """Return the kernel in a file.
 
     Args:
-        name: A picture, an NPY file, or an NPZ file; "file.npz:k3" is the array k3 in it, which a file of one array
+        name: An image, an NPY file, or an NPZ file; "file.npz:k3" is the array k3 in it, which a file of one array
             need not name.
 
     Raises:
@@ -99,9 +99,9 @@ def read_psf(name: str) -> torch.Tensor:
         raise InputError(f"There is no kernel file '{path}'.")
     suffix = Path(path).suffix.lower()
     if suffix not in (".npy", ".npz"):
-        from hybridprior.io.files import read_picture
+        from hybridprior.io.files import read_image
 
-        return _from(read_picture(path).pixels[0].mean(dim=0).numpy(), name)
+        return _from(read_image(path).pixels[0].mean(dim=0).numpy(), name)
     try:
         with Path(path).open("rb") as file:
             loaded = np.load(file, allow_pickle=False)

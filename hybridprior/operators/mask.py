@@ -78,9 +78,9 @@ class Mask(Operator):
         if y.shape[-2:] != self.known.shape[-2:] or self.known.shape[1] not in (1, y.shape[1]):
             (h, w), (a, b) = self.known.shape[-2:], y.shape[-2:]
             if (h, w) != (a, b):
-                raise ShapeError(f"The mask is {w} x {h} and the picture {b} x {a}: they must have the same size.")
+                raise ShapeError(f"The mask is {w} x {h} and the image {b} x {a}: they must have the same size.")
             ours, theirs = self.known.shape[1], y.shape[1]
-            raise ShapeError(f"The mask has {ours} channels and the picture {theirs}: as many, or one for all of them.")
+            raise ShapeError(f"The mask has {ours} channels and the image {theirs}: as many, or one for all of them.")
 
 
 def pull(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
-"""Networks of timm that were trained on photographs, as functions of pictures: their stages, or their classes.
+"""Networks of timm that were trained on photographs, as functions of images: their stages, or their classes.
 
-They see pictures with the mean and spread that they were trained on, and are not trained here.
+They see images with the mean and spread that they were trained on, and are not trained here.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ class TimmStages(_Timm):
     staged = True
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the maps `(B, K, h, w)` of grey or colour pictures x, intensity in [0, 1]."""
+        """Return the maps `(B, K, h, w)` of grey or colour images x, intensity in [0, 1]."""
         maps: list[torch.Tensor] = super().forward(x)
         return maps
 
 
 class TimmClasses(_Timm):
-    """What a network makes of a picture: a number for each class, before the softmax."""
+    """What a network makes of an image: a number for each class, before the softmax."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits `(B, K)` of grey or colour pictures x, intensity in [0, 1]."""
+        """Return the logits `(B, K)` of grey or colour images x, intensity in [0, 1]."""
         logits: torch.Tensor = super().forward(x)
         return logits

@@ -1,4 +1,4 @@
-"""The regulariser R: the prior on pictures that does not come from the generator.
+"""The regulariser R: the prior on images that does not come from the generator.
 
 R(x) = -log p(x) in nats, so that its weight lambda has no unit and 1 is Bayes' own. Regularisers add and scale:
 `0.5 * tv + red`.
@@ -22,7 +22,7 @@ __all__ = ["REGULARISERS", "Regulariser", "build_regulariser"]
 
 
 class Regulariser(nn.Module):
-    """A functional of pictures, in nats.
+    """A functional of images, in nats.
 
     Subclasses write `forward`. One whose gradient is known but whose value is not returns a surrogate with that
     gradient and sets `has_value` to False.
@@ -51,7 +51,7 @@ class Regulariser(nn.Module):
         """Return R(x) in nats, a scalar.
 
         Args:
-            x: The picture, `(B, C, H, W)`, intensity in [0, 1].
+            x: The image, `(B, C, H, W)`, intensity in [0, 1].
             step: The solver's step, for regularisers with a schedule.
         """
         raise NotImplementedError
@@ -60,7 +60,7 @@ class Regulariser(nn.Module):
         """Return v, what R alone makes of x, and the standard deviation of v's coupling to x.
 
         Args:
-            x: The picture, `(B, C, H, W)`.
+            x: The image, `(B, C, H, W)`.
             step: The splitting's iteration, counted from 1.
             scale: Factor of the noise level that is taken off x.
 

@@ -4,8 +4,8 @@
 
 Perceptual losses (Johnson, Alahi, Fei-Fei, ECCV 2016, eq. 2) and the feature inversion of Deep Image Prior (section
 "Activation maximization and inversion") have this form. A layer's distance is counted in units of the guide's own
-variance and N is the number of intensities in the picture, so that features as wrong as a shuffled guide's cost about
-as many nats as pixels off by their noise. g is a guide picture, or y itself, to which A x is then compared.
+variance and N is the number of intensities in the image, so that features as wrong as a shuffled guide's cost about
+as many nats as pixels off by their noise. g is a guide image, or y itself, to which A x is then compared.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FeatureConfig:
     layer_weights: tuple[float, ...] = ()
     """w_l, one for each layer, scaled to sum to 1; all the same if empty."""
     target: str = "guide"
-    """"guide" compares x with the guide picture, "measurements" A x with y."""
+    """"guide" compares x with the guide image, "measurements" A x with y."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for an unknown target, and for weights that do not fit the layers."""
@@ -65,7 +65,7 @@ class FeatureRegulariser(Regulariser):
 
         Args:
             config: `FeatureConfig()` if not given.
-            guide: Picture `(1, C, H, W)` to be like, intensity in [0, 1]; the operator's cheap estimate if not given.
+            guide: Image `(1, C, H, W)` to be like, intensity in [0, 1]; the operator's cheap estimate if not given.
 
         Raises:
             ConfigError: An unknown network or layer.
@@ -84,7 +84,7 @@ class FeatureRegulariser(Regulariser):
         """Take the features of the guide, or of the measurements.
 
         Raises:
-            ShapeError: The guide has another shape than the picture, or the measurements are no picture.
+            ShapeError: The guide has another shape than the image, or the measurements are no image.
         """
         if self.config.target == "measurements":
             self.operator, self.weights, target = problem.operator, problem.weights, problem.y
@@ -93,7 +93,7 @@ class FeatureRegulariser(Regulariser):
             self.operator = None
             target = problem.operator.initial(problem.filled()) if self.guide is None else self.guide.to(problem.y)
             if target.shape != problem.shape:
-                raise ShapeError(f"The guide is {tuple(target.shape)}, but the picture is {problem.shape}.")
+                raise ShapeError(f"The guide is {tuple(target.shape)}, but the image is {problem.shape}.")
         self.precision = precision
         with torch.no_grad():
             self.wanted = self._features(target)
@@ -118,7 +118,7 @@ class FeatureRegulariser(Regulariser):
 
     def _features(self, x: torch.Tensor) -> list[torch.Tensor]:
         if x.ndim != 4 or x.shape[1] not in (1, 3):
-            raise ShapeError(f"The feature regulariser sees grey and colour pictures, not {tuple(x.shape)}.")
+            raise ShapeError(f"The feature regulariser sees grey and colour images, not {tuple(x.shape)}.")
         precision = choose_precision(x.device, self.precision)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=precision.bf16):
             maps = self.encoder(x.float().expand(-1, 3, -1, -1))

@@ -1,4 +1,4 @@
-"""A diffusion prior as regulariser: the denoiser looks at the picture through fresh noise at each step.
+"""A diffusion prior as regulariser: the denoiser looks at the image through fresh noise at each step.
 
     x_sigma = x + sigma n,  n ~ N(0, 1);    gradient of R:  w(sigma) (x - D(x_sigma; sigma)) / sigma^2
 

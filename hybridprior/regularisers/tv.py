@@ -25,7 +25,7 @@ class TotalVariationConfig:
     scale: float = 0.043
     """b: mean length of the gradient in photographs, in units of intensity a pixel."""
     smoothing: float = 1e-3
-    """Length below which the gradient is smoothed, so that flat pictures have a derivative."""
+    """Length below which the gradient is smoothed, so that flat images have a derivative."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a scale or a smoothing that is not positive."""

@@ -39,17 +39,17 @@ class Canvas:
         box.of(self.sum).add_(tile * window)
         box.of(self.weight).add_(window)
 
-    def fill(self, picture: torch.Tensor) -> None:
-        """Put a picture where no tile is.
+    def fill(self, image: torch.Tensor) -> None:
+        """Put an image where no tile is.
 
         Args:
-            picture: `(B, C, H, W)`, or what broadcasts to that.
+            image: `(B, C, H, W)`, or what broadcasts to that.
         """
         empty = self.weight == 0
-        self.sum = torch.where(empty, picture, self.sum)
+        self.sum = torch.where(empty, image, self.sum)
         self.weight[empty] = 1
 
-    def picture(self) -> torch.Tensor:
+    def image(self) -> torch.Tensor:
         """Return the weighted mean, `(B, C, H, W)`."""
         return self.sum / self.weight
 

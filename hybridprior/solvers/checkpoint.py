@@ -100,7 +100,7 @@ class Memory:
         """Take over the state of a run of the same problem and configuration.
 
         Raises:
-            ConfigError: It is the state of another picture or configuration.
+            ConfigError: It is the state of another image or configuration.
         """
         if state.keys() != self.state_dict().keys():
             raise ConfigError("This is not the saved state of a run; start a new one.")

@@ -1,6 +1,6 @@
 """f_theta and its gradient as CUDA graphs, so that a GPU is asked once for the hundreds of small kernels of a step.
 
-A network for one picture is small for a GPU: asked kernel by kernel, it waits for the processor most of the time. What
+A network for one image is small for a GPU: asked kernel by kernel, it waits for the processor most of the time. What
 is recorded here is f_theta(z) and its adjoint, with theta and the gradients where they are in memory; A, E, R, the
 jitter and the optimiser stay as free as they were. Nguyen et al., "Accelerating PyTorch with CUDA Graphs", 2021.
 """
@@ -185,7 +185,7 @@ class _Replayed(torch.autograd.Function):
         """Put theta's gradients where the optimiser looks for them."""
         captured = ctx.captured
         if ctx.number != captured.asked:
-            raise RuntimeError("The network was evaluated again, and only its last picture has a gradient.")
+            raise RuntimeError("The network was evaluated again, and only its last image has a gradient.")
         captured.gradient.copy_(gradient)
         for p, found in zip(captured.theta, captured.back(), strict=True):
             p.grad = found

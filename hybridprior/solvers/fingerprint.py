@@ -18,7 +18,7 @@ __all__ = ["agree", "copied", "fingerprint", "snapshot"]
 
 
 def fingerprint(problem: Problem, config: RestoreConfig, parts: Mapping[str, object]) -> dict[str, Any]:
-    """Return what a saved state must agree on: the configuration, the noise, what counts, and A of a random picture.
+    """Return what a saved state must agree on: the configuration, the noise, what counts, and A of a random image.
 
     Args:
         problem: What the run solves.
@@ -35,7 +35,7 @@ def fingerprint(problem: Problem, config: RestoreConfig, parts: Mapping[str, obj
         "sigma": fidelity.sigma,
         "noise": repr(fidelity) if dataclasses.is_dataclass(fidelity) else type(fidelity).__qualname__,
         "operator": measured.cpu(),
-        "picture": problem.y.cpu(),
+        "image": problem.y.cpu(),
         "choice of measurements": torch.ones(()) if problem.weights is None else problem.weights.cpu(),
     }
 
@@ -48,7 +48,7 @@ def agree(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
         ours: The run's.
 
     Raises:
-        ConfigError: It is the state of another picture or configuration.
+        ConfigError: It is the state of another image or configuration.
     """
     for name, value in ours.items():
         other = theirs.get(name)

@@ -2,7 +2,7 @@
 
 Each step adds fresh noise to z ("jitter"), takes a step of Adam or Muon, and averages the iterates exponentially, as
 the published Deep Image Prior does (Ulyanov et al., IJCV 2020, section "Technical details"). The objective is divided
-by the number of measurements, so that figures of different pictures compare. A step that is not finite, or whose E
+by the number of measurements, so that figures of different images compare. A step that is not finite, or whose E
 leaps up, is rolled back.
 """
 
@@ -163,7 +163,7 @@ class Solver(Memory):
         optimiser: torch.optim.Optimizer | None = None,
         seen: Callable[[torch.Tensor], None] | None = None,
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Take more steps on other measurements of the same picture, or with another R; return the average and a state.
+        """Take more steps on other measurements of the same image, or with another R; return the average and a state.
 
         Args:
             problem: The measurements from now on.
@@ -209,7 +209,7 @@ class Solver(Memory):
         assert average is not None
         step = Step(
             number=self.step,
-            picture=average,
+            image=average,
             iterate=iterate,
             energy=energy,
             prior=prior,
@@ -282,8 +282,8 @@ class Solver(Memory):
     def _result(self, status: Status) -> Result:
         best = self.problem.operator.initial(self.problem.y) if self.best is None else self.best
         return Result(
-            picture=best.detach().float().cpu().clone(),
-            chosen_step=self.chosen,
+            image=best.detach().float().cpu().clone(),
+            step=self.chosen,
             status=status,
             message=status.said(
                 found=self.best is not None,

@@ -1,4 +1,4 @@
-"""A whole step of the loop without R, asked of a GPU in four recordings, so that a processor can serve many pictures.
+"""A whole step of the loop without R, asked of a GPU in four recordings, so that a processor can serve many images.
 
 f_theta(z) and theta's gradient are those of `capture`; between them comes E with its gradient, and after them the
 optimiser's step, the average of the iterates and its error on held-out measurements. What the loop then needs to know,

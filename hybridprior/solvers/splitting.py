@@ -6,8 +6,8 @@ and ADMM (Venkatakrishnan, Bouman, Wohlberg, "Plug-and-Play Priors", GlobalSIP 2
     v_k = D(x_{k-1} + u; sigma_k),  x_k = argmin E(A x; y) + c lambda |x - v_k + u|^2 / (2 sigma_k^2),  u += x_k - v_k
 
 with u = 0 without duals, and c that may fall over the steps. Where x is pixels, each step solves for x by conjugate
-gradients on any linear A, and v is the picture: the global prior alone. Where x = f_theta(z), x fits by a few steps on
-theta (Mataev, Elad, Milanfar, "DeepRED", ICCV Workshops 2019), and the picture is the averaged iterate, as ever.
+gradients on any linear A, and v is the image: the global prior alone. Where x = f_theta(z), x fits by a few steps on
+theta (Mataev, Elad, Milanfar, "DeepRED", ICCV Workshops 2019), and the image is the averaged iterate, as ever.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class SplittingSolver(Solver):
         return (x - self.clean + self.dual).square().sum() / (2 * self.coupling**2)
 
     def _solve(self) -> tuple[torch.Tensor | None, float, float]:
-        """Take one iteration on pixels; the picture is v."""
+        """Take one iteration on pixels; the image is v."""
         assert isinstance(self.generator, Pixels)
         theta = self.generator.theta.data
         weight = self.config.weight

@@ -1,4 +1,4 @@
-"""Large pictures tile by tile: each tile is a problem of its own, and neighbours fade into each other.
+"""Large images tile by tile: each tile is a problem of its own, and neighbours fade into each other.
 
 The gradient of E needs every feature map of f_theta at once, so that memory grows with the pixels. Tiles overlap, and
 are weighed by windows that fall to 0 at their inner borders and add up to 1. They share the noise level, theta's start
@@ -35,22 +35,22 @@ __all__ = ["lay_out", "longest_side", "restore_tiles", "settle_tiles"]
 
 log = logging.getLogger(__name__)
 
-NOTED = ("chosen_step", "sigma", "precision", "held_out")
-"""What is known of a finished tile besides its picture, status, trace and timings."""
+NOTED = ("step", "sigma", "precision", "held_out")
+"""What is known of a finished tile besides its image, status, trace and timings."""
 
 Solve = Callable[[Problem, Sequence[Callback], Mapping[str, Any] | None], Result]
 
 MOST_MEMORY = 3 * 2**30
 """Bytes that the feature maps of a tile may take, however much memory there is."""
 
-PICTURES = 1000
-"""Bytes a pixel besides the feature maps: pictures, averages, and a denoiser's own features."""
+IMAGES = 1000
+"""Bytes a pixel besides the feature maps: images, averages, and a denoiser's own features."""
 
 SMALL = 512**2
-"""Pixels up to which a picture fits any memory."""
+"""Pixels up to which an image fits any memory."""
 
 PROBE = 128
-"""Side of the picture whose feature maps are counted."""
+"""Side of the image whose feature maps are counted."""
 
 
 def settle_tiles(
@@ -61,11 +61,11 @@ def settle_tiles(
     precision: Precision,
     state: Mapping[str, Any] | None = None,
 ) -> RestoreConfig:
-    """Return the configuration with the side of the tiles settled: 0 where the picture is solved whole.
+    """Return the configuration with the side of the tiles settled: 0 where the image is solved whole.
 
     Args:
         config: Its tiles' side is settled by the free memory if it is 0.
-        problem: The whole picture's.
+        problem: The whole image's.
         generator: Makes f_theta, whose memory is counted.
         precision: Its arithmetic.
         state: That of an interrupted run, which knows its side.
@@ -77,7 +77,7 @@ def settle_tiles(
         longest = longest_side(generator(), problem.shape, problem.y.device, bf16=precision.bf16)
         side = longest if pixels > longest**2 else 0
     if side and side < max(problem.shape[-2:]) and problem.operator.grid is None:
-        log.warning("This operator cannot be cut into tiles, and the picture may be too large for the memory.")
+        log.warning("This operator cannot be cut into tiles, and the image may be too large for the memory.")
         side = 0
     return dataclasses.replace(config, tiles=dataclasses.replace(config.tiles, side=side))
 
@@ -87,7 +87,7 @@ def longest_side(generator: Generator, shape: Sequence[int], device: torch.devic
 
     Args:
         generator: f_theta; it is not changed.
-        shape: `(1, C, H, W)` of the picture.
+        shape: `(1, C, H, W)` of the image.
         device: Where it runs.
         bf16: Whether its convolutions run in bfloat16.
     """
@@ -96,12 +96,12 @@ def longest_side(generator: Generator, shape: Sequence[int], device: torch.devic
 
 
 def lay_out(shape: Sequence[int], config: TileConfig, grid: int) -> list[Box]:
-    """Return tiles that cover a picture, row by row and evenly spread.
+    """Return tiles that cover an image, row by row and evenly spread.
 
     Args:
-        shape: `(1, C, H, W)` of the picture.
+        shape: `(1, C, H, W)` of the image.
         config: Side and overlap.
-        grid: Corners and sides are multiples of this number, if the picture's sides are.
+        grid: Corners and sides are multiples of this number, if the image's sides are.
     """
     rows, columns = (_stretches(length, config, grid) for length in shape[-2:])
     return [Box(top, left, height, width) for top, height in rows for left, width in columns]
@@ -116,10 +116,10 @@ def restore_tiles(
     callbacks: Sequence[Callback] = (),
     state: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Restore a picture tile by tile.
+    """Restore an image tile by tile.
 
     Args:
-        problem: The whole picture's.
+        problem: The whole image's.
         config: What runs, for the result.
         boxes: What `lay_out` returned.
         solve: Restores one tile, given callbacks and a saved state.
@@ -141,7 +141,7 @@ def restore_tiles(
             places.append(boxes[number])
             if result.status is Status.INTERRUPTED:
                 break
-            done.append(result.picture)
+            done.append(result.image)
             if pressed.is_set() and len(done) < len(boxes):
                 break
     canvas = Canvas(problem.shape, config.tiles.overlap)
@@ -154,9 +154,9 @@ def restore_tiles(
         mark = fingerprint(problem, config, {})
         unfinished = {"tiles": done, "results": finished, "run": last.state, "side": config.tiles.side, "mark": mark}
         if begun:
-            canvas.add(boxes[len(done)], last.picture)
+            canvas.add(boxes[len(done)], last.image)
         canvas.fill(initial)
-    whole = _joined(canvas.picture(), results, boxes, config, problem.fidelity.sigma, unfinished)
+    whole = _joined(canvas.image(), results, boxes, config, problem.fidelity.sigma, unfinished)
     return whole if unfinished else _believed(whole, places, results)
 
 
@@ -173,7 +173,7 @@ def _begun(
 
 
 def _noted(result: Result) -> dict[str, Any]:
-    """Return what is to be known of a finished tile besides its picture, as plain values."""
+    """Return what is to be known of a finished tile besides its image, as plain values."""
     return {
         "status": result.status.name,
         "trace": [dataclasses.astuple(point) for point in result.trace],
@@ -184,9 +184,9 @@ def _noted(result: Result) -> dict[str, Any]:
 
 
 def _recalled(note: Mapping[str, Any], config: RestoreConfig) -> Result:
-    """Return a finished tile's result, without its picture."""
+    """Return a finished tile's result, without its image."""
     return Result(
-        picture=torch.empty(0),
+        image=torch.empty(0),
         status=Status[note["status"]],
         message="",
         trace=tuple(TracePoint(*point) for point in note["trace"]),
@@ -225,7 +225,7 @@ def _numbered(callback: Callback, number: int, count: int) -> Callback:
 
 
 def _joined(
-    picture: torch.Tensor,
+    image: torch.Tensor,
     results: Sequence[Result],
     boxes: Sequence[Box],
     config: RestoreConfig,
@@ -236,12 +236,12 @@ def _joined(
     found = {result.status for result in results} | ({Status.INTERRUPTED} if state is not None else set())
     order = (Status.INTERRUPTED, Status.DIVERGED, Status.STOPPED)
     status = next((status for status in order if status in found), Status.FINISHED)
-    chosen = [result.chosen_step for result in results] or [0]
+    chosen = [result.step for result in results] or [0]
     height, width = max(box.height for box in boxes), max(box.width for box in boxes)
     message = f"{status.value} In {len(boxes)} tiles of {width} x {height}, at steps {min(chosen)} to {max(chosen)}."
     return Result(
-        picture=picture,
-        chosen_step=round(sum(chosen) / len(chosen)),
+        image=image,
+        step=round(sum(chosen) / len(chosen)),
         status=status,
         message=message,
         trace=tuple(point for result in results for point in result.trace),
@@ -259,14 +259,14 @@ def _believed(whole: Result, places: Sequence[Box], results: Sequence[Result]) -
     found = [(box, result.fusion) for box, result in zip(places, results, strict=True) if result.fusion is not None]
     if not found or len(found) < len(results):
         return whole
-    evidence = join(found, whole.picture.shape, whole.config.tiles.overlap)
+    evidence = join(found, whole.image.shape, whole.config.tiles.overlap)
     said = "Nothing can judge where the noise of neighbours is correlated" if evidence.kind == "none" else "Believed"
     message = f"{whole.message} {said}: {evidence.shares} (tile by tile)."
     return dataclasses.replace(whole, fusion=evidence, message=message)
 
 
 def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> float:
-    """Return the memory of a step: what the gradient keeps of a small picture, and what comes on top."""
+    """Return the memory of a step: what the gradient keeps of a small image, and what comes on top."""
     probe = copy.deepcopy(generator).cpu()
     small = probe.padded((1, shape[1], PROBE, PROBE))
     z = probe.input(small, stream(0, "memory"))
@@ -280,4 +280,4 @@ def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> fl
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         held = probe(z)
-    return PICTURES + sum(kept.values()) / float(held.shape[-2] * held.shape[-1])
+    return IMAGES + sum(kept.values()) / float(held.shape[-2] * held.shape[-1])

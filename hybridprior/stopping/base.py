@@ -1,6 +1,6 @@
 """Stopping rules: when the iterate is best, judged without ground truth.
 
-Deep Image Prior's loss keeps falling while the picture gets worse, so a rule ranks iterates by a statistic of its own.
+Deep Image Prior's loss keeps falling while the image gets worse, so a rule ranks iterates by a statistic of its own.
 It sees each `Step` (which holds no ground truth) and answers whether this one is the best so far and whether to go on.
 """
 
@@ -21,7 +21,7 @@ class Verdict:
     """What a rule says of a step."""
 
     best: bool
-    """Whether this step's picture is the one to return, as far as is known."""
+    """Whether this step's image is the one to return, as far as is known."""
     stop: bool = False
     """Whether the run has gone far enough."""
     score: float | None = None

@@ -1,9 +1,9 @@
 """Stop by measurements that were held out: a few per cent of them take no part in E and judge the iterates instead.
 
-Their mean squared error, which is that against the clean picture plus the noise's variance, has its least where the
-picture is best. It works for every operator whose measurements can be left out one by one. A small picture needs a
+Their mean squared error, which is that against the clean image plus the noise's variance, has its least where the
+image is best. It works for every operator whose measurements can be left out one by one. A small image needs a
 larger share (up to a tenth) for the same certainty. The price is that the held-out measurements do not help the
-picture; `Result.message` says how many they were.
+image; `Result.message` says how many they were.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Heldout(StoppingRule):
         self.least_at = 0
 
     def held_share(self, pixels: int) -> float:
-        """Return `fraction`, or as much more as a small picture needs for a judgement."""
+        """Return `fraction`, or as much more as a small image needs for a judgement."""
         return max(self.config.fraction, min(self.config.least / max(pixels, 1), self.config.most))
 
     def judge(self, step: Step) -> Verdict:

@@ -1,8 +1,8 @@
 """ES-EMV: the iterate is best where the variance of the iterates has its first valley.
 
 Wang, Li, Zhuang, Chen, Liang, Sun, "Early Stopping for Deep Image Prior", TMLR 2023: before the peak the iterates
-change because they learn the picture, after it because they learn the noise. This is their algorithm 2, the
-exponential moving variance, whose memory is one picture whatever the window:
+change because they learn the image, after it because they learn the noise. This is their algorithm 2, the
+exponential moving variance, whose memory is one image whatever the window:
 
 The window here is longer than theirs (alpha = 0.1) and the patience shorter (1,000 of 10,000 steps), for runs of a
 thousand or two; and the first steps are not judged, since v starts from 0.

@@ -29,7 +29,7 @@ class TrainConfig:
     learning_rate: float = 2e-3
     """Step size, after the warm-up and before the decay."""
     weight_decay: float = 0.1
-    """Decay of the weights, in units of the step size; without it the network explodes on rare pictures."""
+    """Decay of the weights, in units of the step size; without it the network explodes on rare images."""
     warmup: int = 500
     """Steps over which the step size grows from 0."""
     decay: float = 1.0

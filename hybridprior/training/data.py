@@ -1,7 +1,7 @@
 """Photographs to learn from: a folder held in memory, and patches drawn from it.
 
 A patch may come from a shrunk photograph: what shrinks is sharper, freer of noise and of compression, and fuller of
-detail, and the learned prior should know pictures of every scale.
+detail, and the learned prior should know images of every scale.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from hybridprior.errors import HybridPriorError, InputError
-from hybridprior.io.files import read_picture
+from hybridprior.io.files import read_image
 
 __all__ = ["Photographs", "find_photographs", "read_names"]
 
@@ -28,14 +28,14 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def find_photographs(folder: Path, *, without: Path | None = None) -> list[Path]:
-    """Return the pictures in a folder and in the folders below it, sorted.
+    """Return the images in a folder and in the folders below it, sorted.
 
     Args:
         folder: Where to look.
         without: A folder in it that is left out.
 
     Raises:
-        InputError: No such folder, or no picture in it.
+        InputError: No such folder, or no image in it.
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder '{folder}'.")
@@ -43,7 +43,7 @@ def find_photographs(folder: Path, *, without: Path | None = None) -> list[Path]
     if without is not None:
         found = [path for path in found if without.resolve() not in path.resolve().parents]
     if not found:
-        raise InputError(f"There is no picture in '{folder}'.")
+        raise InputError(f"There is no image in '{folder}'.")
     return found
 
 
@@ -64,7 +64,7 @@ class Photographs:
     """Eight-bit colour photographs in memory."""
 
     def __init__(self, paths: Sequence[Path], *, smallest: int = 64) -> None:
-        """Read the pictures; one that cannot be read, or is too small, is left out with a warning.
+        """Read the images; one that cannot be read, or is too small, is left out with a warning.
 
         Args:
             paths: The files.
@@ -75,15 +75,15 @@ class Photographs:
         """
         with ThreadPoolExecutor() as pool:
             read = list(pool.map(_read, paths))
-        self.pictures = [picture for picture in read if picture is not None and min(picture.shape[-2:]) >= smallest]
-        if len(self.pictures) < len(paths):
-            log.warning("%d of %d pictures left out", len(paths) - len(self.pictures), len(paths))
-        if not self.pictures:
-            raise InputError(f"None of the {len(paths)} pictures can be read and has sides of {smallest} or more.")
+        self.images = [image for image in read if image is not None and min(image.shape[-2:]) >= smallest]
+        if len(self.images) < len(paths):
+            log.warning("%d of %d images left out", len(paths) - len(self.images), len(paths))
+        if not self.images:
+            raise InputError(f"None of the {len(paths)} images can be read and has sides of {smallest} or more.")
 
     def __len__(self) -> int:
         """Return how many photographs there are."""
-        return len(self.pictures)
+        return len(self.images)
 
     def patches(
         self, count: int, size: int, rng: torch.Generator, *, shrink: float = 3.0, grey: float = 0.15
@@ -101,12 +101,12 @@ class Photographs:
 
     def _patch(self, size: int, rng: torch.Generator, shrink: float, grey: float) -> torch.Tensor:
         pick, scale, top, left, mirror, turn, colour = torch.rand(7, generator=rng).tolist()
-        picture = self.pictures[int(pick * len(self))]
-        height, width = picture.shape[-2:]
+        image = self.images[int(pick * len(self))]
+        height, width = image.shape[-2:]
         factor = math.exp(max(0.0, scale * 1.5 - 0.5) * math.log(shrink))
         side = min(round(size * factor), height, width)
         y, x = int(top * (height - side + 1)), int(left * (width - side + 1))
-        patch = picture[:, y : y + side, x : x + side].float() / 255
+        patch = image[:, y : y + side, x : x + side].float() / 255
         if side != size:
             patch = F.interpolate(patch[None], (size, size), mode="bicubic", antialias=True)[0].clamp_(0, 1)
         patch = torch.rot90(patch.flip(-1) if mirror < 0.5 else patch, int(turn * 4), (-2, -1))
@@ -116,12 +116,12 @@ class Photographs:
         return patch
 
 
-def centre(picture: torch.Tensor, side: int) -> torch.Tensor:
-    """Return the middle of a picture, `side` in each direction or the whole side where it is shorter."""
-    height, width = picture.shape[-2:]
+def centre(image: torch.Tensor, side: int) -> torch.Tensor:
+    """Return the middle of an image, `side` in each direction or the whole side where it is shorter."""
+    height, width = image.shape[-2:]
     h, w = min(side, height), min(side, width)
     top, left = (height - h) // 2, (width - w) // 2
-    return picture[..., top : top + h, left : left + w]
+    return image[..., top : top + h, left : left + w]
 
 
 def split(paths: Sequence[Path], held: Collection[str], *, folder: Path | None = None) -> tuple[list[Path], list[Path]]:
@@ -150,7 +150,7 @@ def split(paths: Sequence[Path], held: Collection[str], *, folder: Path | None =
 
 def _read(path: Path) -> torch.Tensor | None:
     try:
-        pixels = read_picture(path).pixels[0]
+        pixels = read_image(path).pixels[0]
     except HybridPriorError as error:
         log.warning("%s", error)
         return None

@@ -1,4 +1,4 @@
-"""The validation curve of a training as a picture: PSNR over steps, a line for each noise level."""
+"""The validation curve of a training as an image: PSNR over steps, a line for each noise level."""
 
 from __future__ import annotations
 

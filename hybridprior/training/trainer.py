@@ -7,7 +7,7 @@ square root of sigma, so that every level counts the same. What is kept is an ex
 batch depends on the seed and its number alone, so that a run that was broken off goes on as if it had not been.
 
 The last fifth of the steps minimises the logarithm of each patch's squared error instead, on larger patches: Tweedie's
-formula asks for the mean of what a noisy picture may show, which squares find and absolute values do not.
+formula asks for the mean of what a noisy image may show, which squares find and absolute values do not.
 """
 
 from __future__ import annotations
@@ -127,10 +127,10 @@ class Trainer:
             return self.step == last and not interrupted.is_set()
 
     def denoise(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """Return what the averaged network makes of noisy pictures `(B, 3, H, W)`."""
+        """Return what the averaged network makes of noisy images `(B, 3, H, W)`."""
         with torch.no_grad(), self._autocast():
-            picture: torch.Tensor = self.mean(x.to(self.device), sigma.to(self.device))
-        return picture
+            image: torch.Tensor = self.mean(x.to(self.device), sigma.to(self.device))
+        return image
 
     def _descend(self, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> float:
         for group in self.optimiser.param_groups:

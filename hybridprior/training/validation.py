@@ -24,7 +24,7 @@ Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 class Validation:
     """Centre crops of photographs that no training saw."""
 
-    pictures: tuple[torch.Tensor, ...]
+    images: tuple[torch.Tensor, ...]
     """Each `(1, 3, H, W)`, intensity in [0, 1]."""
     sigmas: tuple[int, ...] = SIGMAS
     """Noise levels, in units of 0-255."""
@@ -43,22 +43,22 @@ class Validation:
         """
         if not paths:
             raise InputError("Validation needs one photograph at least.")
-        crops = [centre(picture, side)[None].float() / 255 for picture in Photographs(paths, smallest=1).pictures]
+        crops = [centre(image, side)[None].float() / 255 for image in Photographs(paths, smallest=1).images]
         return cls(tuple(crops), tuple(sigmas))
 
     @torch.no_grad()
     def measure(self, denoise: Denoise) -> dict[int, float]:
-        """Return the mean of the pictures' PSNRs in dB for each noise level.
+        """Return the mean of the images' PSNRs in dB for each noise level.
 
-        The noise is drawn by a CPU generator seeded 0 for each picture; the outputs are clipped to [0, 1].
+        The noise is drawn by a CPU generator seeded 0 for each image; the outputs are clipped to [0, 1].
 
         Args:
-            denoise: Takes noisy pictures `(1, 3, H, W)` and sigma `(1, 1, 1, 1)`.
+            denoise: Takes noisy images `(1, 3, H, W)` and sigma `(1, 1, 1, 1)`.
         """
         figures = {}
         for sigma in self.sigmas:
             values = []
-            for x in self.pictures:
+            for x in self.images:
                 noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
                 level = torch.full((1, 1, 1, 1), sigma / 255)
                 values.append(psnr(denoise(x + level * noise, level).cpu(), x))

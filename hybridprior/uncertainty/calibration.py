@@ -46,20 +46,20 @@ class Calibration:
     """Mean of (error / standard deviation)^2; 1 is calibrated."""
 
 
-def calibration(picture: torch.Tensor, std: torch.Tensor, truth: torch.Tensor) -> Calibration:
+def calibration(image: torch.Tensor, std: torch.Tensor, truth: torch.Tensor) -> Calibration:
     """Return how standard deviations compare with the errors against ground truth.
 
     Args:
-        picture: `(1, C, H, W)`.
+        image: `(1, C, H, W)`.
         std: Its standard deviations, in the same shape; pixels that are right and certain (0) are left out.
         truth: The ground truth.
 
     Raises:
         ShapeError: The shapes differ.
     """
-    if not picture.shape == std.shape == truth.shape:
-        raise ShapeError(f"Picture, std and truth differ: {[tuple(x.shape) for x in (picture, std, truth)]}.")
-    error, spread = (picture - truth).abs().flatten().double(), std.flatten().double()
+    if not image.shape == std.shape == truth.shape:
+        raise ShapeError(f"Image, std and truth differ: {[tuple(x.shape) for x in (image, std, truth)]}.")
+    error, spread = (image - truth).abs().flatten().double(), std.flatten().double()
     told = (error > 0) | (spread > 0)
     if bool(told.any()):
         error, spread = error[told], spread[told]

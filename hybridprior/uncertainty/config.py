@@ -1,4 +1,4 @@
-"""How uncertain a picture is: the choices, and what comes of them."""
+"""How uncertain an image is: the choices, and what comes of them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class UncertaintyConfig:
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """Standard deviations of the picture's errors, fitted to measurements that it has not seen."""
+    """Standard deviations of the image's errors, fitted to measurements that it has not seen."""
 
     std: torch.Tensor
     """`(1, C, H, W)`, in units of intensity: sqrt(scale^2 raw^2 + floor^2)."""

@@ -1,7 +1,7 @@
-"""`restore_with_uncertainty()`: a picture, and how far off each of its pixels is.
+"""`restore_with_uncertainty()`: an image, and how far off each of its pixels is.
 
 Part of the measurements takes no part in the samples: parted noise where there is noise, held-out ones else. What the
-picture misses there, less the noise, says by how much the samples' spread is too small or too large. In the end theta
+image misses there, less the noise, says by how much the samples' spread is too small or too large. In the end theta
 goes on for a few steps with all the measurements.
 """
 
@@ -18,12 +18,12 @@ import torch
 from hybridprior._internal.device import choose_device, choose_precision, with_gradients
 from hybridprior._internal.interrupt import interruptible
 from hybridprior._internal.random import derive, stream
-from hybridprior.config import Part, RestoreConfig
+from hybridprior.config import Component, RestoreConfig
 from hybridprior.errors import ConfigError
 from hybridprior.fidelities import CLEAN, SIGMA_FLOOR, Fidelity, Gaussian, Poisson
 from hybridprior.generators import build_generator
 from hybridprior.io.image import as_tensor
-from hybridprior.operators import Mask, Operator, Window, as_operator
+from hybridprior.operators import Crop, Mask, Operator, as_operator
 from hybridprior.operators.base import Shape, placed
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
@@ -67,7 +67,7 @@ def restore_with_uncertainty(
     callbacks: Sequence[Callback] = (),
     state: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Restore one picture, with a standard deviation of each pixel's error.
+    """Restore one image, with a standard deviation of each pixel's error.
 
     Args:
         y: The measurements, as of `restore`, and so are the others.
@@ -82,17 +82,17 @@ def restore_with_uncertainty(
         steps: The most steps before the samples.
         seed: Seed of everything that is drawn.
         device: "auto", "cpu", "cuda" ...
-        shape: `(1, C, H, W)` of the picture, for callables.
+        shape: `(1, C, H, W)` of the image, for callables.
         callbacks: Called with each `Step` before the samples.
         state: `Result.state` of an interrupted run.
 
     Returns:
-        The picture with its `uncertainty`; None of it where the run was interrupted or diverged. What is known without
+        The image with its `uncertainty`; None of it where the run was interrupted or diverged. What is known without
         noise is as it was measured, and its deviation 0.
 
     Raises:
         ConfigError: A generator without a network, R by splitting, or "auto".
-        InputError: A picture that cannot be restored.
+        InputError: An image that cannot be restored.
         ShapeError: Shapes that do not fit together.
     """
     started, callbacks = time.perf_counter(), as_callbacks(callbacks)
@@ -100,9 +100,9 @@ def restore_with_uncertainty(
     config = config or without_fusion(find_preset(preset, a.task))
     config = configure(config, regulariser=regulariser, weight=weight, steps=steps, seed=seed)
     check_sampled(config)
-    config = dataclasses.replace(config, stopping=Part(RULE))
+    config = dataclasses.replace(config, stopping=Component(RULE))
     where = choose_device(device)
-    measurement = as_tensor(y, picture=a.pictures and shape is None)
+    measurement = as_tensor(y, image=a.images and shape is None)
     problem = Problem.make(measurement.to(where), placed(a, where), fidelity, sigma=sigma)
     run = _Sampling(problem, config, options or UncertaintyConfig(), started=started)
     return _reconciled(run.result(callbacks, state), a, measurement, noisy=not problem.exact)
@@ -110,18 +110,18 @@ def restore_with_uncertainty(
 
 def _reconciled(result: Result, operator: Operator, y: torch.Tensor, *, noisy: bool) -> Result:
     """Return the result as the measurements allow it; what is known without noise is certain."""
-    picture, found = operator.reconcile(result.picture, y, noisy=noisy), result.uncertainty
-    if found is not None and isinstance(operator, Mask | Window):
+    image, found = operator.reconcile(result.image, y, noisy=noisy), result.uncertainty
+    if found is not None and isinstance(operator, Mask | Crop):
         none = torch.zeros_like(y)
         std, raw = (operator.reconcile(deviation, none, noisy=noisy) for deviation in (found.std, found.raw))
         found = dataclasses.replace(found, std=std, raw=raw)
-    return dataclasses.replace(result, picture=picture, uncertainty=found)
+    return dataclasses.replace(result, image=image, uncertainty=found)
 
 
 def _said(uncertainty: Uncertainty) -> str:
     if uncertainty.flat:
         level = f"sigma {255 * uncertainty.floor:.2g} of 255"
-        return f"Where samples differ tells nothing of where the picture is wrong: {level} everywhere; try more steps."
+        return f"Where samples differ tells nothing of where the image is wrong: {level} everywhere; try more steps."
     return f"Its uncertainty comes from {uncertainty.samples} samples."
 
 
@@ -139,7 +139,7 @@ def check_sampled(config: RestoreConfig) -> None:
 
 
 class _Sampling:
-    """The samples of one picture."""
+    """The samples of one image."""
 
     def __init__(self, problem: Problem, config: RestoreConfig, options: UncertaintyConfig, *, started: float) -> None:
         self.problem, self.config, self.options, self.started = problem, config, options, started
@@ -152,7 +152,7 @@ class _Sampling:
             self.kept, self.held = problem.hold_out(share, config.seed)
 
     def result(self, callbacks: Sequence[Callback], state: Mapping[str, Any] | None) -> Result:
-        """Return the picture with its uncertainty."""
+        """Return the image with its uncertainty."""
         local = self._solver(self.config.seed)
         if state is not None:
             local.load_state_dict(state)
@@ -161,13 +161,13 @@ class _Sampling:
             if found.status in (Status.INTERRUPTED, Status.DIVERGED) or local.best_theta is None:
                 return found
             saved, begun = local.state_dict(), time.perf_counter()
-            picture, uncertainty = self._sampled(local, found.picture)
+            image, uncertainty = self._sampled(local, found.image)
             if pressed.is_set():
                 status = Status.INTERRUPTED
                 return dataclasses.replace(found, status=status, message=status.value, state=saved)
         return dataclasses.replace(
             found,
-            picture=picture.float().cpu(),
+            image=image.float().cpu(),
             message=f"{found.status.value} {_said(uncertainty)}",
             uncertainty=uncertainty,
             timings=Timings(found.timings.setup, found.timings.steps + time.perf_counter() - begun),
@@ -191,25 +191,25 @@ class _Sampling:
         return solver
 
     def _sampled(self, local: Solver, first: torch.Tensor) -> tuple[torch.Tensor, Uncertainty]:
-        """Return the picture and its uncertainty; `first` is what the first network made."""
-        pictures, measured = Moments(), Moments()
+        """Return the image and its uncertainty; `first` is what the first network made."""
+        images, measured = Moments(), Moments()
         if self.options.method == "langevin":
             adam = local.optimiser
-            self._wander(local, pictures, measured)
-            local.optimiser, picture = adam, first
+            self._wander(local, images, measured)
+            local.optimiser, image = adam, first
         else:
             for number in range(self.options.members):
                 seed = derive(self.config.seed, f"member {number}")
-                member = self._solver(seed).run().picture if number else first
-                self._see(member.to(self.problem.y), pictures, measured)
-            picture = pictures.mean.float()
-        scale, floor, before, after = self._fitted(picture, measured)
+                member = self._solver(seed).run().image if number else first
+                self._see(member.to(self.problem.y), images, measured)
+            image = images.mean.float()
+        scale, floor, before, after = self._fitted(image, measured)
         if self.options.method == "langevin":
             steps = max(FEWEST, round(self.options.refit * local.chosen))
             prior, weight = local.regulariser, self.config.weight
-            picture, _ = local.go_on(self.problem, steps, start=local.best_theta, regulariser=prior, weight=weight)
-        raw = pictures.variance
-        return picture, Uncertainty(
+            image, _ = local.go_on(self.problem, steps, start=local.best_theta, regulariser=prior, weight=weight)
+        raw = images.variance
+        return image, Uncertainty(
             std=(scale**2 * raw + floor**2).sqrt().float(),
             raw=raw.sqrt().float(),
             scale=scale,
@@ -217,18 +217,18 @@ class _Sampling:
             before=before,
             after=after,
             method=self.options.method,
-            samples=pictures.count,
+            samples=images.count,
         )
 
-    def _wander(self, local: Solver, pictures: Moments, measured: Moments) -> None:
+    def _wander(self, local: Solver, images: Moments, measured: Moments) -> None:
         """Let theta wander from its best step on, and see where it comes by."""
         seen = 0
 
-        def see(picture: torch.Tensor) -> None:
+        def see(image: torch.Tensor) -> None:
             nonlocal seen
             seen += 1
             if seen > self.options.burn_in:
-                self._see(picture, pictures, measured)
+                self._see(image, images, measured)
 
         rng = stream(self.config.seed, "langevin", self.kept.y.device)
         rate, count = self.options.learning_rate, self.kept.count
@@ -239,18 +239,18 @@ class _Sampling:
         local.go_on(self.kept, steps, regulariser=prior, weight=weight, optimiser=walk, seen=see)
 
     @torch.no_grad()
-    def _see(self, picture: torch.Tensor, pictures: Moments, measured: Moments) -> None:
-        pictures.add(picture)
-        measured.add(self.problem.operator(picture))
+    def _see(self, image: torch.Tensor, images: Moments, measured: Moments) -> None:
+        images.add(image)
+        measured.add(self.problem.operator(image))
 
     @torch.no_grad()
-    def _fitted(self, picture: torch.Tensor, measured: Moments) -> tuple[float, float, float, float]:
+    def _fitted(self, image: torch.Tensor, measured: Moments) -> tuple[float, float, float, float]:
         """Return scale, floor, and the normalised error without and with them, by the measurements not seen."""
         if measured.count < 2:  # Ctrl-C
             return 1.0, 0.0, math.nan, math.nan
-        picture = picture.to(self.problem.y)
-        squared, noise, counted = self._errors(self.problem.operator(picture).cpu().double())
-        variance, floor = measured.variance[counted], self._passed(picture)[counted]
+        image = image.to(self.problem.y)
+        squared, noise, counted = self._errors(self.problem.operator(image).cpu().double())
+        variance, floor = measured.variance[counted], self._passed(image)[counted]
         c, f = fit_variance(variance, squared, noise, floor)
         total = float(squared.mean())
         before, after = float(variance.mean()), float((c**2 * variance + f**2 * floor).mean())

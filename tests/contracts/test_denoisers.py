@@ -112,13 +112,13 @@ def test_the_looks_are_the_views_of_a_pass(denoiser: Denoiser) -> None:
 
 def test_no_direction_is_preferred_where_all_turns_are_taken(denoiser: Denoiser) -> None:
     if denoiser.views == 1:
-        pytest.skip("this denoiser takes pictures upright only")
+        pytest.skip("this denoiser takes images upright only")
     x = torch.rand(1, 3, 9, 16)
     turned = torch.rot90(denoiser.denoise(x, 0.1), 1, (2, 3))
     torch.testing.assert_close(denoiser.denoise(torch.rot90(x, 1, (2, 3)), 0.1), turned, rtol=0, atol=1e-5)
 
 
-def test_a_sigma_for_each_picture(denoiser: Denoiser) -> None:
+def test_a_sigma_for_each_image(denoiser: Denoiser) -> None:
     x = torch.rand(3, 3, 16, 16)
     sigmas = [0.02, 0.1, 0.4]
     together = denoiser.denoise(x, torch.tensor(sigmas))
@@ -143,7 +143,7 @@ def test_a_sigma_that_is_none_is_refused(denoiser: Denoiser, sigma: float) -> No
 
 
 def test_shapes_that_are_none_are_refused(denoiser: Denoiser) -> None:
-    with pytest.raises(ShapeError, match="pictures"):
+    with pytest.raises(ShapeError, match="images"):
         denoiser.denoise(torch.rand(3, 8, 8), 0.1)
     with pytest.raises(ShapeError, match="sigma"):
         denoiser.denoise(torch.rand(2, 3, 8, 8), torch.tensor([0.1, 0.1, 0.1]))
@@ -239,8 +239,8 @@ def test_a_grey_drunet_sees_colours_one_by_one(tmp_path: Path) -> None:
     torch.testing.assert_close(denoiser.denoise(x, 0.1), each)
 
 
-def test_a_function_that_returns_no_picture_is_refused() -> None:
-    with pytest.raises(ShapeError, match="returns a picture"):
+def test_a_function_that_returns_no_image_is_refused() -> None:
+    with pytest.raises(ShapeError, match="returns an image"):
         load_denoiser(lambda x, sigma: x[..., 1:]).denoise(torch.rand(1, 3, 8, 8), 0.1)
 
 

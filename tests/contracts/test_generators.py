@@ -32,7 +32,7 @@ def test_every_registered_generator_is_tested() -> None:
     assert set(SMALL) == set(GENERATORS)
 
 
-def _picture(generator: Generator, shape: tuple[int, int, int, int]) -> torch.Tensor:
+def _image(generator: Generator, shape: tuple[int, int, int, int]) -> torch.Tensor:
     z = generator.input(generator.padded(shape), torch.Generator().manual_seed(3))
     return generator(z)
 
@@ -51,7 +51,7 @@ def test_any_size_and_channels(name: str, size: tuple[int, int], channels: int) 
     padded = generator.padded(shape)
     assert padded[-2] >= size[0]
     assert padded[-1] >= size[1]
-    x = _picture(generator, shape)
+    x = _image(generator, shape)
     assert x.shape == padded
     assert torch.isfinite(x).all()
 
@@ -59,7 +59,7 @@ def test_any_size_and_channels(name: str, size: tuple[int, int], channels: int) 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_reaches_every_weight(name: str) -> None:
     generator = build_generator(name, 3, SMALL[name])
-    _picture(generator, (1, 3, 32, 32)).square().sum().backward()
+    _image(generator, (1, 3, 32, 32)).square().sum().backward()
     for parameter in generator.parameters():
         assert parameter.grad is not None
         assert torch.isfinite(parameter.grad).all()
@@ -69,17 +69,17 @@ def test_gradient_reaches_every_weight(name: str) -> None:
 def test_same_seed_same_bits_and_the_process_stream_untouched(name: str) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    first, again = (_picture(build_generator(name, 3, SMALL[name], seed=7), (1, 3, 32, 32)) for _ in range(2))
+    first, again = (_image(build_generator(name, 3, SMALL[name], seed=7), (1, 3, 32, 32)) for _ in range(2))
     assert torch.equal(first, again)
     assert torch.equal(before, torch.get_rng_state())
     if name != "pixels":
-        assert not torch.equal(first, _picture(build_generator(name, 3, SMALL[name], seed=8), (1, 3, 32, 32)))
+        assert not torch.equal(first, _image(build_generator(name, 3, SMALL[name], seed=8), (1, 3, 32, 32)))
 
 
 @pytest.mark.parametrize("options", SKIPS, ids=lambda options: "-".join(map(str, options)))
 def test_every_variant_of_skip(options: dict) -> None:
     generator = build_generator("skip", 3, {**SMALL["skip"], **options})
-    x = _picture(generator, (1, 3, 37, 50))
+    x = _image(generator, (1, 3, 37, 50))
     assert x.shape == generator.padded((1, 3, 37, 50))
     x.square().sum().backward()
 

@@ -5,15 +5,15 @@ import torch
 
 from hybridprior.operators import (
     OPERATORS,
+    BayerMosaic,
     Blur,
     Compose,
-    Demosaic,
+    Crop,
+    Downsample,
     Identity,
     Jpeg,
     Mask,
     Operator,
-    Resample,
-    Window,
     as_operator,
 )
 from hybridprior.operators.kernels import gaussian
@@ -30,32 +30,32 @@ def _crooked(height: int, width: int) -> torch.Tensor:
     return torch.rand(height, width, generator=torch.Generator().manual_seed(2)) + 0.1
 
 
-# name -> [(operator, shape of the picture)]
+# name -> [(operator, shape of the image)]
 CASES: dict[str, list[tuple[Operator, tuple[int, int, int, int]]]] = {
     "identity": [(Identity(), (1, 3, 7, 5)), (Identity(), (1, 1, 1, 1))],
     "mask": [(_mask(9, 13), (1, 3, 9, 13)), (_mask(1, 2), (1, 1, 1, 2)), (_mask(31, 8), (1, 5, 31, 8))],
     "resample": [
-        (Resample(factor, kernel), (1, 3, factor * 5, factor * 7))
+        (Downsample(factor, kernel), (1, 3, factor * 5, factor * 7))
         for factor in (2, 3, 4, 5, 8)
         for kernel in ("lanczos2", "lanczos3", "bicubic", "area")
     ]
-    + [(Resample(4), (1, 2, 4, 4)), (Resample(3, "bicubic"), (1, 1, 3, 12))],
+    + [(Downsample(4), (1, 2, 4, 4)), (Downsample(3, "bicubic"), (1, 1, 3, 12))],
     "blur": [
         (Blur(_crooked(*size), boundary), (1, 3, 11, 14))
         for size in ((3, 5), (4, 2), (1, 1), (7, 1))
         for boundary in ("valid", "circular", "reflect", "replicate")
     ],
-    "demosaic": [(Demosaic(pattern), (1, 3, 7, 10)) for pattern in ("RGGB", "BGGR", "GRBG", "GBRG")]
-    + [(Demosaic(), (1, 3, 1, 1)), (Demosaic(), (1, 3, 5, 1))],
+    "demosaic": [(BayerMosaic(pattern), (1, 3, 7, 10)) for pattern in ("RGGB", "BGGR", "GRBG", "GBRG")]
+    + [(BayerMosaic(), (1, 3, 1, 1)), (BayerMosaic(), (1, 3, 5, 1))],
     "jpeg": [
         (Jpeg(torch.full((1, 3, 11, 18), 0.25), torch.full((2, 8, 8), 9.0), (2, 2)), (1, 3, 11, 18)),
         (Jpeg(torch.full((1, 1, 3, 8), 0.25), torch.full((1, 8, 8), 9.0)), (1, 1, 3, 8)),
     ],
-    "window": [(Window(3), (1, 3, 9, 12)), (Window(0), (1, 1, 2, 2)), (Window(4), (1, 1, 9, 9))],
+    "window": [(Crop(3), (1, 3, 9, 12)), (Crop(0), (1, 1, 2, 2)), (Crop(4), (1, 1, 9, 9))],
     "compose": [
         (Compose(Identity()), (1, 3, 4, 5)),
-        (Compose(Blur(_crooked(3, 5)), Resample(2), _mask(4, 6)), (1, 3, 10, 16)),
-        (Compose(Blur(gaussian(1.0), "reflect"), Demosaic("GRBG")), (1, 3, 13, 10)),
+        (Compose(Blur(_crooked(3, 5)), Downsample(2), _mask(4, 6)), (1, 3, 10, 16)),
+        (Compose(Blur(gaussian(1.0), "reflect"), BayerMosaic("GRBG")), (1, 3, 13, 10)),
     ],
 }
 ALL = [(name, operator, shape) for name, cases in CASES.items() for operator, shape in cases]
@@ -80,7 +80,7 @@ def test_adjoint(name: str, operator: Operator, shape: tuple[int, int, int, int]
 def test_shapes_and_first_estimate(name: str, operator: Operator, shape: tuple[int, int, int, int]) -> None:
     operator = operator.float()
     y = operator(torch.full(shape, 0.25))
-    assert operator.picture_shape(tuple(y.shape)) == shape
+    assert operator.image_shape(tuple(y.shape)) == shape
     operator.check(y)
     estimate = operator.initial(y)
     assert estimate.shape == shape
@@ -88,7 +88,7 @@ def test_shapes_and_first_estimate(name: str, operator: Operator, shape: tuple[i
 
 
 @pytest.mark.parametrize(("name", "operator", "shape"), ALL)
-def test_gradient_reaches_the_picture(name: str, operator: Operator, shape: tuple[int, int, int, int]) -> None:
+def test_gradient_reaches_the_image(name: str, operator: Operator, shape: tuple[int, int, int, int]) -> None:
     x = torch.rand(shape, generator=torch.Generator().manual_seed(2), requires_grad=True)
     operator.float()(x).square().sum().backward()
     assert x.grad is not None
@@ -97,7 +97,7 @@ def test_gradient_reaches_the_picture(name: str, operator: Operator, shape: tupl
 
 
 def test_a_wrong_adjoint_is_caught() -> None:
-    class Wrong(Resample):
+    class Wrong(Downsample):
         def adjoint(self, y: torch.Tensor) -> torch.Tensor:
             return super().adjoint(y).roll(1, -1)
 
@@ -108,6 +108,6 @@ def test_a_wrong_adjoint_is_caught() -> None:
 def test_any_callable_is_an_operator() -> None:
     operator = as_operator(lambda x: x.mean(dim=1), shape=(1, 3, 5, 7))
     y = operator(torch.full((1, 3, 5, 7), 0.5))
-    assert operator.picture_shape(tuple(y.shape)) == (1, 3, 5, 7)
+    assert operator.image_shape(tuple(y.shape)) == (1, 3, 5, 7)
     torch.testing.assert_close(operator.adjoint(y), torch.full((1, 3, 5, 7), 0.5 / 3))
     torch.testing.assert_close(operator.initial(y), torch.full((1, 3, 5, 7), 0.5))

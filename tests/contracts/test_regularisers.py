@@ -65,16 +65,16 @@ def test_sums_and_scaling(regulariser: Regulariser) -> None:
 
 def test_what_is_remembered_goes_on_to_the_same_numbers(regulariser: Regulariser) -> None:
     rng = torch.Generator().manual_seed(0)
-    pictures = [torch.rand(1, 3, 8, 8, dtype=torch.float64, generator=rng) for _ in range(8)]
-    _prepared(regulariser, pictures[0])
-    whole = [float(regulariser(x, step + 1)) for step, x in enumerate(pictures)]
-    _prepared(regulariser, pictures[0])
-    for step, x in enumerate(pictures[:4]):
+    images = [torch.rand(1, 3, 8, 8, dtype=torch.float64, generator=rng) for _ in range(8)]
+    _prepared(regulariser, images[0])
+    whole = [float(regulariser(x, step + 1)) for step, x in enumerate(images)]
+    _prepared(regulariser, images[0])
+    for step, x in enumerate(images[:4]):
         regulariser(x, step + 1)
     memory = copy.deepcopy(regulariser.memory())
-    _prepared(regulariser, pictures[0])
+    _prepared(regulariser, images[0])
     regulariser.recall(memory)
-    assert [float(regulariser(x, step + 5)) for step, x in enumerate(pictures[4:])] == whole[4:]
+    assert [float(regulariser(x, step + 5)) for step, x in enumerate(images[4:])] == whole[4:]
 
 
 def test_a_sum_by_name_with_a_weight_for_each_term() -> None:

@@ -22,11 +22,11 @@ def test_every_registered_rule_is_tested() -> None:
 
 def test_a_step_holds_no_ground_truth() -> None:
     names = {field.name for field in dataclasses.fields(Step)}
-    assert names == {"number", "picture", "iterate", "energy", "prior", "held_error", "chosen", "seconds", "tile"}
+    assert names == {"number", "image", "iterate", "energy", "prior", "held_error", "chosen", "seconds", "tile"}
 
 
 def _steps(count: int = 400) -> list[Step]:
-    """A run whose picture settles until step PEAK and then takes up noise faster and faster."""
+    """A run whose image settles until step PEAK and then takes up noise faster and faster."""
     rng = torch.Generator().manual_seed(0)
     steps = []
     for number in range(1, count + 1):
@@ -70,7 +70,7 @@ def test_the_valley_is_found_and_the_run_stopped(name: str) -> None:
 
 
 def test_the_rule_does_not_follow_the_loss() -> None:
-    """E falls all the time while a picture overfits; a rule that ranked by it would choose the last step."""
+    """E falls all the time while an image overfits; a rule that ranked by it would choose the last step."""
     falling = [dataclasses.replace(step, energy=1 / step.number) for step in _steps()]
     for name in ("variance", "heldout"):
         assert not _verdicts(build_stopping_rule(name, OPTIONS[name]), falling)[-1].best

@@ -47,9 +47,9 @@ BOUNDS = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Share:
-    """What the priors did for a picture, or on average over pictures, under one condition."""
+    """What the priors did for an image, or on average over images, under one condition."""
 
-    picture: str
+    image: str
     """Its name, or "mean"."""
     task: str
     condition: str
@@ -81,10 +81,10 @@ class Share:
     """I."""
     seed_spread: float | None
     """The greatest of their three standard deviations over seeds, None of a single seed; of a mean, the mean."""
-    pictures: int = 1
-    """How many pictures."""
+    images: int = 1
+    """How many images."""
     low: Mapping[str, float] = field(default_factory=dict)
-    """Lower bounds of 95 % over pictures, by field; none of a single picture."""
+    """Lower bounds of 95 % over images, by field; none of a single image."""
     high: Mapping[str, float] = field(default_factory=dict)
     """Upper bounds."""
 
@@ -97,23 +97,21 @@ class Share:
 
 @dataclass(frozen=True)
 class Attribution:
-    """What the priors did: for each picture, and on average."""
+    """What the priors did: for each image, and on average."""
 
     rows: tuple[Share, ...]
-    """A picture each."""
+    """An image each."""
     means: tuple[Share, ...]
-    """Over pictures."""
+    """Over images."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return rows and means as plain values."""
         return {"rows": [row.to_dict() for row in self.rows], "means": [row.to_dict() for row in self.means]}
 
     def to_markdown(self) -> str:
-        """Return the tables of the means, and of each picture's PSNR at the chosen step."""
+        """Return the tables of the means, and of each image's PSNR at the chosen step."""
         texts = [f"## {title}\n\n{markdown(head, body)}" for title, head, body in self._tables()]
-        return (
-            "\n".join(texts) if texts else "No picture has all four: pixels and a network, each with R and without.\n"
-        )
+        return "\n".join(texts) if texts else "No image has all four: pixels and a network, each with R and without.\n"
 
     def to_latex(self) -> str:
         """Return the same for LaTeX, with the rules of booktabs."""
@@ -124,14 +122,14 @@ class Attribution:
         for judge, metric in dict.fromkeys((row.judge, row.metric) for row in self.means):
             lines = [row for row in self.means if (row.judge, row.metric) == (judge, metric)]
             title = f"Mean {'PSNR in dB' if metric == 'psnr' else 'SSIM'}, {_step(judge)}"
-            body = [[*_where(row), *_figures(row), str(row.pictures)] for row in lines]
-            yield title, ["condition", "parts", *head, "pictures"], body
+            body = [[*_where(row), *_figures(row), str(row.images)] for row in lines]
+            yield title, ["condition", "parts", *head, "images"], body
         single = [row for row in self.rows if (row.judge, row.metric) == ("chosen", "psnr")]
         if single:
-            body = [[row.picture, *_where(row), *_figures(row)] for row in single]
+            body = [[row.image, *_where(row), *_figures(row)] for row in single]
             yield (
-                "Each picture, PSNR in dB, chosen without ground truth",
-                ["picture", "condition", "parts", *head],
+                "Each image, PSNR in dB, chosen without ground truth",
+                ["image", "condition", "parts", *head],
                 body,
             )
 
@@ -150,7 +148,7 @@ def shapley(nothing: float, local: float, global_: float, together: float) -> tu
 
 
 def attribute(rows: Sequence[Row]) -> Attribution:
-    """Return the attribution of all pictures, conditions and choices that have all four values.
+    """Return the attribution of all images, conditions and choices that have all four values.
 
     Args:
         rows: The cells.
@@ -159,8 +157,8 @@ def attribute(rows: Sequence[Row]) -> Attribution:
     shares = [
         share
         for condition in dict.fromkeys((row.task, row.condition) for row in done)
-        for picture in dict.fromkeys(row.picture for row in done)
-        for share in _shares([r for r in done if (r.task, r.condition) == condition and r.picture == picture])
+        for image in dict.fromkeys(row.image for row in done)
+        for share in _shares([r for r in done if (r.task, r.condition) == condition and r.image == image])
     ]
     groups: dict[tuple, list[Share]] = {}
     for share in shares:
@@ -180,7 +178,7 @@ def learned(rows: Sequence[Row]) -> list[tuple[str, float]]:
 
 
 def _shares(rows: Sequence[Row]) -> Iterator[Share]:
-    """Yield what the cells of one picture under one condition say."""
+    """Yield what the cells of one image under one condition say."""
     cells = {(row.parts, row.seed): row for row in rows}
     seeds = list(dict.fromkeys(row.seed for row in rows))
     pretrained = learned(rows)
@@ -212,7 +210,7 @@ def _share(row: Row, judge: str, metric: str, trials: Sequence[Sequence[float]])
     noise = 255 * float(told["sigma"])
     level = {"sr": told["scale"], "inpaint": 100 * float(told["missing"]), "dejpeg": told["quality"]}
     return Share(
-        picture=row.picture,
+        image=row.image,
         task=row.task,
         condition=row.condition,
         level=round(float(level.get(row.task, noise)), 6),
@@ -228,7 +226,7 @@ def _share(row: Row, judge: str, metric: str, trials: Sequence[Sequence[float]])
 
 
 def _averaged(shares: Sequence[Share]) -> Share:
-    """Return the mean over pictures, and its bounds by drawing the pictures anew."""
+    """Return the mean over images, and its bounds by drawing the images anew."""
     names = (*VALUES, *PARTS)
     figures = torch.tensor([[getattr(share, name) for name in names] for share in shares], dtype=torch.float64)
     found = dict(zip(names, figures.mean(0).tolist(), strict=True))
@@ -241,7 +239,7 @@ def _averaged(shares: Sequence[Share]) -> Share:
     spreads = [share.seed_spread for share in shares if share.seed_spread is not None]
     spread = mean(spreads) if spreads else None
     return dataclasses.replace(
-        shares[0], picture="mean", **found, seed_spread=spread, pictures=len(shares), low=low, high=high
+        shares[0], image="mean", **found, seed_spread=spread, images=len(shares), low=low, high=high
     )
 
 

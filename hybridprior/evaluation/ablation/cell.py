@@ -1,8 +1,8 @@
-"""A cell of the grid: one restoration of one picture, a job that any process can take.
+"""A cell of the grid: one restoration of one image, a job that any process can take.
 
-A cell's name is the hash of all that decides its result: the picture's name
+A cell's name is the hash of all that decides its result: the image's name
 and pixels, the degradation and the configuration, and what is in the files of weights and kernels that these name.
-Its picture is written before its record, each by way of a temporary file, so that a record is a finished cell; what is
+Its image is written before its record, each by way of a temporary file, so that a record is a finished cell; what is
 finished is never computed again.
 """
 
@@ -28,7 +28,7 @@ from hybridprior.evaluation.ablation.grid import Combination
 from hybridprior.evaluation.ablation.table import Row, slugged
 from hybridprior.evaluation.bench import Trial, measure
 from hybridprior.evaluation.degradation import Degradation
-from hybridprior.io.files import Picture, read_picture, write_picture
+from hybridprior.io.files import ImageData, read_image, write_image
 from hybridprior.io.records import finite, write_json
 from hybridprior.metrics import ssim
 from hybridprior.result import Status
@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 class Cell:
     """One restoration."""
 
-    picture: str
-    """Name of the picture."""
+    image: str
+    """Name of the image."""
     digest: str
     """Hash of its pixels."""
     how: Degradation
@@ -64,7 +64,7 @@ class Cell:
     @functools.cached_property
     def id(self) -> str:
         """The cell's name, sixteen hexadecimal digits."""
-        decisive = [self.picture, self.digest, dataclasses.asdict(self.how), self.config.to_dict()]
+        decisive = [self.image, self.digest, dataclasses.asdict(self.how), self.config.to_dict()]
         decisive += [contents] if (contents := _contents(decisive[2:])) else []
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -72,10 +72,10 @@ class Cell:
         """Return what the cell is, as its record has it."""
         return {
             "id": self.id,
-            "picture": self.picture,
+            "image": self.image,
             "task": self.how.task,
             "condition": self.how.label,
-            "degraded": f"pictures/{self.picture}-{slug(self.how)}.png",
+            "degraded": f"images/{self.image}-{slug(self.how)}.png",
             **dataclasses.asdict(self.parts),
             "seed": self.config.seed,
             "preset": self.preset,
@@ -100,7 +100,7 @@ class Job:
         if record is None or record["status"] != "done":
             return None
         try:
-            read_picture(self.folder / str(record.get("result")))
+            read_image(self.folder / str(record.get("result")))
         except HybridPriorError:
             return None
         return record
@@ -203,15 +203,15 @@ def _hash(path: Path, changed: int, size: int) -> str:
 
 
 def _computed(job: Job) -> dict[str, Any]:
-    """Restore the cell's picture, write it, and return the record."""
+    """Restore the cell's image, write it, and return the record."""
     cell = job.cell
-    truth = read_picture(job.folder / "pictures" / f"{cell.picture}.png").pixels
-    trial = measure(cell.picture, truth, cell.how, cell.config, every=1, keep=True, device=job.device)
+    truth = read_image(job.folder / "images" / f"{cell.image}.png").pixels
+    trial = measure(cell.image, truth, cell.how, cell.config, every=1, keep=True, device=job.device)
     name, row, result = f"cells/{cell.id}", trial.row, trial.result
-    write_picture(job.folder / f"{name}.png", Picture(result.picture))
+    write_image(job.folder / f"{name}.png", ImageData(result.image))
     fusion = None
     if result.fusion is not None:
-        write_picture(job.folder / f"{name}.who.png", Picture(result.fusion.picture()))
+        write_image(job.folder / f"{name}.who.png", ImageData(result.fusion.image()))
         fusion = {**result.fusion.to_dict(), "map": f"{name}.who.png"}
     failed = result.status is Status.DIVERGED
     return {

@@ -31,7 +31,7 @@ WEIGHTLESS = ("none", FUSED)
 PIXELS = "pixels"
 
 PAPERS_MULTIPLE = 32
-"""Of the sides of pictures for super-resolution, as Deep Image Prior crops them."""
+"""Of the sides of images for super-resolution, as Deep Image Prior crops them."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Combination:
 
 @dataclass(frozen=True)
 class Grid:
-    """What is run, of every picture."""
+    """What is run, of every image."""
 
     conditions: tuple[Degradation, ...] = (Degradation(sigma=SIGMA["denoise"]),)
-    """How the clean pictures are degraded."""
+    """How the clean images are degraded."""
     generators: tuple[str, ...] = ("skip", PIXELS)
     """f_theta by name."""
     regularisers: tuple[str, ...] = ("none", "denoiser")
@@ -73,7 +73,7 @@ class Grid:
     steps: int | None = None
     """The most steps of networks, in place of the preset's. Pixels are solved to the preset's end."""
     crop: int | None = None
-    """Side of a centre crop of the pictures."""
+    """Side of a centre crop of the images."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for an empty grid, an unknown name or a number out of its range."""
@@ -140,7 +140,7 @@ class Grid:
 
     @property
     def multiple(self) -> int:
-        """Of what the pictures' sides are multiples, for all conditions alike: the paper's 32, or the scales'."""
+        """Of what the images' sides are multiples, for all conditions alike: the paper's 32, or the scales'."""
         scales = [how.scale for how in self.conditions if how.task == "sr"]
         if not scales:
             return 1

@@ -1,11 +1,11 @@
-"""Noise impedance: how much faster a network learns a picture than it learns noise.
+"""Noise impedance: how much faster a network learns an image than it learns noise.
 
-Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, figure 2: a network is fitted to a picture, to the picture
+Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, figure 2: a network is fitted to an image, to the image
 with noise, to its pixels shuffled, and to white noise. With r_t(k) the share of target t's variance that is not fitted
 after k steps, at most 1, the impedance is the area between the curves of the shuffled and the ordered pixels over the
 logarithm of the steps,
 
-    I = 1 / log K  *  integral from 1 to K of (r_shuffled(k) - r_picture(k)) d log k.
+    I = 1 / log K  *  integral from 1 to K of (r_shuffled(k) - r_image(k)) d log k.
 
 It lies in [-1, 1], needs no ground truth, and is 0 for pixels as parameters: the two targets differ in nothing but
 order.
@@ -34,10 +34,10 @@ from hybridprior.result import Status
 
 __all__ = ["TARGETS", "Impedance", "area", "draw_impedance", "impedance", "impedance_table", "targets"]
 
-TARGETS = ("picture", "picture + noise", "shuffled", "noise")
+TARGETS = ("image", "image + noise", "shuffled", "noise")
 
 FLAT = 1e-8
-"""Variance of a picture that has no structure."""
+"""Variance of an image that has no structure."""
 
 POINTS = 120
 """Points of a curve that are kept, about, evenly on the logarithm of the steps."""
@@ -66,7 +66,7 @@ class Impedance:
 
 
 def impedance(
-    picture: torch.Tensor,
+    image: torch.Tensor,
     generators: Sequence[str] = ("skip", "decoder", "pixels"),
     *,
     preset: str = "balanced",
@@ -79,34 +79,34 @@ def impedance(
     """Return the noise impedance of generators, the greatest first.
 
     Args:
-        picture: `(1, C, H, W)` in [0, 1], clean or not.
+        image: `(1, C, H, W)` in [0, 1], clean or not.
         generators: f_theta by name.
         preset: Where the networks' options and the optimiser come from; nothing is averaged, and z stays as it is.
         steps: The most steps, K; the preset's if not given.
         seeds: Of the network, the noise and the order of the pixels.
-        sigma: Of the picture with noise, in [0, 1].
+        sigma: Of the image with noise, in [0, 1].
         device: Where.
         callback: Told how many fits are done, and of how many.
 
     Raises:
         ConfigError: An unknown name.
-        InputError: A picture of one colour, or one that is too large to be solved whole.
+        InputError: An image of one colour, or one that is too large to be solved whole.
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    if _variance(picture) < FLAT:
-        raise InputError("A picture of one colour has no structure to be learned.")
+    if _variance(image) < FLAT:
+        raise InputError("An image of one colour has no structure to be learned.")
     found, done, of = [], 0, len(generators) * len(seeds) * len(TARGETS)
     for name in generators:
         values: list[float] = []
         curves: dict[str, list[list[float]]] = {target: [] for target in TARGETS}
         for seed in seeds:
             config = _plain(configure(find_preset(preset, "denoise"), generator=name, steps=steps, seed=seed))
-            for target, x in targets(picture, sigma, seed).items():
+            for target, x in targets(image, sigma, seed).items():
                 curves[target].append(_fitted(x, config, device))
                 done += 1
                 if callback is not None:
                     callback(done, of)
-            values.append(area(curves["shuffled"][-1], curves["picture"][-1]))
+            values.append(area(curves["shuffled"][-1], curves["image"][-1]))
         kept = _kept(min(len(curve) for runs in curves.values() for curve in runs))
         means = {t: tuple(mean(run[k - 1] for run in runs) for k in kept) for t, runs in curves.items()}
         spread = pstdev(values) if len(values) > 1 else None
@@ -114,19 +114,19 @@ def impedance(
     return sorted(found, key=lambda one: -one.value)
 
 
-def targets(picture: torch.Tensor, sigma: float, seed: int) -> dict[str, torch.Tensor]:
-    """Return what is fitted, by name: the picture, with noise, its pixels shuffled, and white noise in [0, 1].
+def targets(image: torch.Tensor, sigma: float, seed: int) -> dict[str, torch.Tensor]:
+    """Return what is fitted, by name: the image, with noise, its pixels shuffled, and white noise in [0, 1].
 
     Args:
-        picture: `(1, C, H, W)`.
+        image: `(1, C, H, W)`.
         sigma: Of the noise, in [0, 1].
         seed: Of noise and order.
     """
-    noisy = picture + sigma * torch.randn(picture.shape, generator=stream(seed, "noise on the picture"))
-    order = torch.randperm(picture[0, 0].numel(), generator=stream(seed, "order of the pixels"))
-    shuffled = picture.flatten(2)[..., order].reshape(picture.shape)
-    white = torch.rand(picture.shape, generator=stream(seed, "white noise"))
-    return dict(zip(TARGETS, (picture, noisy, shuffled, white), strict=True))
+    noisy = image + sigma * torch.randn(image.shape, generator=stream(seed, "noise on the picture"))
+    order = torch.randperm(image[0, 0].numel(), generator=stream(seed, "order of the pixels"))
+    shuffled = image.flatten(2)[..., order].reshape(image.shape)
+    white = torch.rand(image.shape, generator=stream(seed, "white noise"))
+    return dict(zip(TARGETS, (image, noisy, shuffled, white), strict=True))
 
 
 def area(upper: Sequence[float], lower: Sequence[float]) -> float:
@@ -186,7 +186,7 @@ def _fitted(target: torch.Tensor, config: RestoreConfig, device: str) -> list[fl
     if result.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     if len(result.trace) > config.solver.steps:
-        raise InputError("The picture is too large for the memory and would be solved in tiles; crop it.")
+        raise InputError("The image is too large for the memory and would be solved in tiles; crop it.")
     return [2 * point.energy / _variance(target) for point in result.trace]
 
 

@@ -42,10 +42,10 @@ def draw_attribution(means: Sequence[Share]) -> Iterator[tuple[str, bytes]]:
     """Yield a name and a PNG for each task: PSNR with each set of priors, and what each prior has of the gain.
 
     The upper panels have the values at the step chosen without ground truth, dotted those at the oracle's step; the
-    lower ones the Shapley values with their bounds of 95 % over pictures.
+    lower ones the Shapley values with their bounds of 95 % over images.
 
     Args:
-        means: Over pictures.
+        means: Over images.
     """
     psnr = [share for share in means if share.metric == "psnr"]
     for task, noise, kernel in dict.fromkeys((share.task, _noise(share), _kernel(share)) for share in psnr):
@@ -68,7 +68,7 @@ def draw_attribution(means: Sequence[Share]) -> Iterator[tuple[str, bytes]]:
 
 
 def draw_region(region: Region) -> bytes:
-    """Return the truth, a local and a global picture, and the map of where the local prior won, as a PNG.
+    """Return the truth, a local and a global image, and the map of where the local prior won, as a PNG.
 
     Args:
         region: What to draw.
@@ -85,8 +85,8 @@ def draw_region(region: Region) -> bytes:
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title, fontsize="medium")
         axes.set_axis_off()
-    for axes, picture in zip(panels, region.pictures, strict=False):
-        shown = picture[0].clamp(0, 1).permute(1, 2, 0).numpy()
+    for axes, image in zip(panels, region.images, strict=False):
+        shown = image[0].clamp(0, 1).permute(1, 2, 0).numpy()
         axes.imshow(shown if shown.shape[-1] == 3 else shown[..., 0], cmap="gray", vmin=0, vmax=1)
     most = float(region.map.abs().quantile(0.99)) or 1.0
     drawn = panels[3].imshow(region.map.numpy(), cmap="RdBu_r", vmin=-most, vmax=most)
@@ -136,7 +136,7 @@ def _bounds(share: Share) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def _kernel(share: Share) -> str:
-    """Return what blurred the picture: no axis has an order of kernels."""
+    """Return what blurred the image: no axis has an order of kernels."""
     return share.condition.partition(", sigma")[0] if share.task == "deblur" else ""
 
 

@@ -1,11 +1,11 @@
-"""Regions: where in the picture the local prior was the better one.
+"""Regions: where in the image the local prior was the better one.
 
-With the local prior's picture l, the global prior's g and the truth x,
+With the local prior's image l, the global prior's g and the truth x,
 
     d = G_s * ((g - x)^2 - (l - x)^2),
 
 averaged over channels and seeds and smoothed by a Gaussian of s pixels: above zero the local prior won. The texture of
-a pixel is the variance of the truth's luma under the same Gaussian; its quartiles divide the picture in four parts.
+a pixel is the variance of the truth's luma under the same Gaussian; its quartiles divide the image in four parts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from hybridprior.evaluation.ablation.attribution import learned
 from hybridprior.evaluation.ablation.grid import PIXELS, Combination
 from hybridprior.evaluation.ablation.table import Row
-from hybridprior.io.files import read_picture
+from hybridprior.io.files import read_image
 from hybridprior.metrics import luma
 
 __all__ = ["Region", "compare", "regions"]
@@ -34,7 +34,7 @@ SMOOTHING = 4.0
 class Region:
     """Where the local prior won."""
 
-    picture: str
+    image: str
     task: str
     condition: str
     generator: str
@@ -46,17 +46,17 @@ class Region:
     share: float
     """Share of the pixels where the local prior won."""
     by_texture: tuple[float, ...]
-    """The same in each quarter of the picture, from the smoothest to the most textured."""
+    """The same in each quarter of the image, from the smoothest to the most textured."""
     degradation: dict[str, Any]
     """Fields of the `Degradation`."""
     map: torch.Tensor
     """d, `(H, W)`, in squared intensity."""
-    pictures: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-    """The truth, and one local and one global picture, `(1, C, H, W)`."""
+    images: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    """The truth, and one local and one global image, `(1, C, H, W)`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures, without map and pictures."""
-        kept = {name: value for name, value in self.__dict__.items() if name not in ("map", "pictures")}
+        """Return the figures, without map and images."""
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("map", "images")}
         return {**kept, "by_texture": list(self.by_texture)}
 
 
@@ -67,7 +67,7 @@ def compare(
 
     Args:
         truth: `(1, C, H, W)`.
-        local: The local prior's pictures, one a seed.
+        local: The local prior's images, one a seed.
         other: The global prior's.
     """
     errors = [torch.stack([(x - truth).square().mean(1, keepdim=True) for x in xs]).mean(0) for xs in (other, local)]
@@ -88,21 +88,21 @@ def regions(rows: Sequence[Row], folder: Path) -> Iterator[Region]:
         folder: The ablation's.
     """
     done = [row for row in rows if row.done]
-    for picture, task, condition in dict.fromkeys((row.picture, row.task, row.condition) for row in done):
-        own = [row for row in done if (row.picture, row.task, row.condition) == (picture, task, condition)]
+    for image, task, condition in dict.fromkeys((row.image, row.task, row.condition) for row in done):
+        own = [row for row in done if (row.image, row.task, row.condition) == (image, task, condition)]
         nearest: dict[str, float] = {}
         for name, weight in sorted(learned(own), key=lambda one: abs(one[1] - 1)):
             nearest.setdefault(name, weight)
         for generator in dict.fromkeys(row.generator for row in own if row.generator != PIXELS):
-            local = _pictures(own, Combination(generator, "none", None), folder)
+            local = _images(own, Combination(generator, "none", None), folder)
             for name, weight in nearest.items() if local else ():
-                other = _pictures(own, Combination(PIXELS, name, weight), folder)
-                truth = read_picture(folder / "pictures" / f"{picture}.png").pixels
-                if local[0].shape != truth.shape:  # a blur whose frame is smaller than the picture
+                other = _images(own, Combination(PIXELS, name, weight), folder)
+                truth = read_image(folder / "images" / f"{image}.png").pixels
+                if local[0].shape != truth.shape:  # a blur whose frame is smaller than the image
                     continue
                 d, share, by_texture = compare(truth, local, other)
                 yield Region(
-                    picture,
+                    image,
                     task,
                     condition,
                     generator,
@@ -116,8 +116,8 @@ def regions(rows: Sequence[Row], folder: Path) -> Iterator[Region]:
                 )
 
 
-def _pictures(rows: Sequence[Row], parts: Combination, folder: Path) -> list[torch.Tensor]:
-    return [read_picture(folder / "cells" / f"{row.id}.png").pixels for row in rows if row.parts == parts]
+def _images(rows: Sequence[Row], parts: Combination, folder: Path) -> list[torch.Tensor]:
+    return [read_image(folder / "cells" / f"{row.id}.png").pixels for row in rows if row.parts == parts]
 
 
 def _smoothed(x: torch.Tensor) -> torch.Tensor:

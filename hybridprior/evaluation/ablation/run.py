@@ -1,9 +1,9 @@
-"""`ablate()`: the grid on every picture, on any executor, and what follows from it.
+"""`ablate()`: the grid on every image, on any executor, and what follows from it.
 
 The folder holds everything, and the same call goes on with what is missing:
 
-    ablation.json            the grid, the pictures, the cells in order
-    pictures/                ground truths and degraded pictures
+    ablation.json            the grid, the images, the cells in order
+    images/                ground truths and degraded images
     cells/ID.json, .png      a cell's record and result; .who.png where candidates competed
     table.csv, .md, .tex     the cells
     attribution.json, .md, .tex   decibels from the architecture, from the data, and where
@@ -34,10 +34,10 @@ from hybridprior.evaluation.ablation.grid import Grid
 from hybridprior.evaluation.ablation.plots import draw_attribution, draw_region
 from hybridprior.evaluation.ablation.regions import regions
 from hybridprior.evaluation.ablation.table import Row, Table, slugged
-from hybridprior.evaluation.bench import find_pictures, read_truth, short_name
+from hybridprior.evaluation.bench import find_images, read_truth, short_name
 from hybridprior.evaluation.bench.suites import middle
 from hybridprior.evaluation.degradation import degrade
-from hybridprior.io.files import Picture, read_picture, write_atomically, write_picture
+from hybridprior.io.files import ImageData, read_image, write_atomically, write_image
 from hybridprior.io.records import write_json
 
 __all__ = ["VERSION", "ablate", "gather", "write_report"]
@@ -48,7 +48,7 @@ VERSION = 1
 """Of the layout of the folder."""
 
 LONGEST = 160
-"""Bytes of the name of a degraded picture, at most; the names of figures are longer."""
+"""Bytes of the name of a degraded image, at most; the names of figures are longer."""
 
 Given = str | os.PathLike[str]
 
@@ -57,7 +57,7 @@ Told = Callable[[Row | None, int, int], None]
 
 
 def ablate(
-    pictures: Sequence[Given] | Mapping[str, torch.Tensor],
+    images: Sequence[Given] | Mapping[str, torch.Tensor],
     grid: Grid | None = None,
     *,
     output: Given,
@@ -67,12 +67,12 @@ def ablate(
     callback: Told | None = None,
     command: str = "",
 ) -> Table:
-    """Run a grid of parts on clean pictures, and attribute what the priors gain.
+    """Run a grid of parts on clean images, and attribute what the priors gain.
 
     Cells that the folder holds already are not computed again; those that failed are tried again.
 
     Args:
-        pictures: Clean pictures: files, folders of them, or tensors `(1, C, H, W)` in [0, 1] by name, which are taken
+        images: Clean images: files, folders of them, or tensors `(1, C, H, W)` in [0, 1] by name, which are taken
             to sixteen bits.
         grid: What is run; `Grid()` if not given.
         output: The folder. All processes need to see it.
@@ -87,7 +87,7 @@ def ablate(
 
     Raises:
         ConfigError: A grid that cannot run, or an executor that there is not.
-        InputError: A picture that cannot be read, or two of one name.
+        InputError: An image that cannot be read, or two of one name.
         OutputError: The folder cannot be written.
         WeightsError: Weights that cannot be used.
     """
@@ -98,7 +98,7 @@ def ablate(
     choose_device(device)
     grid.check()
     folder = Path(output).resolve()
-    cells = _lay_out(_truths(pictures, grid), grid, folder, command)
+    cells = _lay_out(_truths(images, grid), grid, folder, command)
     jobs = [Job(cell, folder, device, threads) for cell in cells]
     found: dict[str, Row] = {}
     if callback is not None:
@@ -142,7 +142,7 @@ def write_report(folder: Path, table: Table) -> None:
     """
     found, places = attribute(table), list(regions(table, folder))
     lines = [
-        f"- {place.picture}, {place.task}, {place.condition}: {place.generator} beat {place.regulariser} on "
+        f"- {place.image}, {place.task}, {place.condition}: {place.generator} beat {place.regulariser} on "
         f"{100 * place.share:.0f} % of the pixels; by texture, smooth to rough: "
         + ", ".join(f"{100 * part:.0f} %" for part in place.by_texture)
         for place in places
@@ -160,7 +160,7 @@ def write_report(folder: Path, table: Table) -> None:
     figures = dict(draw_attribution(found.means))
     for place in places:
         words = slugged(f"{place.task} {place.condition} {place.generator} {place.regulariser}")
-        figures[f"regions-{place.picture}-{words}.png"] = draw_region(place)
+        figures[f"regions-{place.image}-{words}.png"] = draw_region(place)
     for name, data in figures.items():
         write_atomically(folder / name, data)
     drawn, whole = _listed(folder / "attribution.json", "figures"), len(table) == len(_listed(folder / INDEX, "cells"))
@@ -180,77 +180,77 @@ def _listed(path: Path, key: str) -> list[str]:
         return []
 
 
-def _truths(pictures: Sequence[Given] | Mapping[str, torch.Tensor], grid: Grid) -> dict[str, Picture]:
+def _truths(images: Sequence[Given] | Mapping[str, torch.Tensor], grid: Grid) -> dict[str, ImageData]:
     """Return the ground truths by name."""
-    if isinstance(pictures, Mapping):
-        return _tensors(pictures, grid)
+    if isinstance(images, Mapping):
+        return _tensors(images, grid)
     found: dict[str, Path] = {}
-    for given in map(Path, pictures):
-        for short, path in find_pictures(given) if given.is_dir() else [(short_name(given), given)]:
+    for given in map(Path, images):
+        for short, path in find_images(given) if given.is_dir() else [(short_name(given), given)]:
             name = _name(short)
             if name in found:
                 raise InputError(f"'{found[name]}' and '{path}' would both be called '{name}'; rename one of them.")
             found[name] = path
     if not found:
-        raise InputError("An ablation needs at least one picture.")
+        raise InputError("An ablation needs at least one image.")
     truths = {name: read_truth(path, multiple=grid.multiple, crop=grid.crop) for name, path in found.items()}
     exact = {name: bool(torch.equal((255 * x).round() / 255, x)) for name, x in truths.items()}
-    return {name: Picture(x, depth="uint8" if exact[name] else "uint16") for name, x in truths.items()}
+    return {name: ImageData(x, depth="uint8" if exact[name] else "uint16") for name, x in truths.items()}
 
 
-def _tensors(pictures: Mapping[str, torch.Tensor], grid: Grid) -> dict[str, Picture]:
+def _tensors(images: Mapping[str, torch.Tensor], grid: Grid) -> dict[str, ImageData]:
     """Return the ground truths that were given as tensors."""
-    found: dict[str, Picture] = {}
-    for given, x in pictures.items():
+    found: dict[str, ImageData] = {}
+    for given, x in images.items():
         name = _name(given)
         if name in found:
-            raise InputError(f"Two pictures would both be called '{name}', one of them '{given}'; rename it.")
+            raise InputError(f"Two images would both be called '{name}', one of them '{given}'; rename it.")
         truth = middle(x.detach().float().cpu(), given, multiple=grid.multiple, crop=grid.crop)
-        found[name] = Picture(truth, depth="uint16")
+        found[name] = ImageData(truth, depth="uint16")
     return found
 
 
-def _lay_out(truths: Mapping[str, Picture], grid: Grid, folder: Path, command: str) -> list[Cell]:
-    """Write the ground truths, the degraded pictures and what is to be done; return the cells."""
+def _lay_out(truths: Mapping[str, ImageData], grid: Grid, folder: Path, command: str) -> list[Cell]:
+    """Write the ground truths, the degraded images and what is to be done; return the cells."""
     try:
-        for name in ("pictures", "cells"):
+        for name in ("images", "cells"):
             (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"'{folder}' cannot be made: {error.strerror or error}.") from error
     cells = []
     _check_names(truths, grid)
-    for name, picture in truths.items():
-        path = folder / "pictures" / f"{name}.png"
-        write_picture(path, picture)
-        truth = read_picture(path).pixels
+    for name, image in truths.items():
+        path = folder / "images" / f"{name}.png"
+        write_image(path, image)
+        truth = read_image(path).pixels
         digest = hashlib.sha256(truth.numpy().tobytes() + repr(tuple(truth.shape)).encode()).hexdigest()
         for how in grid.conditions:
             try:
                 y, _ = degrade(truth, how)
             except HybridPriorError as error:
                 raise type(error)(f"'{name}': {error}") from error
-            write_picture(folder / "pictures" / f"{name}-{slug(how)}.png", Picture(y))
+            write_image(folder / "images" / f"{name}-{slug(how)}.png", ImageData(y))
             for parts, seed in itertools.product(grid.combinations(), grid.seeds):
                 cells.append(Cell(name, digest, how, parts, grid.preset, grid.configure(how, parts, seed)))
     record: dict[str, Any] = {
         "version": VERSION,
         "request": grid.to_dict(),
         "command": command,
-        "pictures": {name: {"truth": f"pictures/{name}.png"} for name in truths},
+        "images": {name: {"truth": f"images/{name}.png"} for name in truths},
         "cells": [cell.id for cell in cells],
     }
     write_json(folder / INDEX, record)
     return cells
 
 
-def _check_names(truths: Mapping[str, Picture], grid: Grid) -> None:
-    """Raise `InputError` where a picture has the name of what becomes of another, or one that is too long."""
+def _check_names(truths: Mapping[str, ImageData], grid: Grid) -> None:
+    """Raise `InputError` where an image has the name of what becomes of another, or one that is too long."""
     for name, how in itertools.product(truths, grid.conditions):
         if (made := f"{name}-{slug(how)}") in truths:
-            raise InputError(f"'{made}' is what '{name}' is called when it is degraded; rename the picture.")
+            raise InputError(f"'{made}' is what '{name}' is called when it is degraded; rename the image.")
         if len(made.encode()) > LONGEST:
-            raise InputError(f"The name '{name}' is too long for the files that are made of it; rename the picture.")
+            raise InputError(f"The name '{name}' is too long for the files that are made of it; rename the image.")
 
 
 def _name(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "picture"
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "image"

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from hybridprior.config import Part
+from hybridprior.config import Component
 from hybridprior.errors import ConfigError, InputError
 from hybridprior.evaluation.ablation.grid import Combination, Grid
 from hybridprior.evaluation.ablation.plots import png
@@ -84,7 +84,7 @@ class Spectrum:
 
 
 def correspondence(x: torch.Tensor, reference: torch.Tensor, *, bands: int = BANDS) -> tuple[list[float], list[float]]:
-    """Return the frequency-band correspondence of a picture with a reference, and the relative error, by band.
+    """Return the frequency-band correspondence of an image with a reference, and the relative error, by band.
 
     Args:
         x: `(1, C, H, W)`; channels are averaged.
@@ -92,12 +92,12 @@ def correspondence(x: torch.Tensor, reference: torch.Tensor, *, bands: int = BAN
         bands: How many rings.
 
     Raises:
-        InputError: A picture too small for that many rings.
+        InputError: An image too small for that many rings.
     """
     height, width = x.shape[-2:]
     if min(height, width) < 2 * bands:
         raise InputError(f"{bands} bands need {2 * bands} pixels a side, not {width} x {height}.")
-    ours, theirs = (torch.fft.fft2(picture[0].double().mean(0)) for picture in (x, reference))
+    ours, theirs = (torch.fft.fft2(image[0].double().mean(0)) for image in (x, reference))
     radius = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None]) / 0.5
     ring = (radius * bands).long()
     ring[0, 0] = -1
@@ -124,7 +124,7 @@ def spectra(
     """Return the spectrum over the steps of a network alone, and of the network with R, while both denoise.
 
     Args:
-        truth: A clean picture, `(1, C, H, W)` in [0, 1].
+        truth: A clean image, `(1, C, H, W)` in [0, 1].
         generator: f_theta by name.
         regulariser: R by name.
         weight: lambda.
@@ -137,7 +137,7 @@ def spectra(
 
     Raises:
         ConfigError: An unknown name, or R "auto", which has no steps.
-        InputError: A picture too small for the bands, or too large to be solved whole.
+        InputError: An image too small for the bands, or too large to be solved whole.
     """
     if FUSED in (regulariser, *regulariser.split("+")):
         raise ConfigError("The regulariser 'auto' has no steps to look at; take denoiser, score or feature.")
@@ -155,11 +155,11 @@ def spectra(
     grid.check()
     found = []
     for parts in choices[: len(grid.regularisers)]:
-        config = dataclasses.replace(grid.configure(how, parts, seed), stopping=Part("fixed"))
+        config = dataclasses.replace(grid.configure(how, parts, seed), stopping=Component("fixed"))
         found.append(Spectrum(parts.label, truth, bands))
-        measure("picture", truth, how, config, device=device, callbacks=found[-1:])
+        measure("image", truth, how, config, device=device, callbacks=found[-1:])
         if not found[-1].steps:
-            raise InputError("The picture is too large for the memory and is solved in tiles; crop it.")
+            raise InputError("The image is too large for the memory and is solved in tiles; crop it.")
     return found
 
 

@@ -26,8 +26,8 @@ class Row:
 
     id: str
     """Name of its files."""
-    picture: str
-    """Name of the picture."""
+    image: str
+    """Name of the image."""
     task: str
     """"denoise", "sr", "inpaint" ..."""
     condition: str
@@ -156,7 +156,7 @@ class Table(Sequence[Row]):
         return buffer.getvalue()
 
     def to_markdown(self) -> str:
-        """Return a table for each condition: pictures by choices of parts, mean and spread over seeds."""
+        """Return a table for each condition: images by choices of parts, mean and spread over seeds."""
         return "\n".join(f"## {title}\n\n{markdown(head, body)}" for title, head, body in self._pivoted())
 
     def to_latex(self) -> str:
@@ -168,16 +168,16 @@ class Table(Sequence[Row]):
         for task, condition in dict.fromkeys((row.task, row.condition) for row in self.rows):
             rows = [row for row in self.rows if (row.task, row.condition) == (task, condition)]
             choices = list(dict.fromkeys(row.parts for row in rows))
-            head = ["picture", "start", *(parts.label for parts in choices)]
+            head = ["image", "start", *(parts.label for parts in choices)]
             body = []
-            pictures = list(dict.fromkeys(row.picture for row in rows))
-            there = {(row.picture, row.parts) for row in rows if row.done}
-            whole = [picture for picture in pictures if all((picture, parts) in there for parts in choices)]
-            average = "mean" if len(whole) == len(pictures) else f"mean of {len(whole)}"
-            for name, over in [*((picture, [picture]) for picture in pictures), (average, whole)]:
-                own = [row for row in rows if row.done and row.picture in over]
+            images = list(dict.fromkeys(row.image for row in rows))
+            there = {(row.image, row.parts) for row in rows if row.done}
+            whole = [image for image in images if all((image, parts) in there for parts in choices)]
+            average = "mean" if len(whole) == len(images) else f"mean of {len(whole)}"
+            for name, over in [*((image, [image]) for image in images), (average, whole)]:
+                own = [row for row in rows if row.done and row.image in over]
                 starts = [row.baseline_psnr for row in own if row.baseline_psnr is not None]
-                cells = [_cell([row for row in own if row.parts == parts], name in pictures) for parts in choices]
+                cells = [_cell([row for row in own if row.parts == parts], name in images) for parts in choices]
                 body.append([name, f"{mean(starts):.2f}" if starts else "", *(cells if over else [""] * len(cells))])
             yield f"{task}, {condition}: PSNR in dB (oracle)", head, body
 

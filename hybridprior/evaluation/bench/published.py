@@ -1,6 +1,6 @@
-"""The figures that were published, by suite and picture, in dB.
+"""The figures that were published, by suite and image, in dB.
 
-Deep Image Prior: Ulyanov, Vedaldi, Lempitsky, IJCV 2020. Denoising figures of single pictures are those of the authors'
+Deep Image Prior: Ulyanov, Vedaldi, Lempitsky, IJCV 2020. Denoising figures of single images are those of the authors'
 published outputs. Super-resolution is PSNR on luma. Convolutional sparse coding: Papyan et al., ICCV 2017, as quoted
 there.
 """
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from hybridprior.evaluation.degradation import Degradation
 
-__all__ = ["MEANS", "PICTURES", "means", "of_picture"]
+__all__ = ["MEANS", "IMAGES", "means", "of_image"]
 
-PICTURES: dict[str, dict[str, float]] = {
+IMAGES: dict[str, dict[str, float]] = {
     "denoise": {
         "F16": 33.69,
         "baboon": 24.51,
@@ -37,7 +37,7 @@ PICTURES: dict[str, dict[str, float]] = {
         "montage": 34.54,
     },
 }
-"""Deep Image Prior at sigma 25, at 50 % missing pixels; suite -> picture -> PSNR."""
+"""Deep Image Prior at sigma 25, at 50 % missing pixels; suite -> image -> PSNR."""
 
 MEANS: dict[str, dict[str, float]] = {
     "denoise, CBM3D's nine, sigma 25": {
@@ -65,14 +65,14 @@ MEANS: dict[str, dict[str, float]] = {
     },
     "sr, Set5 x8": {"bicubic": 24.37, "Deep Image Prior": 25.89, "LapSRN": 26.10},
     "sr, Set14 x8": {"bicubic": 23.10, "Deep Image Prior": 24.15, "LapSRN": 24.36},
-    "inpaint, eleven pictures, 50 % missing": {"Deep Image Prior": 33.44, "convolutional sparse coding": 31.16},
+    "inpaint, eleven images, 50 % missing": {"Deep Image Prior": 33.44, "convolutional sparse coding": 31.16},
 }
 """Means over whole sets."""
 
 
-def of_picture(name: str, how: Degradation) -> float | None:
-    """Return Deep Image Prior's figure for a picture, if it was published for this degradation."""
-    return PICTURES.get(how.task, {}).get(name) if how.label in ("sigma 25", "50 % missing") else None
+def of_image(name: str, how: Degradation) -> float | None:
+    """Return Deep Image Prior's figure for an image, if it was published for this degradation."""
+    return IMAGES.get(how.task, {}).get(name) if how.label in ("sigma 25", "50 % missing") else None
 
 
 def means(how: Degradation) -> dict[str, dict[str, float]]:

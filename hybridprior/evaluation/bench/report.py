@@ -1,4 +1,4 @@
-"""The table of a bench run in Markdown: each picture, then the means, then what was published."""
+"""The table of a bench run in Markdown: each image, then the means, then what was published."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def markdown(rows: Sequence[Row], how: Degradation | None, *, title: str, notes:
         notes: Lines under it: command, preset, machine.
     """
     lines = [f"# {title}", "", *(f"- {text}" for text in notes), ""]
-    head = ["picture", "size", "seeds", "baseline", "result (no ground truth)", "oracle", "published DIP", "step", "s"]
+    head = ["image", "size", "seeds", "baseline", "result (no ground truth)", "oracle", "published DIP", "step", "s"]
     lines += [_line(head), _line(["---", "---", *["---:"] * 7])]
-    pictures = list(dict.fromkeys(row.picture for row in rows))
-    for picture in pictures:
-        lines.append(_line(_picture(picture, [row for row in rows if row.picture == picture])))
+    images = list(dict.fromkeys(row.image for row in rows))
+    for image in images:
+        lines.append(_line(_image(image, [row for row in rows if row.image == image])))
     lines.append(_line(_mean(rows)))
     published = means(how) if how is not None else {}
     if published:
@@ -37,22 +37,22 @@ def markdown(rows: Sequence[Row], how: Degradation | None, *, title: str, notes:
 
 
 def side_by_side(rows: Mapping[str, Sequence[Row]]) -> str:
-    """Return the results of several ways beside each other, a picture a line: a table in Markdown.
+    """Return the results of several ways beside each other, an image a line: a table in Markdown.
 
-    Means are over the pictures and seeds that all ways have, their spread is that of the seeds' means. The last line is
+    Means are over the images and seeds that all ways have, their spread is that of the seeds' means. The last line is
     of the oracle's steps; a fusion has none.
 
     Args:
         rows: What was measured, by way.
     """
-    pictures = list(dict.fromkeys(row.picture for measured in rows.values() for row in measured))
-    lines = [_line(["picture", *rows]), _line(["---", *["---:"] * len(rows)])]
-    for picture in pictures:
-        found = [[row.psnr for row in measured if row.picture == picture] for measured in rows.values()]
-        lines.append(_line([picture, *map(_spread, found)]))
-    done = [{(row.picture, row.seed) for row in measured} for measured in rows.values()]
+    images = list(dict.fromkeys(row.image for measured in rows.values() for row in measured))
+    lines = [_line(["image", *rows]), _line(["---", *["---:"] * len(rows)])]
+    for image in images:
+        found = [[row.psnr for row in measured if row.image == image] for measured in rows.values()]
+        lines.append(_line([image, *map(_spread, found)]))
+    done = [{(row.image, row.seed) for row in measured} for measured in rows.values()]
     common = set.intersection(*done) if done else set()
-    whole = [[row for row in measured if (row.picture, row.seed) in common] for measured in rows.values()]
+    whole = [[row for row in measured if (row.image, row.seed) in common] for measured in rows.values()]
     average = "mean" if len(common) == len(set.union(*done)) else f"mean of {len(common)}"
     chosen = [[(row.seed, row.psnr) for row in part] for part in whole]
     best = [[(row.seed, row.oracle_psnr) for row in part if row.oracle_psnr is not None] for part in whole]
@@ -62,22 +62,22 @@ def side_by_side(rows: Mapping[str, Sequence[Row]]) -> str:
 
 
 def gains(rows: Mapping[str, Sequence[Row]]) -> str:
-    """Return what the fused pictures gain over the better single prior of each picture and seed: a line of Markdown.
+    """Return what the fused images gain over the better single prior of each image and seed: a line of Markdown.
 
     Args:
-        rows: What was measured by the ways "local", "global" and "fused", pictures and seeds in the same order.
+        rows: What was measured by the ways "local", "global" and "fused", images and seeds in the same order.
     """
     trials = list(zip(rows["local"], rows["global"], rows["fused"], strict=True))
     found = [fused.psnr - max(local.psnr, alone.psnr) for local, alone, fused in trials]
     best = [[row.psnr if row.oracle_psnr is None else row.oracle_psnr for row in trial] for trial in trials]
     oracle = [fused - max(local, alone) for local, alone, fused in best]
-    worst = trials[found.index(min(found))][0].picture
+    worst = trials[found.index(min(found))][0].image
     average = _over_seeds([(trial[0].seed, gain) for trial, gain in zip(trials, found, strict=True)], "+.2f")
     line = f"Fused over the better single prior: {average} dB on average, at least {min(found):+.2f} ({worst}), "
     return f"{line}in {len(found)} trials; over the better one's oracle {mean(oracle):+.2f} dB.\n"
 
 
-def _picture(name: str, rows: Sequence[Row]) -> list[str]:
+def _image(name: str, rows: Sequence[Row]) -> list[str]:
     published = rows[0].published
     return [
         name,
@@ -93,8 +93,8 @@ def _picture(name: str, rows: Sequence[Row]) -> list[str]:
 
 
 def _mean(rows: Sequence[Row]) -> list[str]:
-    known = {row.picture: row.published for row in rows if row.published is not None}
-    complete = known and len(known) == len({row.picture for row in rows})
+    known = {row.image: row.published for row in rows if row.published is not None}
+    complete = known and len(known) == len({row.image for row in rows})
     oracles = [row.oracle_psnr for row in rows if row.oracle_psnr is not None]
     return [
         "**mean**",

@@ -1,6 +1,6 @@
-"""Speed: PSNR against wall time of several configurations on the same pictures, one after the other in one process.
+"""Speed: PSNR against wall time of several configurations on the same images, one after the other in one process.
 
-What counts is the time until the picture is as good as the reference's result, which no ground truth chose, less a
+What counts is the time until the image is as good as the reference's result, which no ground truth chose, less a
 tenth of a decibel. Arithmetic is counted (a product and a sum are two) and laid beside what a plain convolution
 reaches on the same machine in the same precision.
 """
@@ -36,7 +36,7 @@ SLACK = 0.1
 
 @dataclass(frozen=True)
 class Cost:
-    """What a configuration costs on one picture, besides time."""
+    """What a configuration costs on one image, besides time."""
 
     flops: float
     """Floating-point operations of a step, forward and backward."""
@@ -51,7 +51,7 @@ def step_flops(config: RestoreConfig, shape: Sequence[int]) -> float:
 
     Args:
         config: It names the generator.
-        shape: `(1, C, H, W)` of the picture.
+        shape: `(1, C, H, W)` of the image.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -69,7 +69,7 @@ def ceiling(device: torch.device, precision: Precision, *, channels: int = 64, s
         device: Where.
         precision: In which arithmetic.
         channels: Channels in and out.
-        side: Side of the picture.
+        side: Side of the image.
     """
     kind = torch.bfloat16 if precision.bf16 else torch.float32
     layout = torch.channels_last if precision.channels_last else torch.contiguous_format
@@ -116,7 +116,7 @@ def measured_peak(device: torch.device) -> Iterator[list[float]]:
 
 
 def cost(config: RestoreConfig, shape: Sequence[int], device: str, peak: float) -> Cost:
-    """Return what a configuration cost on a picture of this shape."""
+    """Return what a configuration cost on an image of this shape."""
     where = choose_device(device)
     return Cost(step_flops(config, shape), ceiling(where, choose_precision(where, config.precision)), peak)
 
@@ -125,7 +125,7 @@ def comparison(rows: Mapping[str, Sequence[Row]], costs: Mapping[str, Sequence[C
     """Return how fast each configuration is beside the reference: a table in Markdown.
 
     Args:
-        rows: What was measured, by configuration, the same pictures in the same order for each.
+        rows: What was measured, by configuration, the same images in the same order for each.
         costs: What it cost, likewise.
         reference: The configuration that counts as 1.
     """
@@ -143,28 +143,28 @@ def comparison(rows: Mapping[str, Sequence[Row]], costs: Mapping[str, Sequence[C
         share = paid / mean(c.ceiling for c in costs[name])
         cells += [f"{paid / 1e9:.0f}", f"{100 * share:.0f} %", f"{max(c.peak for c in costs[name]) / 2**20:.0f}"]
         lines.append(_line(cells))
-    note = f"Equal: the reference's result ({reference}, chosen without ground truth) less {SLACK} dB, on each picture."
+    note = f"Equal: the reference's result ({reference}, chosen without ground truth) less {SLACK} dB, on each image."
     return "\n".join([*lines, "", note]) + "\n"
 
 
 def draw_curves(rows: Mapping[str, Sequence[Row]]) -> bytes:
-    """Return PSNR over wall time as a PNG, a panel for each picture, a dot where the rule stopped.
+    """Return PSNR over wall time as a PNG, a panel for each image, a dot where the rule stopped.
 
     Args:
         rows: What was measured, by configuration.
     """
     import matplotlib.figure
 
-    pictures = list(dict.fromkeys(row.picture for measured in rows.values() for row in measured))
-    figure = matplotlib.figure.Figure(figsize=(1 + 4 * len(pictures), 3.6), layout="constrained")
-    for axes, picture in zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures, strict=True):
+    images = list(dict.fromkeys(row.image for measured in rows.values() for row in measured))
+    figure = matplotlib.figure.Figure(figsize=(1 + 4 * len(images), 3.6), layout="constrained")
+    for axes, image in zip(figure.subplots(1, len(images), squeeze=False)[0], images, strict=True):
         for number, (name, measured) in enumerate(rows.items()):
-            for row in (row for row in measured if (row.picture, bool(row.curve)) == (picture, True)):
+            for row in (row for row in measured if (row.image, bool(row.curve)) == (image, True)):
                 _, seconds, values = zip(*row.curve, strict=True)
                 axes.plot(seconds, values, color=f"C{number}", label=f"{name}: {row.psnr:.2f} dB, {row.seconds:.0f} s")
                 axes.plot(_when(row), row.psnr, "o", color=f"C{number}")
                 axes.legend(frameon=False, fontsize="small", loc="lower right")
-        axes.set(title=picture, xscale="log", xlabel="seconds", ylabel="PSNR, dB")
+        axes.set(title=image, xscale="log", xlabel="seconds", ylabel="PSNR, dB")
         axes.grid(alpha=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
@@ -172,7 +172,7 @@ def draw_curves(rows: Mapping[str, Sequence[Row]]) -> bytes:
 
 
 def _until(rows: Sequence[Row], reference: Sequence[Row]) -> float | None:
-    """Return the seconds until each picture was as good as the reference's, or None if one never was."""
+    """Return the seconds until each image was as good as the reference's, or None if one never was."""
     total = 0.0
     for row, base in zip(rows, reference, strict=True):
         reached = next((seconds for _, seconds, value in row.curve if value >= base.psnr - SLACK), None)

@@ -1,4 +1,4 @@
-"""The suites: which pictures, how they are degraded, and how they are judged.
+"""The suites: which images, how they are degraded, and how they are judged.
 
 A result is two numbers: at the step that the rule chose without ground truth, which is the result, and at the best
 step of all, the oracle.
@@ -16,11 +16,11 @@ import torch
 from hybridprior import metrics
 from hybridprior.config import RestoreConfig
 from hybridprior.errors import InputError
-from hybridprior.evaluation.bench.published import of_picture
+from hybridprior.evaluation.bench.published import of_image
 from hybridprior.evaluation.degradation import Degradation, degrade
 from hybridprior.evaluation.oracle import Oracle
 from hybridprior.fidelities import SIGMA_FLOOR
-from hybridprior.io.files import SUFFIXES, read_picture
+from hybridprior.io.files import SUFFIXES, read_image
 from hybridprior.restoration import restore
 from hybridprior.result import Result, Status
 from hybridprior.solvers.gradient import Callback
@@ -30,7 +30,7 @@ __all__ = [
     "Row",
     "Suite",
     "Trial",
-    "find_pictures",
+    "find_images",
     "measure",
     "middle",
     "read_truth",
@@ -40,7 +40,7 @@ __all__ = [
 
 
 SIDES = {256, 512, 768}
-"""Of the pictures that published figures are of."""
+"""Of the images that published figures are of."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Suite:
     multiple: int = 1
     """The ground truth is cropped to multiples of this."""
     grey: bool = False
-    """Whether colour pictures are judged in grey."""
+    """Whether colour images are judged in grey."""
 
 
 SUITES = {
@@ -67,17 +67,17 @@ SUITES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One picture, one seed."""
+    """One image, one seed."""
 
     suite: str
-    picture: str
+    image: str
     size: str
     channels: int
     seed: int
     psnr: float
     """At the chosen step: the result."""
     oracle_psnr: float | None
-    """At the best step, which needs the ground truth; None for a fusion or tiles, whose steps are not its picture."""
+    """At the best step, which needs the ground truth; None for a fusion or tiles, whose steps are not its image."""
     ssim: float | None
     baseline_psnr: float
     """Of the operator's cheap estimate."""
@@ -104,15 +104,15 @@ class Trial:
     """What followed it, and knows the truth in the same frame."""
 
 
-def find_pictures(data: Path, names: Sequence[str] = ()) -> list[tuple[str, Path]]:
-    """Return the pictures of a folder by short names, sorted.
+def find_images(data: Path, names: Sequence[str] = ()) -> list[tuple[str, Path]]:
+    """Return the images of a folder by short names, sorted.
 
     Args:
         data: The folder.
         names: Short names to keep; all if empty.
 
     Raises:
-        InputError: No folder, no picture in it, none of a name, or two of one.
+        InputError: No folder, no image in it, none of a name, or two of one.
     """
     if not data.is_dir():
         raise InputError(f"There is no folder '{data}'.")
@@ -124,16 +124,16 @@ def find_pictures(data: Path, names: Sequence[str] = ()) -> list[tuple[str, Path
         if before != path:
             raise InputError(f"'{before}' and '{path}' would both be called '{short_name(path)}'; rename one of them.")
     if not found:
-        raise InputError(f"There is no picture in '{data}'.")
+        raise InputError(f"There is no image in '{data}'.")
     for name in names:
         if name not in found:
-            raise InputError(f"There is no picture '{name}' in '{data}': {', '.join(found)}.")
+            raise InputError(f"There is no image '{name}' in '{data}': {', '.join(found)}.")
     return [(name, path) for name, path in found.items() if not names or name in names]
 
 
 def run_suite(
     name: str,
-    pictures: Sequence[tuple[str, Path]],
+    images: Sequence[tuple[str, Path]],
     how: Degradation,
     config: RestoreConfig,
     *,
@@ -144,12 +144,12 @@ def run_suite(
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
 ) -> Iterator[Row]:
-    """Restore each picture with each seed and yield a row as soon as it is there.
+    """Restore each image with each seed and yield a row as soon as it is there.
 
     Args:
         name: The suite.
-        pictures: Short names and files.
-        how: The degradation; its seed is the data's, the same for every picture.
+        images: Short names and files.
+        how: The degradation; its seed is the data's, the same for every image.
         config: What restores.
         seeds: The restoration's seeds.
         crop: Side of a centre crop, to save time; the row says its size.
@@ -158,11 +158,11 @@ def run_suite(
         device: Where.
         callbacks: More callbacks for every run.
     """
-    for short, path in pictures:
+    for short, path in images:
         suite = replace(SUITES[name], grey=SUITES[name].grey and not colour)
         truth = read_truth(path, multiple=suite.multiple, grey=suite.grey, crop=crop)
         usual = crop is None and suite == SUITES[name] and told == 1 and set(truth.shape[-2:]) <= SIDES
-        published = of_picture(short, how) if usual else None
+        published = of_image(short, how) if usual else None
         for seed in seeds:
             seeded = replace(config, seed=seed)
             trial = measure(short, truth, how, seeded, told=told, device=device, callbacks=callbacks)
@@ -170,7 +170,7 @@ def run_suite(
 
 
 def measure(
-    picture: str,
+    image: str,
     truth: torch.Tensor,
     how: Degradation,
     config: RestoreConfig,
@@ -181,16 +181,16 @@ def measure(
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
 ) -> Trial:
-    """Degrade a picture, restore it once, and judge the result.
+    """Degrade an image, restore it once, and judge the result.
 
     Args:
-        picture: Its name.
-        truth: The picture, `(1, C, H, W)`.
+        image: Its name.
+        truth: The image, `(1, C, H, W)`.
         how: The degradation.
         config: What restores, with its seed.
         told: What the restoration is told of sigma, as a multiple of the truth.
         every: Steps between two points of the curve.
-        keep: Whether the oracle keeps the best step's picture.
+        keep: Whether the oracle keeps the best step's image.
         device: Where.
         callbacks: More callbacks.
 
@@ -208,25 +208,25 @@ def measure(
     if result.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     baseline = metrics.psnr_for_task(operator.frame(operator.initial(y)), oracle.truth, how.task)
-    shown = replace(result, picture=operator.frame(result.picture))
-    return Trial(_row(picture, shown, oracle, baseline), shown, oracle)
+    shown = replace(result, image=operator.frame(result.image))
+    return Trial(_row(image, shown, oracle, baseline), shown, oracle)
 
 
-def _row(picture: str, result: Result, oracle: Oracle, baseline: float) -> Row:
-    truth, judged = oracle.truth, metrics.psnr_for_task(result.picture, oracle.truth, oracle.task)
+def _row(image: str, result: Result, oracle: Oracle, baseline: float) -> Row:
+    truth, judged = oracle.truth, metrics.psnr_for_task(result.image, oracle.truth, oracle.task)
     followed = oracle.step > 0 and result.fusion is None  # it sees neither tiles nor a fusion
     return Row(
         suite=oracle.task,
-        picture=picture,
+        image=image,
         size=f"{truth.shape[-1]}x{truth.shape[-2]}",
         channels=truth.shape[1],
         seed=result.config.seed,
         psnr=judged,
         oracle_psnr=oracle.psnr if followed else None,
-        ssim=metrics.ssim(result.picture, truth),
+        ssim=metrics.ssim(result.image, truth),
         baseline_psnr=baseline,
         published=None,
-        chosen_step=result.chosen_step,
+        chosen_step=result.step,
         oracle_step=oracle.step if followed else None,
         steps=len(result.trace),
         seconds=round(result.timings.total, 2),
@@ -236,7 +236,7 @@ def _row(picture: str, result: Result, oracle: Oracle, baseline: float) -> Row:
 
 
 def read_truth(path: Path, *, multiple: int = 1, grey: bool = False, crop: int | None = None) -> torch.Tensor:
-    """Return the middle of a picture as ground truth, `(1, C, H, W)`, intensity in [0, 1].
+    """Return the middle of an image as ground truth, `(1, C, H, W)`, intensity in [0, 1].
 
     Args:
         path: The file.
@@ -245,16 +245,16 @@ def read_truth(path: Path, *, multiple: int = 1, grey: bool = False, crop: int |
         crop: The most pixels a side.
 
     Raises:
-        InputError: Not a picture, or a smaller one than `multiple`.
+        InputError: Not an image, or a smaller one than `multiple`.
     """
-    x = read_picture(path).pixels
+    x = read_image(path).pixels
     if grey and x.shape[1] == 3:
         x = x.mean(dim=1, keepdim=True)
     return middle(x, str(path), multiple=multiple, crop=crop)
 
 
 def middle(x: torch.Tensor, name: str, *, multiple: int = 1, crop: int | None = None) -> torch.Tensor:
-    """Return the middle of a picture.
+    """Return the middle of an image.
 
     Args:
         x: `(1, C, H, W)`.
@@ -274,6 +274,6 @@ def middle(x: torch.Tensor, name: str, *, multiple: int = 1, crop: int | None = 
 
 
 def short_name(path: Path) -> str:
-    """Return the name that the literature gives a picture: `image_House256rgb.png` is "house"."""
+    """Return the name that the literature gives an image: `image_House256rgb.png` is "house"."""
     name = re.sub(r"^image_|_GT$|_?(256|512)(rgb)?$", "", path.stem)
     return name if name == "F16" else name.lower()

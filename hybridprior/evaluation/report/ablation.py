@@ -24,7 +24,7 @@ NAMED = 8
 """Missing cells that are named one by one."""
 
 COLUMNS = (
-    Column("picture"),
+    Column("image"),
     Column("degradation"),
     Column("parts"),
     Column("preset"),
@@ -40,7 +40,7 @@ COLUMNS = (
 )
 
 MEANS_NOTE = (
-    "Means over the cells that are done, pictures and seeds alike; n is how many. PSNR and SSIM are at the step chosen "
+    "Means over the cells that are done, images and seeds alike; n is how many. PSNR and SSIM are at the step chosen "
     "without ground truth, the oracle’s is the best of all steps."
 )
 
@@ -54,16 +54,16 @@ class Found:
     record: Mapping[str, Any]
     """As it was written."""
     name: str
-    """In the page, unique for its picture and group."""
+    """In the page, unique for its image and group."""
 
     @property
-    def picture(self) -> str:
-        """Of which picture it is."""
-        return word(self.record.get("picture")) or "?"
+    def image(self) -> str:
+        """Of which image it is."""
+        return word(self.record.get("image")) or "?"
 
     @property
     def group(self) -> str:
-        """How the picture was degraded."""
+        """How the image was degraded."""
         return group_of(self.record.get("task"), self.record.get("condition"))
 
     @property
@@ -75,12 +75,12 @@ class Found:
 def is_ablation(folder: Path) -> bool:
     """Return whether a folder holds an ablation, or what is left of one."""
     return (folder / INDEX).is_file() or any(
-        "picture" in (read_record(path) or {}) for path in (folder / CELLS).glob("*.json")
+        "image" in (read_record(path) or {}) for path in (folder / CELLS).glob("*.json")
     )
 
 
 def from_ablation(folder: Path) -> Page:
-    """Return the page about an ablation: tables, then a scene a picture.
+    """Return the page about an ablation: tables, then a scene an image.
 
     Args:
         folder: As `hprior ablate` leaves it, whole or not.
@@ -90,12 +90,12 @@ def from_ablation(folder: Path) -> Page:
     index = index or {}
     records = _records(folder, index, missing)
     found = _named(records)
-    truths = {name: word(inner(inner(index, "pictures"), name).get("truth")) for name in _pictures(index, found)}
+    truths = {name: word(inner(inner(index, "images"), name).get("truth")) for name in _images(index, found)}
     paths = [word(each.record.get(key)) for each in found for key in ("degraded", "result")]
     plots = sorted(folder.glob("*.png"))
     album = Album([folder / path for path in (*paths, *truths.values()) if path] + plots)
     drawings = [shown for path in plots if (shown := album.take(path, path.stem.replace("_", " ")))]
-    scenes = [_scene(name, [e for e in found if e.picture == name], truths[name], folder, album) for name in truths]
+    scenes = [_scene(name, [e for e in found if e.image == name], truths[name], folder, album) for name in truths]
     cells = Table("Every cell", COLUMNS, tuple(_row(each) for each in found), last=True)
     short, same = trimmed(cells)
     return Page(
@@ -139,19 +139,19 @@ def _named(records: Sequence[Mapping[str, Any]]) -> list[Found]:
         words += [word(record.get("preset"))] if several["preset"] else []
         words += [f"seed {word(record.get('seed'))}"] if several["seed"] else []
         name = ", ".join(words)
-        if (cell.picture, cell.group, name) in taken:
+        if (cell.image, cell.group, name) in taken:
             name = f"{name} ({word(record.get('id'))})"
-        taken.add((cell.picture, cell.group, name))
+        taken.add((cell.image, cell.group, name))
         found.append(Found(record, name))
     return found
 
 
-def _pictures(index: Mapping[str, Any], found: Sequence[Found]) -> list[str]:
-    return list(dict.fromkeys([*inner(index, "pictures"), *(each.picture for each in found)]))
+def _images(index: Mapping[str, Any], found: Sequence[Found]) -> list[str]:
+    return list(dict.fromkeys([*inner(index, "images"), *(each.image for each in found)]))
 
 
 def _scene(name: str, cells: Sequence[Found], truth: str, folder: Path, album: Album) -> Scene:
-    """Return the scene of one picture: for each degradation what it looked like and what became of it."""
+    """Return the scene of one image: for each degradation what it looked like and what became of it."""
     shown: list[Shown] = []
     runs: list[Run] = []
     best, right = 0.0, 0
@@ -190,7 +190,7 @@ def _run(cell: Found, group: str, folder: Path, album: Album) -> Run:
 def _row(cell: Found) -> tuple[Cell, ...]:
     record = cell.record
     keys = ("seed", "psnr", "oracle_psnr", "ssim", "baseline_psnr", "chosen_step", "steps", "seconds")
-    words = (cell.picture, cell.group, cell.parts, word(record.get("preset")))
+    words = (cell.image, cell.group, cell.parts, word(record.get("preset")))
     return (*words, *(number(record.get(key)) for key in keys), word(record.get("status")))
 
 
@@ -200,7 +200,7 @@ def _facts(index: Mapping[str, Any], found: Sequence[Found]) -> Iterator[tuple[s
     done = sum(each.record.get("status") == DONE for each in found)
     yield "cells done", f"{done} of {max(len(found), len(listed) if isinstance(listed, list) else 0)}"
     count: dict[str, Callable[[Found], str]] = {
-        "pictures": lambda each: each.picture,
+        "images": lambda each: each.image,
         "degradations": lambda each: each.group,
         "choices of parts": lambda each: each.parts,
         "seeds": lambda each: word(each.record.get("seed")),
@@ -210,7 +210,7 @@ def _facts(index: Mapping[str, Any], found: Sequence[Found]) -> Iterator[tuple[s
 
 
 def _tables(cells: Table) -> Iterator[Table]:
-    """Yield the means over pictures and seeds."""
+    """Yield the means over images and seeds."""
     place = {column.name: index for index, column in enumerate(cells.columns)}
     presets = {row[place["preset"]] for row in cells.rows}
     by = ["degradation", "parts", *(["preset"] if len(presets) > 1 else [])]

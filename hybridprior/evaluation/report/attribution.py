@@ -24,13 +24,13 @@ NOTE = (
     "zero, the interaction says that the priors know the same. ± seeds is the standard deviation over seeds."
 )
 
-NOTE_MEANS = "Means over pictures; bounds are 95 % over pictures, by drawing them anew."
+NOTE_MEANS = "Means over images; bounds are 95 % over images, by drawing them anew."
 
 
 def attribution_tables(folder: Path, missing: list[str]) -> Iterator[Table]:
-    """Yield the means over pictures and the figures of each picture, a table for each judge and metric.
+    """Yield the means over images and the figures of each image, a table for each judge and metric.
 
-    The first one, PSNR at the chosen step as a rule, comes before the pictures, the others after them.
+    The first one, PSNR at the chosen step as a rule, comes before the images, the others after them.
 
     Args:
         folder: The ablation's.
@@ -59,13 +59,13 @@ def _table(kind: tuple[str, str], rows: list[dict[str, Any]], *, means: bool, la
     judge, metric = kind
     step = "at the oracle’s step" if judge == "oracle" else "step chosen without ground truth"
     digits, name = (3, "SSIM") if metric == "ssim" else (2, "PSNR in dB")
-    columns = [*([] if means else [Column("picture")]), Column("degradation"), Column("parts")]
+    columns = [*([] if means else [Column("image")]), Column("degradation"), Column("parts")]
     columns += [Column(value, digits) for value in VALUES.values()]
     columns += [Column(part, digits, signed=True) for part in PARTS.values()]
     columns.append(Column("± seeds", digits))
     columns += [Column(f"bounds {part}") for part in PARTS.values()] if means else []
     return Table(
-        title=f"What each prior brought{'' if means else ' to each picture'}: {name}, {step}",
+        title=f"What each prior brought{'' if means else ' to each image'}: {name}, {step}",
         columns=tuple(columns),
         rows=tuple(tuple(_cells(row, digits, means)) for row in rows),
         note=f"{NOTE} {NOTE_MEANS}" if means else NOTE,
@@ -74,7 +74,7 @@ def _table(kind: tuple[str, str], rows: list[dict[str, Any]], *, means: bool, la
 
 
 def _cells(row: Mapping[str, Any], digits: int, means: bool) -> list[Cell]:
-    cells: list[Cell] = [] if means else [word(row.get("picture"))]
+    cells: list[Cell] = [] if means else [word(row.get("image"))]
     cells.append(group_of(row.get("task"), row.get("condition")))
     cells.append(", ".join(part for key in ("generator", "both") if (part := word(row.get(key)))))
     cells += [number(row.get(key)) for key in (*VALUES, *PARTS, "seed_spread")]

@@ -1,4 +1,4 @@
-"""A page about whatever a folder holds: an ablation, or restored pictures."""
+"""A page about whatever a folder holds: an ablation, or restored images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def from_folder(path: str | os.PathLike[str]) -> Page:
     What a run that was killed has left is shown, and what is missing is named.
 
     Args:
-        path: The folder of an ablation, or one with restored pictures and their sidecars.
+        path: The folder of an ablation, or one with restored images and their sidecars.
 
     Raises:
         InputError: There is no such folder, or nothing in it that a page could show.
@@ -32,7 +32,7 @@ def from_folder(path: str | os.PathLike[str]) -> Page:
     sidecars = find_sidecars(folder)
     if not sidecars:
         raise InputError(
-            f"There is nothing to report in '{folder}': no ablation, and no restored picture with its record OUT.json."
+            f"There is nothing to report in '{folder}': no ablation, and no restored image with its record OUT.json."
         )
     name = folder.resolve().name
     return from_sidecars(sidecars, title=sidecars[0].result.name if len(sidecars) == 1 else name, folder=folder)

@@ -1,6 +1,6 @@
 """What a report says: frozen data, apart from where it was read and from how it is drawn.
 
-A `Page` has scenes; a `Scene` is one picture with every `Shown` of it (degraded, restored, truth) and the `Run`s that
+A `Page` has scenes; a `Scene` is one image with every `Shown` of it (degraded, restored, truth) and the `Run`s that
 restored it. Build one yourself, or let `from_folder` and `from_result` do it, and `render` it.
 """
 
@@ -19,18 +19,18 @@ ROLES = ("local", "global", "both", "nothing")
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture in the page."""
+    """An image in the page."""
 
     name: str
     """What it is called in the page."""
     source: str
-    """The picture itself, as a data URI."""
+    """The image itself, as a data URI."""
     width: int
-    """Pixels of the embedded picture."""
+    """Pixels of the embedded image."""
     height: int
     """Likewise."""
     group: str = ""
-    """The degradation that it belongs to, where a picture was degraded in several ways."""
+    """The degradation that it belongs to, where an image was degraded in several ways."""
     shrunk_from: tuple[int, int] | None = None
     """Width and height of the file, where it was too large to be embedded as it is."""
     note: str = ""
@@ -67,7 +67,7 @@ class Share:
     name: str
     """The candidate: "local", "global", "hybrid", "handed" ..."""
     weight: float | None
-    """Its mean weight in the picture, in [0, 1]."""
+    """Its mean weight in the image, in [0, 1]."""
     error: float | None = None
     """Its mean squared residual on measurements that it has not seen, noise included."""
     error_spread: float | None = None
@@ -140,12 +140,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture: what it looked like, and what became of it."""
+    """One image: what it looked like, and what became of it."""
 
     name: str
-    """The picture's name."""
+    """The image's name."""
     shown: tuple[Shown, ...] = ()
-    """All pictures of it."""
+    """All images of it."""
     runs: tuple[Run, ...] = ()
     """The restorations."""
     left: int = 0
@@ -175,7 +175,7 @@ class Page:
     missing: tuple[str, ...] = ()
     """What should be there and is not, a sentence each."""
     compressed: bool = False
-    """Whether the pictures lost a little when they were embedded."""
+    """Whether the images lost a little when they were embedded."""
 
 
 def _measured(value: float | None, spread: float | None) -> str:

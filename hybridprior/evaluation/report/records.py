@@ -80,8 +80,8 @@ def run_of(
         recipe: What it is made of.
         role: One of `ROLES`.
         group: The degradation that it belongs to.
-        map: The picture of who was believed where.
-        std: The picture of how far off each pixel is.
+        map: The image of who was believed where.
+        std: The image of how far off each pixel is.
     """
     config = record.get("config")
     return Run(

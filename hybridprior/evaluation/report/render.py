@@ -1,4 +1,4 @@
-"""A page made into one HTML file that needs nothing else: pictures, style and script are in it."""
+"""A page made into one HTML file that needs nothing else: images, style and script are in it."""
 
 from __future__ import annotations
 

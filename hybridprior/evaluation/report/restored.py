@@ -1,4 +1,4 @@
-"""Pages about restored pictures: from the sidecars that `hprior restore` writes, or from a `Result` in memory."""
+"""Pages about restored images: from the sidecars that `hprior restore` writes, or from a `Result` in memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Sidecar", "find_sidecars", "from_result", "from_sidecar", "from_side
 DEGRADED, TRUTH = "degraded", "truth"
 
 SAME_SIZE = ("denoise", "inpaint", "dejpeg")
-"""Tasks that leave a picture as large as it is."""
+"""Tasks that leave an image as large as it is."""
 
 COLUMNS = (
     Column("result"),
@@ -48,7 +48,7 @@ class Sidecar:
     """A record of `hprior restore`, and the result beside it."""
 
     result: Path
-    """The restored picture; it may be missing."""
+    """The restored image; it may be missing."""
     record: Mapping[str, Any]
     """What the sidecar says."""
 
@@ -59,7 +59,7 @@ class Sidecar:
 
     @property
     def parts(self) -> str:
-        """f_theta and R in words; a clean picture is left as it is."""
+        """f_theta and R in words; a clean image is left as it is."""
         config = inner(self.record, "config")
         return recipe(*_names(config), config.get("weight")) if config else "left as it is"
 
@@ -104,7 +104,7 @@ def _sidecar(path: Path) -> Sidecar | None:
 
 
 def from_sidecar(path: str | os.PathLike[str]) -> Page:
-    """Return the page about one restored picture.
+    """Return the page about one restored image.
 
     Args:
         path: The sidecar OUT.json beside the result OUT.
@@ -115,12 +115,12 @@ def from_sidecar(path: str | os.PathLike[str]) -> Page:
     file = Path(path)
     sidecar = _sidecar(file)
     if sidecar is None:
-        raise InputError(f"'{file}' is no record of a restored picture.")
+        raise InputError(f"'{file}' is no record of a restored image.")
     return from_sidecars([sidecar], title=sidecar.result.name, folder=file.parent)
 
 
 def from_sidecars(sidecars: Sequence[Sidecar], *, title: str, folder: Path) -> Page:
-    """Return the page about restored pictures: a scene an input.
+    """Return the page about restored images: a scene an input.
 
     Args:
         sidecars: The records.
@@ -154,7 +154,7 @@ def from_sidecars(sidecars: Sequence[Sidecar], *, title: str, folder: Path) -> P
 def from_result(
     result: Result,
     *,
-    name: str = "picture",
+    name: str = "image",
     degraded: torch.Tensor | np.ndarray | Image.Image | None = None,
     truth: torch.Tensor | np.ndarray | Image.Image | None = None,
     task: str = "denoise",
@@ -164,14 +164,14 @@ def from_result(
 
     Args:
         result: What `restore` gave back.
-        name: The picture's name, which is the heading.
+        name: The image's name, which is the heading.
         degraded: What was restored, as `restore` takes it; shown if given.
-        truth: The ground truth in the picture's shape; shown if given, and compared with.
+        truth: The ground truth in the image's shape; shown if given, and compared with.
         task: "denoise", "sr" or "inpaint": it says how PSNR is measured.
         figures: What else is known, by the names of a sidecar: `oracle_psnr`, `oracle_step`, `seed`.
 
     Raises:
-        ShapeError: The truth has another shape than the picture.
+        ShapeError: The truth has another shape than the image.
     """
     from hybridprior import metrics
     from hybridprior.io.image import as_tensor
@@ -179,15 +179,15 @@ def from_result(
     record = {**_record(result), "seed": result.config.seed}
     if truth is not None:
         clean = as_tensor(truth).cpu()
-        record["psnr"] = metrics.psnr_for_task(result.picture, clean, task)
-        record["ssim"] = metrics.ssim(result.picture, clean)
+        record["psnr"] = metrics.psnr_for_task(result.image, clean, task)
+        record["ssim"] = metrics.ssim(result.image, clean)
         record["psnr_on"] = metrics.judged_on(task)
     record |= figures or {}
     parts = recipe(*_names(record["config"]), result.config.weight)
     shown = [embed(as_tensor(degraded).cpu(), DEGRADED)] if degraded is not None else []
-    shown.append(embed(result.picture, "restored", note=_note(record, parts)))
+    shown.append(embed(result.image, "restored", note=_note(record, parts)))
     shown += [embed(clean, TRUTH)] if truth is not None else []
-    map = None if result.fusion is None else embed(result.fusion.picture(), "who helped")
+    map = None if result.fusion is None else embed(result.fusion.image(), "who helped")
     std = None
     if result.uncertainty is not None:
         white = float(result.uncertainty.std.max())
@@ -203,7 +203,7 @@ def _record(result: Result) -> dict[str, Any]:
     """Return what a sidecar would say."""
     names = ("step", "energy", "prior", "score")
     return {
-        "chosen_step": result.chosen_step,
+        "chosen_step": result.step,
         "steps": len(result.trace),
         "seconds": result.timings.total,
         "sigma": result.sigma * 255,
@@ -223,16 +223,16 @@ def _scene(name: str, sidecars: Sequence[Sidecar], album: Album, results: Sequen
     before = album.take(source, DEGRADED, note=source.name)
     found = [_restored(each, album, folder) for each in sidecars]
     after = album.take(clean, TRUTH, note=clean.name) if clean else None
-    sizes = {picture.size for picture, _ in found if picture}
+    sizes = {image.size for image, _ in found if image}
     if after and sizes and after.size not in sizes:
         album.missing.append(f"'{clean}' is of another size than what was restored, and not the truth of it.")
         after = None
     as_large = first.task in SAME_SIZE and not number(inner(first.record, "request").get("outpaint"))
     if before and sizes and as_large and before.size not in sizes:
-        album.missing.append(f"'{source}' is of another size than what was restored, and not the picture it was.")
+        album.missing.append(f"'{source}' is of another size than what was restored, and not the image it was.")
         before = None
     known = [number(each.record.get("psnr")) or 0.0 for each, (shown, _) in zip(sidecars, found, strict=True) if shown]
-    shown = [picture for picture in (before, *(picture for picture, _ in found), after) if picture]
+    shown = [image for image in (before, *(image for image, _ in found), after) if image]
     right = (known.index(max(known)) if known else 0) + (before is not None)
     return Scene(name, tuple(shown), tuple(run for _, run in found), right=min(right, max(0, len(shown) - 1)))
 

@@ -63,7 +63,7 @@ class Table:
     note: str = ""
     """A sentence under it: how the figures were made."""
     last: bool = False
-    """Whether it comes after the pictures, as long ones do."""
+    """Whether it comes after the images, as long ones do."""
 
     def text(self, cell: Cell, column: Column) -> str:
         """Return a cell in words; nothing known is empty."""

@@ -1,4 +1,4 @@
-"""Convolution, batch norm and leaky ReLU with less glue, for one picture on a GPU in bf16.
+"""Convolution, batch norm and leaky ReLU with less glue, for one image on a GPU in bf16.
 
 A bias before batch norm is left out, since the norm takes it off again; batch norm (Ioffe and Szegedy, 2015) and leaky
 ReLU are one; a skip meets the doubled coarser level without either being copied; and channels are filled up with zeros
@@ -66,7 +66,7 @@ def _compiles(device: torch.device) -> bool:
 
 
 def fits(x: torch.Tensor) -> bool:
-    """Return whether the functions here take x, `(B, C, H, W)`: one picture on a GPU in bf16, channels last."""
+    """Return whether the functions here take x, `(B, C, H, W)`: one image on a GPU in bf16, channels last."""
     return (
         x.is_cuda
         and x.shape[0] == 1

@@ -1,4 +1,4 @@
-"""What the tests of picture files share."""
+"""What the tests of image files share."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageCms
 
-from hybridprior.io.files import Picture, write_picture
+from hybridprior.io.files import ImageData, write_image
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -19,5 +19,5 @@ def saved(path: Path, array: np.ndarray, **options) -> Path:
 def folder_of(folder: Path, *names: str) -> Path:
     folder.mkdir()
     for name in names:
-        write_picture(folder / name, Picture(torch.rand(1, 3, 16, 16)))
+        write_image(folder / name, ImageData(torch.rand(1, 3, 16, 16)))
     return folder
