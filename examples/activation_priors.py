@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     options = _parser().parse_args(arguments)
     shape = (1, 3, options.size, options.size)
     y, score = score_of(options.unit, options.network, shape=shape, weights=options.weights)
-    choice = {"preset": options.preset, "weight": options.weight, "steps": options.steps}
+    choice = {"preset": options.preset, "weight": options.weight, "max_steps": options.steps}
     results = compare_priors(y, score, fidelity=Activation(), **choice)
     images = {name: each.image.clamp(0, 1) for name, each in results.items()}
     with torch.no_grad():

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     truth = scene * torch.tensor(LAMP)[:, None, None]
     flash = scene * _fall_off(options.size)
     dim = truth + SIGMA * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
-    choice = {"preset": options.preset, "sigma": SIGMA, "steps": options.steps, "seed": 0}
+    choice = {"preset": options.preset, "sigma": SIGMA, "max_steps": options.steps, "seed": 0}
     images = {
         "dim": dim,
         "flash": flash,

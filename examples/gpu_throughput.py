@@ -37,13 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     if not truths:
         raise SystemExit(f"There is no image of {options.size} x {options.size} or more in '{options.images}'.")
     noisy = [x + SIGMA * torch.randn(x.shape, generator=stream(n, "camera")) for n, x in enumerate(truths)]
-    reference = configure(preset("paper", "denoise"), dtype="contiguous")
+    reference = configure(preset("paper", "denoise"), precision="contiguous")
     ours = {name: configure(preset(name, "denoise"), regulariser="none") for name in ("balanced", "fast")}
     chosen = configure(preset(options.preset, "denoise"), regulariser=options.reg)
     figures = {}
     for name, config in ({"paper": reference, "strict": reference} | ours).items():
         torch.backends.cudnn.allow_tf32 = name != "strict"
-        figures[name] = rate(noisy[0], configure(config, stop="fixed", steps=options.steps), options.device)
+        figures[name] = rate(noisy[0], configure(config, stopping="fixed", max_steps=options.steps), options.device)
         print(f"{name:10s}{figures[name]:8.1f} steps/s")
     for jobs in map(int, options.jobs.split(",")):
         started = time.perf_counter()
@@ -69,7 +69,7 @@ def side_by_side(y: torch.Tensor, config: RestoreConfig, options: argparse.Names
     """Return what an image's restoration gave, in a stream of its own."""
     where = choose_device(options.device)
     if options.most is not None:
-        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=options.most))
+        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, max_steps=options.most))
     with torch.cuda.stream(torch.cuda.Stream(where)) if where.type == "cuda" else nullcontext():
         return restore(y, sigma=SIGMA, config=config, device=options.device)
 

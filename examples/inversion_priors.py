@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[float, float
     options = _parser().parse_args(arguments)
     truth = read_image(demo_image()).pixels[..., 8 : 8 + options.size, 8 : 8 + options.size].contiguous()
     y, phi = features_of(truth, options.network, layer=options.stage, weights=options.weights)
-    results = compare_priors(y, phi, preset=options.preset, sigma=0.1, weight=options.weight, steps=options.steps)
+    results = compare_priors(y, phi, preset=options.preset, sigma=0.1, weight=options.weight, max_steps=options.steps)
     figures = {name: (each.trace[-1].energy, psnr(each.image, truth)) for name, each in results.items()}
     print(f"{'prior':12s}{'E':>8s}{'PSNR':>8s}")
     for name, (energy, decibels) in figures.items():

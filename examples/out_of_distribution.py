@@ -47,7 +47,7 @@ IMAGES = {"text": text, "facade": facade}
 def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     """Print a table, write the images side by side, and return the PSNRs in dB by image and route."""
     options = _parser().parse_args(arguments)
-    common = {"preset": options.preset, "steps": options.steps, "seed": 0}
+    common = {"preset": options.preset, "max_steps": options.steps, "seed": 0}
     sigma = options.sigma / 255
     figures, rows = {}, []
     for name, make in IMAGES.items():

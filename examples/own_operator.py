@@ -58,9 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     common = {"sigma": SIGMA, "seed": 0, "preset": options.preset}
     images = {
         "input": y,
-        "f_theta alone": restore(y, ghost, steps=options.steps, **common).image,
+        "f_theta alone": restore(y, ghost, max_steps=options.steps, **common).image,
         "non-local means alone": restore(y, ghost, regulariser=mine, generator="pixels", **common).image,
-        "both": restore(y, ghost, regulariser=mine, steps=options.steps, **common).image,
+        "both": restore(y, ghost, regulariser=mine, max_steps=options.steps, **common).image,
     }
     figures = {name: psnr(image, truth) for name, image in images.items()}
     for name, figure in figures.items():

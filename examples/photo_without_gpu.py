@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     for name, route in ROUTES.items():
         steps = None if "generator" in route else options.steps
         sigma = max(found.sigma, found.jpeg_error)
-        result = restore(y, sigma=sigma, device="cpu", preset="fast", steps=steps, seed=0, **route)
+        result = restore(y, sigma=sigma, device="cpu", preset="fast", max_steps=steps, seed=0, **route)
         seconds[name] = result.timings.total
         quality = "" if truth is None else f"{psnr(result.image, truth):8.2f} dB"
         print(f"{name:20s}{seconds[name]:8.1f} s{quality}")

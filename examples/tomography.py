@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     images = {"truth": truth, "filtered back-projection": physics.fbp(y)}
     for name, route in ROUTES.items():
         steps = None if name == "global" else options.steps
-        images[name] = restore(y, physics, preset=options.preset, steps=steps, seed=0, **route).image
+        images[name] = restore(y, physics, preset=options.preset, max_steps=steps, seed=0, **route).image
     figures = {name: psnr(image, truth) for name, image in images.items() if name != "truth"}
     for name, figure in figures.items():
         print(f"{name:26s}{figure:6.2f} dB")

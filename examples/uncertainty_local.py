@@ -58,7 +58,7 @@ def _measured(case: tuple[Path, str, str], options: argparse.Namespace) -> tuple
     y, operator, sigma = _degraded(truth, task)
     config = preset(options.preset, task)
     if options.steps:
-        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=options.steps))
+        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, max_steps=options.steps))
     how = UncertaintyConfig(method=method, **({"samples": options.samples} if options.samples else {}))
     return restore_with_uncertainty(y, operator, config=config, sigma=sigma, options=how), truth
 

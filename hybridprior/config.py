@@ -38,7 +38,7 @@ class Component:
 class SolverConfig:
     """How the one loop runs; the defaults are the paper's for denoising."""
 
-    steps: int = 1800
+    max_steps: int = 1800
     """The most steps taken."""
     optimiser: str = "adam"
     """How theta descends: "adam" or "muon"."""
@@ -59,8 +59,8 @@ class SolverConfig:
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
-        if not isinstance(self.steps, int) or self.steps < 1:
-            raise ConfigError(f"steps is 1 or more, not {self.steps}.")
+        if not isinstance(self.max_steps, int) or self.max_steps < 1:
+            raise ConfigError(f"max_steps is 1 or more, not {self.max_steps}.")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise ConfigError(f"learning_rate is positive, not {self.learning_rate}.")
         if not 0 < self.beta2 < 1:

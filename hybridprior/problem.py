@@ -148,7 +148,7 @@ class Problem:
         pixels = self._pixels()
         index = pixels.flatten().nonzero().flatten().cpu()
         if len(index) < 2:
-            raise InputError("Two measured pixels are the least for holding one out; use stop='fixed'.")
+            raise InputError("Two measured pixels are the least for holding one out; use stopping='fixed'.")
         held = torch.zeros(pixels.numel())
         order = torch.randperm(len(index), generator=stream(seed, "held out"))
         held[index[order[: min(max(round(fraction * len(index)), 1), len(index) - 1)]]] = 1

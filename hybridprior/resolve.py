@@ -33,11 +33,11 @@ def configure(
     denoiser: str | Denoiser | Callable[..., Any] | None = None,
     denoiser_sigma: tuple[float, float] | None = None,
     solver: str | None = None,
-    stop: str | StoppingRule | None = None,
-    steps: int | None = None,
+    stopping: str | StoppingRule | None = None,
+    max_steps: int | None = None,
     seed: int | None = None,
-    dtype: str | None = None,
-    tile: int | None = None,
+    precision: str | None = None,
+    tile_size: int | None = None,
 ) -> RestoreConfig:
     """Return a configuration with some choices replaced; what is None stays.
 
@@ -55,11 +55,11 @@ def configure(
         denoiser: The denoiser that the regulariser asks, as `load_denoiser` takes it.
         denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
         solver: "gradient" or "splitting".
-        stop: Name of the stopping rule, or the rule.
-        steps: The most steps.
+        stopping: Name of the stopping rule, or the rule.
+        max_steps: The most steps.
         seed: The seed.
-        dtype: The precision.
-        tile: Longest side of a tile.
+        precision: The precision.
+        tile_size: Longest side of a tile.
 
     Raises:
         ConfigError: A number out of its range, or a denoiser for a regulariser that asks none.
@@ -70,8 +70,8 @@ def configure(
         raise ConfigError("A regulariser given as an object has its own denoiser, sigma and weights; set them there.")
     if regulariser is not None and not isinstance(regulariser, str | Regulariser):
         raise ConfigError(f"A regulariser is a name or a Regulariser, not {_called(regulariser)}.")
-    changes: dict[str, Any] = {"seed": seed, "precision": dtype, "method": solver}
-    changes |= _parts(config, {"generator": generator, "regulariser": regulariser, "stopping": stop})
+    changes: dict[str, Any] = {"seed": seed, "precision": precision, "method": solver}
+    changes |= _parts(config, {"generator": generator, "regulariser": regulariser, "stopping": stopping})
     if isinstance(weight, Mapping):
         changes["weights"] = dict(weight)
     else:
@@ -79,21 +79,21 @@ def configure(
     if "regulariser" in changes and "weights" not in changes:
         changes["weights"] = {}
     made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
-    alone = made.generator.name == "pixels" or any(choice is not None for choice in (stop, solver, denoiser_sigma))
+    alone = made.generator.name == "pixels" or any(choice is not None for choice in (stopping, solver, denoiser_sigma))
     alone = alone or (generator is not None and _unjudged(made.regulariser))
     if alone and regulariser is None:
         named = any(choice is not None for choice in (denoiser, denoiser_sigma, solver))
         made = without_fusion(made, "denoiser" if named else "none")
     made = _asked(made, denoiser, denoiser_sigma)
     if made.regulariser.name == FUSED:
-        _check_fused(made, stop, weight)
+        _check_fused(made, stopping, weight)
     asked = solver == "gradient" or (config.generator.name == "pixels" and config.method == "splitting")
     if not asked and changes.keys() & {"generator", "regulariser"} and _plugs(made, regulariser):
-        made = _plug_and_play(made, keep_rule=stop is not None)
-    if tile is not None:
-        made = dataclasses.replace(made, tiles=dataclasses.replace(made.tiles, side=tile))
-    if steps is not None:
-        made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, steps=steps))
+        made = _plug_and_play(made, keep_rule=stopping is not None)
+    if tile_size is not None:
+        made = dataclasses.replace(made, tiles=dataclasses.replace(made.tiles, side=tile_size))
+    if max_steps is not None:
+        made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, max_steps=max_steps))
     return made
 
 
@@ -102,11 +102,11 @@ def _called(thing: object) -> str:
     return f"the class {thing.__name__}; give one of it" if isinstance(thing, type) else f"a {type(thing).__name__}"
 
 
-def _check_fused(config: RestoreConfig, stop: object, weight: float | Mapping[str, float] | None) -> None:
+def _check_fused(config: RestoreConfig, stopping: object, weight: float | Mapping[str, float] | None) -> None:
     """Raise `ConfigError` for what "auto" leaves no room for."""
     if config.generator.name == "pixels" or config.method == "splitting":
         raise ConfigError("The regulariser 'auto' weighs a network against R; leave out generator 'pixels' and solver.")
-    if stop is not None:
+    if stopping is not None:
         raise ConfigError("The regulariser 'auto' stops by its own evidence; leave the stopping rule out.")
     if isinstance(weight, Mapping):
         raise ConfigError(
@@ -198,7 +198,7 @@ def _plug_and_play(config: RestoreConfig, *, keep_rule: bool) -> RestoreConfig:
         config,
         method="splitting",
         stopping=config.stopping if keep_rule else Component("fixed"),
-        solver=dataclasses.replace(config.solver, steps=config.splitting.iterations, averaging=0.0, jitter=0.0),
+        solver=dataclasses.replace(config.solver, max_steps=config.splitting.iterations, averaging=0.0, jitter=0.0),
     )
 
 

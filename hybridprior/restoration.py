@@ -58,15 +58,15 @@ def restore(
     denoiser: str | Denoiser | Callable[..., Any] | None = None,
     denoiser_sigma: tuple[float, float] | None = None,
     solver: str | None = None,
-    stop: str | StoppingRule | None = None,
-    steps: int | None = None,
+    stopping: str | StoppingRule | None = None,
+    max_steps: int | None = None,
     seed: int | None = None,
     device: str = "auto",
-    dtype: str | None = None,
-    tile: int | None = None,
+    precision: str | None = None,
+    tile_size: int | None = None,
     shape: Shape | None = None,
     callbacks: Sequence[Callback] = (),
-    state: Mapping[str, Any] | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> Result:
     """Restore one image: min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)).
 
@@ -91,16 +91,16 @@ def restore(
             module, which is copied and not changed.
         denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
         solver: How R enters: by its "gradient", or by "splitting".
-        stop: The stopping rule, by name ("fixed", "variance", "heldout", or "auto": heldout if there is noise to fit,
-            else fixed) or as an object, which is copied.
-        steps: The most steps taken.
+        stopping: The stopping rule, by name ("fixed", "variance", "heldout", or "auto": heldout if there is noise to
+            fit, else fixed) or as an object, which is copied.
+        max_steps: The most steps taken.
         seed: Seed of everything that is drawn.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        dtype: "auto", "fp32" or "bf16": the arithmetic of the generator.
-        tile: Longest side of the tiles that a large image is solved in; by the free memory if not given.
+        precision: "auto", "fp32" or "bf16": the arithmetic of the generator.
+        tile_size: Longest side of the tiles that a large image is solved in; by the free memory if not given.
         shape: `(1, C, H, W)` of the image, for callables whose measurements have another shape.
         callbacks: Called with each `Step`; their time is not counted.
-        state: `Result.state` of an interrupted run, to go on with.
+        checkpoint: `Result.checkpoint` of an interrupted run, to go on with.
 
     Returns:
         The image with its history. Pixels that a mask or a window measured without noise are as they were.
@@ -123,24 +123,24 @@ def restore(
         denoiser=owned(denoiser),
         denoiser_sigma=denoiser_sigma,
         solver=solver,
-        stop=stop,
-        steps=steps,
+        stopping=stopping,
+        max_steps=max_steps,
         seed=seed,
-        dtype=dtype,
-        tile=tile,
+        precision=precision,
+        tile_size=tile_size,
     )
     where = choose_device(device)
-    precision = choose_precision(where, config.precision)
+    arithmetic = choose_precision(where, config.precision)
     problem = Problem.make(measurement.to(where), placed(a, where), fidelity, sigma=sigma)
     believed = without_judges(config)
-    parts = _Parts(_settled(believed, problem), problem, generator, regulariser, stop, precision, started)
-    tiles = settle_tiles(parts.config, problem, parts.f_theta, precision=precision, state=state)
+    parts = _Parts(_settled(believed, problem), problem, generator, regulariser, stopping, arithmetic, started)
+    tiles = settle_tiles(parts.config, problem, parts.f_theta, precision=arithmetic, checkpoint=checkpoint)
     parts = dataclasses.replace(parts, config=tiles)
     boxes = lay_out(problem.shape, parts.config.tiles, problem.operator.grid or 1)
     if len(boxes) == 1:
-        result = parts.solve(problem, callbacks, state)
+        result = parts.solve(problem, callbacks, checkpoint)
     else:
-        result = restore_tiles(problem, parts.config, boxes, parts.solve, callbacks=callbacks, state=state)
+        result = restore_tiles(problem, parts.config, boxes, parts.solve, callbacks=callbacks, checkpoint=checkpoint)
     message = result.message if believed is config else f"{result.message} {UNJUDGED}"
     image = a.reconcile(result.image, measurement, noisy=not problem.exact)
     return dataclasses.replace(result, image=image, message=message)
@@ -154,7 +154,7 @@ class _Parts:
     problem: Problem
     generator: str | Generator | None
     regulariser: str | Regulariser | None
-    stop: str | StoppingRule | None
+    stopping: str | StoppingRule | None
     precision: Precision
     started: float
 
@@ -165,7 +165,7 @@ class _Parts:
         part = self.config.generator
         return build_generator(part.name, self.problem.shape[1], part.options, seed=self.config.seed)
 
-    def solve(self, problem: Problem, callbacks: Sequence[Callback], state: Mapping[str, Any] | None) -> Result:
+    def solve(self, problem: Problem, callbacks: Sequence[Callback], checkpoint: Mapping[str, Any] | None) -> Result:
         """Return the result of the whole problem, or of a tile's."""
         started = self.started if problem is self.problem else None
         if self.config.regulariser.name == FUSED:
@@ -176,7 +176,7 @@ class _Parts:
                 build_config(FusionConfig, self.config.regulariser.options, part=FUSED),
                 precision=self.precision,
                 callbacks=callbacks,
-                state=state,
+                checkpoint=checkpoint,
                 started=started,
             )
         loop = SplittingSolver if self.config.method == "splitting" else Solver
@@ -184,13 +184,13 @@ class _Parts:
             problem,
             self.f_theta(),
             _regulariser(self.regulariser, self.config),
-            _stopping(self.stop, self.config),
+            _stopping(self.stopping, self.config),
             config=self.config,
             precision=self.precision,
             started=started,
         )
-        if state is not None:
-            run.load_state_dict(state)
+        if checkpoint is not None:
+            run.load_state_dict(checkpoint)
         return run.run(callbacks)
 
 
@@ -203,7 +203,7 @@ def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
         rule = "heldout" if problem.noisy and not exact else "fixed"
         config = dataclasses.replace(config, stopping=Component(rule, config.stopping.options))
     if exact and isinstance(problem.operator, Identity) and config.stopping.name == "fixed":
-        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=1))
+        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, max_steps=1))
     return config
 
 

@@ -125,8 +125,8 @@ class Result:
     """How much each prior was believed, where candidates competed."""
     uncertainty: Uncertainty | None = None
     """How far off each pixel is, where `restore_with_uncertainty` found out."""
-    state: dict[str, Any] | None = field(default=None, repr=False)
-    """What `restore(state=...)` resumes from, where the run was interrupted."""
+    checkpoint: dict[str, Any] | None = field(default=None, repr=False)
+    """What `restore(checkpoint=...)` resumes from, where the run was interrupted."""
 
     def to_array(self) -> np.ndarray:
         """Return the image as `(H, W, C)`, or `(H, W)` where it is grey, float32, clipped to [0, 1]."""

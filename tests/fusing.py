@@ -16,7 +16,7 @@ SMALL = {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8, "pa
 CONFIG = RestoreConfig(
     generator=Component("skip", SMALL),
     stopping=Component("heldout"),
-    solver=SolverConfig(steps=150, averaging=0.9, optimiser="muon"),
+    solver=SolverConfig(max_steps=150, averaging=0.9, optimiser="muon"),
     precision="fp32",
 )
 

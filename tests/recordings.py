@@ -49,8 +49,8 @@ def small_run(
     reg: str = "none",
     optimiser: str = "adam",
     device: str = "cpu",
-    stop: str = "fixed",
-    steps: int = 8,
+    stopping: str = "fixed",
+    max_steps: int = 8,
 ) -> Solver:
     operator = Mask(1 - torch.eye(24)).to(device)
     truth = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(5)).to(device)
@@ -59,8 +59,8 @@ def small_run(
         generator=Component("skip", SLIM),
         regulariser=Component(reg),
         weight=1.0 if reg != "none" else 0.0,
-        solver=SolverConfig(steps=steps, jitter=0.02, optimiser=optimiser, keep_every=2),
+        solver=SolverConfig(max_steps=max_steps, jitter=0.02, optimiser=optimiser, keep_every=2),
     )
     generator = build_generator("skip", 3, SLIM)
-    rule, prior = build_stopping_rule(stop), build_regulariser(reg, {}, config.weights)
+    rule, prior = build_stopping_rule(stopping), build_regulariser(reg, {}, config.weights)
     return Solver(problem, generator, prior, rule, config=config, precision=precision)

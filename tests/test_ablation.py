@@ -74,9 +74,9 @@ def test_pixels_are_solved_to_the_end_and_plug_and_play_where_r_splits() -> None
     how = SMALL.conditions[0]
     nothing = SMALL.configure(how, Combination("pixels", "none", None))
     alone = SMALL.configure(how, Combination("pixels", "denoiser", 1.0))
-    assert (nothing.stopping.name, nothing.solver.steps) == ("fixed", 1000)
-    assert (alone.method, alone.solver.steps) == ("splitting", alone.splitting.iterations)
-    assert SMALL.configure(how, Combination("decoder", "none", None)).solver.steps == 3
+    assert (nothing.stopping.name, nothing.solver.max_steps) == ("fixed", 1000)
+    assert (alone.method, alone.solver.max_steps) == ("splitting", alone.splitting.iterations)
+    assert SMALL.configure(how, Combination("decoder", "none", None)).solver.max_steps == 3
 
 
 def test_a_grid_says_what_is_wrong_with_it() -> None:

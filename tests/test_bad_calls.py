@@ -22,15 +22,15 @@ from hybridprior import ConfigError, HybridPriorError, InputError, Mask, Poisson
         ({"sigma": float("nan")}, ConfigError, "sigma"),
         ({"generator": "skipp"}, ConfigError, "Did you mean 'skip'"),
         ({"regulariser": "tvv"}, ConfigError, "Did you mean 'tv'"),
-        ({"stop": "held"}, ConfigError, "Did you mean 'heldout'"),
+        ({"stopping": "held"}, ConfigError, "Did you mean 'heldout'"),
         ({"config": None, "preset": "balance"}, ConfigError, "Did you mean 'balanced'"),
-        ({"dtype": "fp64"}, ConfigError, "precision"),
+        ({"precision": "fp64"}, ConfigError, "precision"),
         ({"device": "gpu"}, ConfigError, "device"),
-        ({"steps": 0}, ConfigError, "steps"),
+        ({"max_steps": 0}, ConfigError, "max_steps"),
         ({"weight": -0.5}, ConfigError, "weight"),
         ({"operator": Mask(torch.ones(5, 5))}, ShapeError, "same size"),
         ({"operator": 3}, ShapeError, "callable"),
-        ({"y": torch.zeros(1, 1, 1, 1), "stop": "heldout"}, InputError, "Two measured pixels"),
+        ({"y": torch.zeros(1, 1, 1, 1), "stopping": "heldout"}, InputError, "Two measured pixels"),
     ],
 )
 def test_bad_input_is_named(arguments: dict, error: type[Exception], words: str) -> None:
@@ -50,7 +50,7 @@ def test_an_operator_of_another_shape_is_named() -> None:
 
 def test_strong_noise_and_what_a_mask_hides_are_no_accidents() -> None:
     rng = torch.Generator().manual_seed(0)
-    x, options = torch.rand(1, 3, 48, 48, generator=rng), {"preset": "fast", "regulariser": "none", "steps": 2}
+    x, options = torch.rand(1, 3, 48, 48, generator=rng), {"preset": "fast", "regulariser": "none", "max_steps": 2}
     noisy = x + 1.5 * torch.randn(x.shape, generator=rng)
     assert restore(noisy, sigma=1.5, **options).image.isfinite().all()
     known = torch.ones(48, 48)

@@ -122,7 +122,7 @@ def test_the_denoiser_alone_deblurs_a_photograph_up_to_its_border(photograph: to
     blur = Blur(motion(9, 30))
     x = photograph[..., 40:112, 60:140]
     y, truth = _blurred(x, blur), blur.frame(x)
-    result = restore(y, blur, sigma=SIGMA, generator="pixels", regulariser="denoiser", steps=8, dtype="fp32")
+    result = restore(y, blur, sigma=SIGMA, generator="pixels", regulariser="denoiser", max_steps=8, precision="fp32")
     assert result.image.shape == x.shape
     restored = blur.frame(result.image)
     assert psnr(restored, truth) > psnr(y, truth) + ALONE - 0.4
@@ -138,7 +138,7 @@ def test_the_network_alone_and_auto_deblur(photograph: torch.Tensor) -> None:
     network = Component(
         "skip", {"down": (32,) * 3, "up": (32,) * 3, "skip": (4,) * 3, "input_depth": 8, "padding": "zeros"}
     )
-    loop = SolverConfig(steps=120, jitter=0.015, optimiser="muon")
+    loop = SolverConfig(max_steps=120, jitter=0.015, optimiser="muon")
     config = RestoreConfig(network, stopping=Component("auto"), solver=loop, precision="fp32")
     for reg, gain in (("none", LOCAL), ("auto", FUSED)):
         result = restore(y, blur, config=config, sigma=SIGMA, regulariser=reg)

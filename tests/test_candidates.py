@@ -30,7 +30,7 @@ def test_a_candidate_that_is_no_image_is_left_out(crop: torch.Tensor) -> None:
 def test_a_small_image_is_handed_over_thrice_with_noise(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, found = _listened(monkeypatch)
     y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
-    restore(y, operator, sigma=0.0, config=CONFIG, steps=5, regulariser="auto")
+    restore(y, operator, sigma=0.0, config=CONFIG, max_steps=5, regulariser="auto")
     noisy = [image for image, config, _ in runs if config.noise]
     assert len(noisy) == 3 * len(found) > 0
     assert not torch.equal(noisy[0], noisy[1]) and not torch.equal(noisy[1], noisy[2])
@@ -43,7 +43,7 @@ def test_a_small_image_is_handed_over_thrice_with_noise(crop: torch.Tensor, monk
 def test_holes_are_handed_over_once_without_noise(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, found = _listened(monkeypatch)
     y, operator = degrade(crop[..., :32, :32], Degradation("inpaint", missing=0.5))
-    restore(y, operator, sigma=0.0, config=CONFIG, steps=5, regulariser="auto")
+    restore(y, operator, sigma=0.0, config=CONFIG, max_steps=5, regulariser="auto")
     assert not any(config.noise or "coupling_end" in how for _, config, how in runs)
     assert len([config for _, config, how in runs if "start" in how]) == len(found) > 0
 
@@ -54,7 +54,7 @@ def test_far_down_the_network_s_own_image_is_one_of_the_runs(
 ) -> None:
     runs, found = _listened(monkeypatch)
     y, operator = degrade(crop[..., :64, :64], Degradation("sr", scale=scale))
-    restore(y, operator, sigma=0.0, config=CONFIG, steps=5, regulariser="auto")
+    restore(y, operator, sigma=0.0, config=CONFIG, max_steps=5, regulariser="auto")
     noisy = [(image, how["start"]) for image, config, how in runs if config.noise][:3]
     mean = torch.stack([image for image, _ in noisy]).mean(0)
     torch.testing.assert_close(found[0], (1 - share) * mean + share * noisy[0][1])
@@ -93,7 +93,7 @@ def test_theta_goes_on_only_where_the_local_image_counts(
     monkeypatch.setattr(Candidates, "refitted", lambda self, name, *a: gone_on.append(name) or refitted(self, name, *a))
     y = crop[..., :48, :48] + SIGMA * torch.randn(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
     config = dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 0}))
-    result = restore(y, sigma=SIGMA, config=config, steps=20)
+    result = restore(y, sigma=SIGMA, config=config, max_steps=20)
     assert result.fusion is not None and {"global", "handed"} <= set(gone_on)
     assert ("local" in gone_on) == (weight > 0.2)
 

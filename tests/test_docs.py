@@ -14,7 +14,7 @@ from hybridprior.regularisers import REGULARISERS
 from hybridprior.stopping import STOPPING_RULES
 
 DOCS = Path(__file__).parent.parent / "docs"
-CONFIG = RestoreConfig(generator=Component("pixels"), solver=SolverConfig(steps=3), precision="fp32")
+CONFIG = RestoreConfig(generator=Component("pixels"), solver=SolverConfig(max_steps=3), precision="fp32")
 
 
 def _blocks(name: str) -> list[str]:
@@ -27,11 +27,11 @@ def test_the_examples_of_extending_run() -> None:
         space: dict = {"__name__": "example"}
         for block in _blocks("extending.md"):
             exec(block, space)
-        result = restore(y, space["Flip"](), config=CONFIG, sigma=0.1, regulariser="grey", stop="discrepancy")
+        result = restore(y, space["Flip"](), config=CONFIG, sigma=0.1, regulariser="grey", stopping="discrepancy")
         assert result.image.shape == y.shape
         assert result.config.regulariser.name == "grey"
         assert restore(y, config=CONFIG, sigma=0.1, regulariser="denoiser", denoiser="blur").image.shape == y.shape
-        coarse = restore(y, config=CONFIG, sigma=0.1, generator="coarse", steps=3)
+        coarse = restore(y, config=CONFIG, sigma=0.1, generator="coarse", max_steps=3)
         assert coarse.config.generator.name == "coarse"
         assert coarse.image.shape == y.shape
     finally:

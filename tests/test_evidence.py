@@ -101,7 +101,9 @@ def test_measurements_that_are_no_image_are_weighed_as_a_whole() -> None:
         return x.flatten() @ matrix.T
 
     x = torch.rand(1, 3, 16, 16)
-    result = restore(project(x), project, sigma=0.1, shape=(1, 3, 16, 16), config=CONFIG, steps=15, regulariser="auto")
+    result = restore(
+        project(x), project, sigma=0.1, shape=(1, 3, 16, 16), config=CONFIG, max_steps=15, regulariser="auto"
+    )
     assert result.fusion is not None
     assert result.fusion.kind != "map"
 

@@ -107,7 +107,7 @@ def test_imagenets_features_lead_back_to_a_photograph(imagenet: Path, crop: torc
 
     config = FeatureConfig(network="timm:tf_efficientnet_lite0", weights=str(imagenet), layers=(0, 1))
     y = Downsample(4)(crop)
-    options = {"generator": "pixels", "preset": "paper", "stop": "fixed", "steps": 150, "sigma": 5 / 255}
+    options = {"generator": "pixels", "preset": "paper", "stopping": "fixed", "max_steps": 150, "sigma": 5 / 255}
     alone = restore(y, Downsample(4), **options)
     result = restore(y, Downsample(4), **options, regulariser=FeatureRegulariser(config, guide=crop), weight=0.3)
     assert result.trace[-1].prior < 0.3 * result.trace[0].prior

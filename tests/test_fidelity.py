@@ -20,7 +20,7 @@ NETWORK = Component(
 CONFIG = RestoreConfig(
     NETWORK,
     stopping=Component("auto"),
-    solver=SolverConfig(steps=150, jitter=0.015, optimiser="muon"),
+    solver=SolverConfig(max_steps=150, jitter=0.015, optimiser="muon"),
     precision="fp32",
 )
 
@@ -102,7 +102,7 @@ def test_outliers_are_ignored_by_huber_and_not_by_squares(photograph: torch.Tens
     y = _salted(truth, 0.1)
     gained = {}
     for name in ("gaussian", "huber"):
-        result = restore(y, config=CONFIG, fidelity=name, sigma=0.02, steps=100)
+        result = restore(y, config=CONFIG, fidelity=name, sigma=0.02, max_steps=100)
         assert result.held_out > 0  # the rule judges in the fidelity's own nats
         gained[name] = psnr(result.image, truth) - psnr(y, truth)
     assert gained["huber"] > gained["gaussian"] + 1
@@ -111,7 +111,7 @@ def test_outliers_are_ignored_by_huber_and_not_by_squares(photograph: torch.Tens
 def test_both_priors_work_where_noise_is_not_gaussian(crop: torch.Tensor) -> None:
     truth = crop[..., :40, :40]
     y = torch.poisson(20 * truth, generator=torch.Generator().manual_seed(0)) / 20
-    fused = restore(y, config=CONFIG, fidelity=Poisson(20.0), regulariser="auto", steps=60)
+    fused = restore(y, config=CONFIG, fidelity=Poisson(20.0), regulariser="auto", max_steps=60)
     assert set(fused.fusion.names) == {"local", "hybrid"}
     assert psnr(fused.image, truth) > psnr(y, truth) + 3
     with pytest.raises(ConfigError, match="linear operator and Gaussian noise"):

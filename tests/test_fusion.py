@@ -26,7 +26,7 @@ def test_evidence_never_sees_the_truth_and_the_same_seed_gives_the_same_bits(cro
     """What is restored is a function of y, A and the seed alone: the truth is not even an argument."""
     y, operator = degrade(crop, Degradation("sr", scale=2))
     once, again = (
-        restore(y, operator, sigma=0.0, config=CONFIG, steps=30, regulariser="auto", seed=5) for _ in range(2)
+        restore(y, operator, sigma=0.0, config=CONFIG, max_steps=30, regulariser="auto", seed=5) for _ in range(2)
     )
     assert torch.equal(once.image, again.image)
     assert once.fusion is not None
@@ -66,20 +66,22 @@ def test_what_auto_cannot_do_is_said() -> None:
         {"generator": "pixels"},
         {"solver": "splitting"},
         {"denoiser_sigma": (0.2, 0.1)},
-        {"stop": "fixed"},
+        {"stopping": "fixed"},
     ):
         with pytest.raises(ConfigError, match="auto"):
-            restore(y, Downsample(2), regulariser="auto", steps=2, **wrong)
+            restore(y, Downsample(2), regulariser="auto", max_steps=2, **wrong)
 
 
 @pytest.mark.parametrize("given", [{"seed": np.int64(3)}, {"denoiser": load_denoiser(lambda x, sigma: 0.9 * x)}])
 def test_what_json_does_not_know_ends_no_fusion(crop: torch.Tensor, given: dict) -> None:
-    result = restore(crop[..., :32, :32], sigma=SIGMA, config=CONFIG, steps=5, regulariser="auto", **given)
+    result = restore(crop[..., :32, :32], sigma=SIGMA, config=CONFIG, max_steps=5, regulariser="auto", **given)
     assert result.fusion is not None
 
 
 def test_a_curved_energy_leaves_two_candidates() -> None:
-    result = restore(torch.rand(1, 3, 32, 32), torch.square, sigma=SIGMA, config=CONFIG, steps=20, regulariser="auto")
+    result = restore(
+        torch.rand(1, 3, 32, 32), torch.square, sigma=SIGMA, config=CONFIG, max_steps=20, regulariser="auto"
+    )
     assert result.fusion is not None
     assert result.fusion.names == ("local", "hybrid")
 
@@ -89,7 +91,7 @@ def test_a_fusion_that_was_broken_off_goes_on_to_the_same_bits(
     crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
-    arguments = {"sigma": 0.0, "config": CONFIG, "steps": 40, "regulariser": "auto"}
+    arguments = {"sigma": 0.0, "config": CONFIG, "max_steps": 40, "regulariser": "auto"}
 
     def press_ctrl_c(step: Step) -> None:
         if stage == "local" and step.number == 25:
@@ -102,7 +104,7 @@ def test_a_fusion_that_was_broken_off_goes_on_to_the_same_bits(
             patched.setattr(Candidates, "handed", lambda *a: (signal.raise_signal(signal.SIGINT), plugged(*a))[1])
         part = restore(y, operator, callbacks=[press_ctrl_c], **arguments)
     assert part.status is Status.INTERRUPTED
-    on = restore(y, operator, state=part.state, **arguments)
+    on = restore(y, operator, checkpoint=part.checkpoint, **arguments)
     assert on.fusion is not None
     assert torch.equal(on.image, whole.image)
 
@@ -112,19 +114,19 @@ def _broken_off(y: torch.Tensor, operator: Downsample, reg: str, config: Restore
         if step.number == 5:
             signal.raise_signal(signal.SIGINT)
 
-    return restore(y, operator, sigma=0.0, config=config, steps=8, regulariser=reg, callbacks=[press_ctrl_c])
+    return restore(y, operator, sigma=0.0, config=config, max_steps=8, regulariser=reg, callbacks=[press_ctrl_c])
 
 
 def test_a_state_is_no_other_methods(crop: torch.Tensor) -> None:
     y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
-    states = {reg: _broken_off(y, operator, reg).state for reg in ("auto", "none")}
+    states = {reg: _broken_off(y, operator, reg).checkpoint for reg in ("auto", "none")}
     for reg, other in (("auto", "none"), ("none", "auto")):
         with pytest.raises(ConfigError, match="another"):
-            restore(y, operator, sigma=0.0, config=CONFIG, steps=8, regulariser=reg, state=states[other])
+            restore(y, operator, sigma=0.0, config=CONFIG, max_steps=8, regulariser=reg, checkpoint=states[other])
     fewer = dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 3}))
     with pytest.raises(ConfigError, match="another configuration"):
-        restore(y, operator, sigma=0.0, config=fewer, steps=8, state=states["auto"])
-    assert restore(y, operator, sigma=0.0, config=CONFIG, steps=8, regulariser="none", state=states["none"])
+        restore(y, operator, sigma=0.0, config=fewer, max_steps=8, checkpoint=states["auto"])
+    assert restore(y, operator, sigma=0.0, config=CONFIG, max_steps=8, regulariser="none", checkpoint=states["none"])
 
 
 def test_what_was_cut_short_says_what_judged_it(crop: torch.Tensor) -> None:
@@ -142,7 +144,7 @@ def test_a_network_that_was_stopped_takes_no_step_more_after_ctrl_c(
     crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     y, _ = degrade(crop[..., :32, :32], Degradation("denoise", sigma=SIGMA))
-    arguments = {"sigma": SIGMA, "config": CONFIG, "steps": 600, "regulariser": "auto"}
+    arguments = {"sigma": SIGMA, "config": CONFIG, "max_steps": 600, "regulariser": "auto"}
     whole = restore(y, **arguments)
     assert len(whole.trace) < 600
     with monkeypatch.context() as patched:
@@ -150,14 +152,14 @@ def test_a_network_that_was_stopped_takes_no_step_more_after_ctrl_c(
         patched.setattr(Candidates, "handed", lambda *a: (signal.raise_signal(signal.SIGINT), handed(*a))[1])
         part = restore(y, **arguments)
     assert part.status is Status.INTERRUPTED
-    on = restore(y, state=part.state, **arguments)
+    on = restore(y, checkpoint=part.checkpoint, **arguments)
     assert len(on.trace) == len(whole.trace)
     assert torch.equal(on.image, whole.image)
 
 
 @pytest.mark.parametrize("size", [(1, 1, 24, 20), (1, 3, 1, 7)])
 def test_grey_and_narrow_images_are_fused(size: tuple[int, ...]) -> None:
-    result = restore(torch.rand(size), sigma=0.3, config=CONFIG, steps=15, regulariser="auto")
+    result = restore(torch.rand(size), sigma=0.3, config=CONFIG, max_steps=15, regulariser="auto")
     assert result.image.shape == size
     assert result.fusion is not None
     assert result.sigma == pytest.approx(0.3)
@@ -167,7 +169,7 @@ def test_a_small_image_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
     y, operator = degrade(crop, Degradation("sr", scale=2))
     config = dataclasses.replace(preset("fast", "sr"), precision="fp32", regulariser=Component("auto", {"tuned": 0}))
     fused, local, alone = (
-        restore(y, operator, sigma=0.0, config=config, steps=60, **how)
+        restore(y, operator, sigma=0.0, config=config, max_steps=60, **how)
         for how in ({}, {"regulariser": "none"}, {"generator": "pixels", "regulariser": "denoiser"})
     )
     assert fused.fusion is not None and fused.fusion.kind == "few"
@@ -180,7 +182,7 @@ def test_a_small_image_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
 def test_without_noise_a_few_measurements_stop_no_network_early(crop: torch.Tensor, sigma: float) -> None:
     """Of 64 x 64 with 95 % missing, some twenty pixels judge: their least error is at an early step by chance."""
     y, mask = degrade(crop, Degradation("inpaint", missing=0.95))
-    solver = dataclasses.replace(CONFIG.solver, steps=60)
+    solver = dataclasses.replace(CONFIG.solver, max_steps=60)
     result = fused(Problem.make(y, mask, Gaussian(sigma)), "shipped", dataclasses.replace(CONFIG, solver=solver))
     assert min(range(60), key=lambda i: result.trace[i].score) + 1 < 60
     assert result.step == 60
@@ -191,7 +193,7 @@ def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
     crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
-    arguments = {"sigma": SIGMA, "config": CONFIG, "steps": 60, "regulariser": "auto"}
+    arguments = {"sigma": SIGMA, "config": CONFIG, "max_steps": 60, "regulariser": "auto"}
     best, whole = fusion_solver._best, restore(y, **arguments)
 
     def press(step: Step) -> None:
@@ -214,10 +216,10 @@ def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
         torch.testing.assert_close(part.image, alone)
     with monkeypatch.context() as patched:  # and while the run that goes on is in its lessons
         patched.setattr(finetuning, "_of_itself", _pressed(3))
-        again = restore(y, state=part.state, **arguments)
+        again = restore(y, checkpoint=part.checkpoint, **arguments)
     assert again.status is Status.INTERRUPTED and len(again.trace) == len(part.trace)
-    assert again.state["rule"] == part.state["rule"]
-    assert torch.equal(restore(y, state=again.state, **arguments).image, whole.image)
+    assert again.checkpoint["rule"] == part.checkpoint["rule"]
+    assert torch.equal(restore(y, checkpoint=again.checkpoint, **arguments).image, whole.image)
 
 
 def _pressed(number: int):

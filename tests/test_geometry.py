@@ -33,7 +33,7 @@ def _centre(x: np.ndarray) -> tuple[float, float]:
 
 
 def _moved(y: np.ndarray, operator: Operator, truth: np.ndarray, part: Component) -> float:
-    config = RestoreConfig(part, solver=SolverConfig(steps=400, learning_rate=0.02, jitter=0.01), precision="fp32")
+    config = RestoreConfig(part, solver=SolverConfig(max_steps=400, learning_rate=0.02, jitter=0.01), precision="fp32")
     result = restore(torch.from_numpy(y).float(), operator, config=config, sigma=0.0)
     return math.dist(_centre(result.to_array()), _centre(truth))
 

@@ -84,7 +84,7 @@ def test_the_schedule_ends_at_the_measurements_noise() -> None:
 @pytest.mark.parametrize("name", ["denoiser", "score", "feature", "denoiser+tv"])
 def test_each_of_them_in_a_restoration(crop: torch.Tensor, name: str) -> None:
     y = Downsample(2)(crop)
-    options = {"regulariser": name, "preset": "fast", "steps": 3, "stop": "fixed", "sigma": 0.0}
+    options = {"regulariser": name, "preset": "fast", "max_steps": 3, "stopping": "fixed", "sigma": 0.0}
     result = restore(y, Downsample(2), **options)
     assert result.image.shape == crop.shape
     assert result.config.regulariser.name == name
@@ -96,7 +96,7 @@ def test_a_weight_for_each_term_and_a_denoiser_by_name(crop: torch.Tensor) -> No
         crop,
         sigma=0.1,
         preset="fast",
-        steps=2,
+        max_steps=2,
         regulariser="denoiser+tv",
         weight={"denoiser": 0.5, "tv": 0.01},
         denoiser="shipped",
@@ -116,7 +116,13 @@ def test_a_weight_for_each_term_and_a_denoiser_by_name(crop: torch.Tensor) -> No
 
 
 def test_one_name_takes_its_options_flat(crop: torch.Tensor) -> None:
-    options = {"sigma": 0.1, "preset": "fast", "steps": 2, "weight": {"denoiser": 0.5}, "denoiser_sigma": (0.3, 0.1)}
+    options = {
+        "sigma": 0.1,
+        "preset": "fast",
+        "max_steps": 2,
+        "weight": {"denoiser": 0.5},
+        "denoiser_sigma": (0.3, 0.1),
+    }
     result = restore(crop, regulariser="denoiser", **options)
     assert result.config.regulariser.options == {"sigma_start": 0.3, "sigma_end": 0.1}
     with pytest.raises(ConfigError, match="term to give options to"):

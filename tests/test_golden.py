@@ -34,7 +34,7 @@ NET = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 8, "padd
 CONFIG = RestoreConfig(
     generator=Component("skip", NET),
     stopping=Component("auto"),
-    solver=SolverConfig(steps=25, averaging=0.9, optimiser="muon"),
+    solver=SolverConfig(max_steps=25, averaging=0.9, optimiser="muon"),
     precision="fp32",
 )
 AUTO = dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 20}))
@@ -63,7 +63,9 @@ def _noisy(config: RestoreConfig, **options: Any) -> Result:
 
 def _tiles() -> Result:
     config = dataclasses.replace(CONFIG, tiles=TileConfig(side=40, overlap=8))
-    return _noisy(dataclasses.replace(config, solver=dataclasses.replace(config.solver, steps=10)), regulariser="tv")
+    return _noisy(
+        dataclasses.replace(config, solver=dataclasses.replace(config.solver, max_steps=10)), regulariser="tv"
+    )
 
 
 def _resumed() -> Result:
@@ -73,7 +75,7 @@ def _resumed() -> Result:
 
     part = _noisy(CONFIG, regulariser="denoiser", callbacks=[press_ctrl_c])
     assert part.status is Status.INTERRUPTED
-    return _noisy(CONFIG, regulariser="denoiser", state=part.state)
+    return _noisy(CONFIG, regulariser="denoiser", checkpoint=part.checkpoint)
 
 
 ROUTES: dict[str, Callable[[], Result]] = {

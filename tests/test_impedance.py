@@ -39,7 +39,7 @@ def test_shuffled_pixels_keep_their_colours(eye: torch.Tensor) -> None:
 def test_pixels_have_no_impedance_and_a_network_has(crop: torch.Tensor) -> None:
     told: list[tuple[int, int]] = []
     first, second = impedance(
-        crop, ["pixels", "decoder"], preset="fast", steps=25, callback=lambda *done: told.append(done)
+        crop, ["pixels", "decoder"], preset="fast", max_steps=25, callback=lambda *done: told.append(done)
     )
     assert (first.generator, second.generator) == ("decoder", "pixels")
     assert first.value > 0.05
@@ -60,9 +60,9 @@ def test_what_is_solved_in_tiles_has_no_impedance_and_no_spectrum(
     monkeypatch.setattr("hybridprior.solvers.tiled.longest_side", lambda *a, **k: 160)
     image = photograph[..., :168, :168]
     with pytest.raises(InputError, match="crop"):
-        impedance(image, ["decoder"], preset="fast", steps=2)
+        impedance(image, ["decoder"], preset="fast", max_steps=2)
     with pytest.raises(InputError, match="crop"):
-        spectra(image, generator="decoder", regulariser="tv", preset="fast", steps=2)
+        spectra(image, generator="decoder", regulariser="tv", preset="fast", max_steps=2)
 
 
 def test_correspondence_of_a_image_without_its_high_frequencies(photograph: torch.Tensor) -> None:
@@ -84,7 +84,7 @@ def test_correspondence_of_a_image_without_its_high_frequencies(photograph: torc
 
 
 def test_low_frequencies_are_fitted_first(crop: torch.Tensor) -> None:
-    local, both = spectra(crop, generator="decoder", preset="fast", steps=25, bands=3)
+    local, both = spectra(crop, generator="decoder", preset="fast", max_steps=25, bands=3)
     assert (local.label, both.label) == ("decoder", "decoder + denoiser 1")
     assert local.steps[0] == 1 and local.steps == sorted(set(local.steps))
     assert local.error[-1][0] < local.error[-1][2]

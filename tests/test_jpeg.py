@@ -57,7 +57,7 @@ def test_the_error_of_rounding_is_foreseen(photograph: torch.Tensor, quality: in
 def test_the_denoiser_alone_takes_blocks_off(photograph: torch.Tensor) -> None:
     truth = photograph[..., 16:112, 96:208]
     y, jpeg = degrade(truth, Degradation("dejpeg", quality=15))
-    plugged = {"generator": "pixels", "regulariser": "denoiser", "dtype": "fp32"}
+    plugged = {"generator": "pixels", "regulariser": "denoiser", "precision": "fp32"}
     ours = restore(y, jpeg, **plugged)
     plain = restore(y, Identity(), sigma=ours.sigma, **plugged)
     assert psnr(ours.image, truth) > psnr(plain.image, truth) + 0.2
@@ -74,7 +74,7 @@ def test_files_that_are_no_jpeg_of_the_image_are_refused(tmp_path: Path, crop: t
     with pytest.raises(ShapeError, match="tables"):
         Jpeg(crop, torch.ones(8, 8))
     with pytest.raises(ShapeError, match="The JPEG file's image"):
-        restore(crop[..., 1:], Jpeg.of_file(file, y), steps=1)
+        restore(crop[..., 1:], Jpeg.of_file(file, y), max_steps=1)
 
 
 def test_dejpeg_reads_the_tables_of_the_file(hprior, tmp_path: Path, photograph: torch.Tensor) -> None:
@@ -95,7 +95,7 @@ def test_dejpeg_reads_the_tables_of_the_file(hprior, tmp_path: Path, photograph:
 
 def test_the_oracle_sees_what_is_shown(crop: torch.Tensor) -> None:
     """A network that is still far off is projected onto the file, at the oracle's steps as in the result."""
-    config = configure(preset("fast", "dejpeg"), steps=20, stop="fixed")
+    config = configure(preset("fast", "dejpeg"), max_steps=20, stopping="fixed")
     row = measure("otter", crop, Degradation("dejpeg", quality=20), config).row
     assert row.chosen_step == 20
     assert row.oracle_psnr >= row.psnr - 1e-3
@@ -109,10 +109,10 @@ def test_a_jpeg_gets_the_denoiser_alone_unless_something_else_is_asked_for(crop:
     assert psnr(ours.image, crop) > psnr(y, crop) + 0.5
     alone = restore(y, jpeg, preset="fast", generator="pixels", regulariser="denoiser")
     assert torch.equal(ours.image, alone.image)
-    network = restore(y, jpeg, preset="fast", regulariser="none", steps=2).config
+    network = restore(y, jpeg, preset="fast", regulariser="none", max_steps=2).config
     assert (network.generator.name, network.regulariser.name) == ("skip", "none")
     assert configure(preset("balanced", "dejpeg"), generator="decoder").regulariser.name == "none"
-    weighed = restore(y, jpeg, preset="fast", regulariser="auto", steps=3)
+    weighed = restore(y, jpeg, preset="fast", regulariser="auto", max_steps=3)
     assert weighed.fusion is not None
     mine = restore(y, jpeg, denoiser="shipped").config.regulariser
     assert mine.options["denoiser"] == "shipped"

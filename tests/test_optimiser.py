@@ -18,7 +18,9 @@ from hybridprior.solvers.optimisers import ADAMS_SIZE, OPTIMISERS, Muon, orthogo
 
 NET = {"down": (16, 16), "up": (16, 16), "skip": (2, 2), "input_depth": 4}
 SMALL = RestoreConfig(
-    generator=Component("skip", NET), solver=SolverConfig(steps=24, keep_every=5, optimiser="muon"), precision="fp32"
+    generator=Component("skip", NET),
+    solver=SolverConfig(max_steps=24, keep_every=5, optimiser="muon"),
+    precision="fp32",
 )
 FP32 = choose_precision(torch.device("cpu"), "fp32")
 
@@ -83,9 +85,9 @@ def test_an_interrupted_run_resumes_to_the_same_bits(y: torch.Tensor, at: int) -
     part = restore(y, sigma=0.1, config=SMALL, callbacks=[press_ctrl_c])
     assert part.status is Status.INTERRUPTED
     saved = io.BytesIO()
-    torch.save(part.state, saved)
+    torch.save(part.checkpoint, saved)
     state = torch.load(io.BytesIO(saved.getvalue()), weights_only=True)
-    again = restore(y, sigma=0.1, config=SMALL, state=state)
+    again = restore(y, sigma=0.1, config=SMALL, checkpoint=state)
     assert torch.equal(whole.image, again.image) and whole.trace == again.trace
 
 
@@ -94,15 +96,15 @@ def test_the_shipped_presets_inpaint_better_by_muon_than_by_adam(crop: torch.Ten
     found = {}
     for name in ("adam", "muon"):
         config = preset("balanced", "inpaint")
-        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, optimiser=name, steps=100))
-        result = restore(crop * known, Mask(known), sigma=0.0, config=config, stop="fixed")
+        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, optimiser=name, max_steps=100))
+        result = restore(crop * known, Mask(known), sigma=0.0, config=config, stopping="fixed")
         found[name] = psnr(result.image, crop)
     assert found["muon"] > found["adam"] + 0.5
     assert found["muon"] > 20
 
 
 def test_an_unknown_optimiser_is_named(y: torch.Tensor) -> None:
-    config = dataclasses.replace(SMALL, solver=SolverConfig(steps=2, optimiser="moun"))
+    config = dataclasses.replace(SMALL, solver=SolverConfig(max_steps=2, optimiser="moun"))
     with pytest.raises(ConfigError, match="muon"):
         restore(y, sigma=0.1, config=config)
 

@@ -27,7 +27,7 @@ def test_a_denoiser_that_loses_its_colours_is_told_so() -> None:
 def test_a_function_serves_as_a_denoiser_where_r_is_built(crop: torch.Tensor) -> None:
     y = crop[..., :32, :32]
     prior = DenoiserRegulariser(denoiser=lambda x, sigma: x.clamp(0, 1))
-    options = {"sigma": 0.1, "preset": "fast", "steps": 3}
+    options = {"sigma": 0.1, "preset": "fast", "max_steps": 3}
     named = restore(
         y, regulariser=DenoiserRegulariser(denoiser=load_denoiser(lambda x, sigma: x.clamp(0, 1))), **options
     )
@@ -78,7 +78,7 @@ def test_a_network_of_the_callers_stays_as_it_was(crop: torch.Tensor) -> None:
     y, shipped.precision = crop[..., :16, :16], "auto"
     for regulariser in ("denoiser", "auto"):
         for given in (network, shipped):
-            restore(y, sigma=0.1, regulariser=regulariser, denoiser=given, preset="fast", steps=3, dtype="bf16")
+            restore(y, sigma=0.1, regulariser=regulariser, denoiser=given, preset="fast", max_steps=3, precision="bf16")
     assert network.training and network.factor.requires_grad and network.factor.item() == 0.5
     assert shipped.precision == "auto"
 
@@ -96,7 +96,7 @@ def test_a_denoiser_that_cannot_be_copied_serves(crop: torch.Tensor) -> None:
 
     y = crop[..., :16, :16]
     for regulariser in ("denoiser", "auto"):
-        result = restore(y, sigma=0.1, regulariser=regulariser, denoiser=Session().denoise, preset="fast", steps=3)
+        result = restore(y, sigma=0.1, regulariser=regulariser, denoiser=Session().denoise, preset="fast", max_steps=3)
         assert "Session.denoise" in result.config.to_json()
 
 
@@ -108,8 +108,8 @@ def test_a_denoiser_that_cannot_be_copied_serves(crop: torch.Tensor) -> None:
         ({"solver": "gradient"}, "denoiser"),
         ({"generator": "pixels", "denoiser": "shipped"}, "denoiser"),
         ({"generator": "pixels"}, "none"),
-        ({"stop": "fixed"}, "none"),
-        ({"stop": "fixed", "denoiser": "shipped"}, "denoiser"),
+        ({"stopping": "fixed"}, "none"),
+        ({"stopping": "fixed", "denoiser": "shipped"}, "denoiser"),
         ({"denoiser": "shipped"}, "auto"),
     ],
 )

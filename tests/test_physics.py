@@ -13,7 +13,7 @@ physics = pytest.importorskip("deepinv.physics")
 TINY = RestoreConfig(
     generator=Component("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4), "input_depth": 4}),
     stopping=Component("heldout"),
-    solver=SolverConfig(steps=60, beta2=0.95),
+    solver=SolverConfig(max_steps=60, beta2=0.95),
     precision="fp32",
 )
 SIZE = 24
@@ -121,7 +121,7 @@ def test_every_route_restores_what_others_measure(case, route: str) -> None:
     made, truth, y = case
     options = {
         "local": {"config": TINY},
-        "global": {"regulariser": "denoiser", "generator": "pixels", "steps": 6},
+        "global": {"regulariser": "denoiser", "generator": "pixels", "max_steps": 6},
         "fused": {"config": TINY, "regulariser": "auto"},
     }[route]
     result = restore(y, made, **options)
@@ -134,7 +134,7 @@ def test_every_route_restores_what_others_measure(case, route: str) -> None:
 
 def test_without_noise_some_measurements_are_held_out(complex_image: torch.Tensor) -> None:
     made = resonance(sigma=0.0)
-    result = restore(made(complex_image), made, config=TINY, regulariser="auto", steps=20)
+    result = restore(made(complex_image), made, config=TINY, regulariser="auto", max_steps=20)
     assert result.fusion is not None
     assert result.image.shape == complex_image.shape
 
@@ -143,7 +143,7 @@ def test_measurements_have_units_of_their_own(image: torch.Tensor) -> None:
     made = physics.Tomography(angles=8, img_width=SIZE, normalize=False)
     y = made.A(image)
     assert float(y.max()) > 5
-    assert restore(y, made, config=TINY, sigma=0.1, steps=2).image.shape == image.shape
+    assert restore(y, made, config=TINY, sigma=0.1, max_steps=2).image.shape == image.shape
     with pytest.raises(InputError, match="NaN"):
         restore(torch.full_like(y, torch.nan), made, config=TINY, sigma=0.1)
 
@@ -156,7 +156,7 @@ def test_a_physics_without_an_adjoint_needs_the_shape() -> None:
             return x.sum(dim=-1)
 
     y = Sum().A(torch.full((1, 1, 4, 6), 0.25))
-    assert restore(y, Sum(), shape=(1, 1, 4, 6), config=TINY, sigma=0.1, steps=2).image.shape == (1, 1, 4, 6)
+    assert restore(y, Sum(), shape=(1, 1, 4, 6), config=TINY, sigma=0.1, max_steps=2).image.shape == (1, 1, 4, 6)
     with pytest.raises(ShapeError, match="loop over a batch"):
         restore(y, Sum(), config=TINY, sigma=0.1)
 
@@ -174,10 +174,10 @@ def test_our_restoration_is_a_model_of_deepinv(image: torch.Tensor) -> None:
 
     made = tomography()
     y = made(torch.cat([image, image.flip(-1)]))
-    model = reconstructor(config=TINY, steps=5, seed=1)
+    model = reconstructor(config=TINY, max_steps=5, seed=1)
     assert isinstance(model, Reconstructor)
     assert not list(model.parameters())
     with torch.no_grad():
         both = model(y, made)
     assert both.shape == (2, *image.shape[1:])
-    assert torch.equal(both[1:], restore(y[1:], made, config=TINY, steps=5, seed=1).image)
+    assert torch.equal(both[1:], restore(y[1:], made, config=TINY, max_steps=5, seed=1).image)

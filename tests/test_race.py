@@ -59,6 +59,6 @@ def test_the_rival_in_the_race_is_the_tuned_denoiser(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fusion_solver, "Race", lambda rival, *a, **k: rivals.append(rival) or Race(rival, *a, **k))
     monkeypatch.setattr(fusion_solver, "weigh", lambda found, *a, **k: images.append(found) or weigh(found, *a, **k))
     y = windows() + SIGMA * torch.randn(windows().shape, generator=torch.Generator().manual_seed(0))
-    restore(y, sigma=SIGMA, config=CONFIG, steps=10, regulariser="auto")
+    restore(y, sigma=SIGMA, config=CONFIG, max_steps=10, regulariser="auto")
     assert torch.equal(rivals[0], images[0]["tuned"])
     assert not torch.equal(rivals[0], images[0]["global"])

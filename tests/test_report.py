@@ -144,7 +144,7 @@ def test_restored_images_are_shown_with_input_and_truth(tmp_path: Path, x: torch
 def test_the_uncertainty_of_a_result_is_shown(tmp_path: Path, x: torch.Tensor) -> None:
     y = noisy(x[..., :24, :24], 25, 0)
     config = UncertaintyConfig(samples=4, burn_in=1)
-    result = restore_with_uncertainty(y, sigma=25 / 255, preset="fast", steps=6, options=config)
+    result = restore_with_uncertainty(y, sigma=25 / 255, preset="fast", max_steps=6, options=config)
     deviation = from_result(result).scenes[0].runs[0].deviation
     assert deviation is not None and deviation.map is not None
     assert deviation.white == pytest.approx(float(result.uncertainty.std.max()))
@@ -187,7 +187,7 @@ def test_a_folder_without_anything_is_refused(tmp_path: Path) -> None:
 
 def test_a_result_in_memory_becomes_a_page(x: torch.Tensor) -> None:
     y = noisy(x, 25, 0)
-    result = restore(y, sigma=25 / 255, preset="fast", steps=3, stop="fixed")
+    result = restore(y, sigma=25 / 255, preset="fast", max_steps=3, stopping="fixed")
     page = from_result(result, name="mine", degraded=y, truth=x)
     (scene,) = page.scenes
     assert [shown.name for shown in scene.shown] == ["degraded", "restored", "truth"]

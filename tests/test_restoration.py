@@ -30,14 +30,14 @@ DECIBELS = [("denoise", 26.3), ("sr", 27.5), ("inpaint", 26.5)]
 def test_no_decibel_is_lost(crop: torch.Tensor, task: str, least: float) -> None:
     sigma = 25 / 255 if task == "denoise" else 0.0
     y, operator = degrade(crop, Degradation(task, sigma=sigma, scale=2, seed=1))
-    result = restore(y, operator, preset="fast", sigma=sigma, steps=400, dtype="fp32", seed=1)
+    result = restore(y, operator, preset="fast", sigma=sigma, max_steps=400, precision="fp32", seed=1)
     assert psnr_for_task(result.image, crop, task) > least
 
 
 def test_no_decibel_is_lost_without_the_network(crop: torch.Tensor) -> None:
     """E + lambda TV over pixels is convex: 26.58 dB whatever the processor."""
     y, operator = degrade(crop, Degradation("denoise", sigma=25 / 255, seed=1))
-    options = {"generator": "pixels", "regulariser": "tv", "weight": 0.3, "stop": "fixed", "steps": 500}
+    options = {"generator": "pixels", "regulariser": "tv", "weight": 0.3, "stopping": "fixed", "max_steps": 500}
     result = restore(y, operator, preset="paper", sigma=25 / 255, **options)
     assert psnr_for_task(result.image, crop, "denoise") == pytest.approx(26.58, abs=0.1)
 
@@ -55,7 +55,7 @@ def test_any_size_without_cropping(height: int, width: int, channels: int) -> No
 
 @pytest.mark.parametrize("name", ["balanced", "paper"])
 def test_a_single_pixel_with_a_whole_network(name: str) -> None:
-    result = restore(torch.full((1, 1, 1, 1), 0.4), preset=name, stop="fixed", steps=2)
+    result = restore(torch.full((1, 1, 1, 1), 0.4), preset=name, stopping="fixed", max_steps=2)
     assert result.image.shape == (1, 1, 1, 1)
     assert torch.isfinite(result.image).all()
 
@@ -89,7 +89,7 @@ def test_the_result_tells_how_it_came_about() -> None:
 
 def test_parts_as_objects() -> None:
     y = torch.rand(1, 3, 8, 8)
-    result = quick(y, generator=Pixels(3), regulariser=0.5 * TotalVariation(), stop=Fixed(), steps=3)
+    result = quick(y, generator=Pixels(3), regulariser=0.5 * TotalVariation(), stopping=Fixed(), max_steps=3)
     assert result.config.generator.name == "pixels"
     assert len(result.trace) == 3
 
@@ -105,8 +105,8 @@ def test_an_own_operator() -> None:
 
 def test_the_noise_level_is_estimated_where_it_is_not_given(photograph: torch.Tensor) -> None:
     y = photograph + 0.1 * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(1))
-    assert quick(y, steps=1).sigma == pytest.approx(0.1, rel=0.1)
-    assert quick(Downsample(4)(photograph), Downsample(4), steps=1).sigma < 0.01
+    assert quick(y, max_steps=1).sigma == pytest.approx(0.1, rel=0.1)
+    assert quick(Downsample(4)(photograph), Downsample(4), max_steps=1).sigma < 0.01
 
 
 @pytest.mark.parametrize(("sigma", "least", "most"), [(0.0, 0.0, 2.5), (5.0, 4.7, 7.0), (25.0, 23.5, 26.5)])
@@ -185,7 +185,7 @@ def test_jitter_only_where_it_regularises() -> None:
         iterates = [
             restore(
                 y,
-                config=RestoreConfig(Component(name, options), solver=SolverConfig(steps=3, jitter=jitter)),
+                config=RestoreConfig(Component(name, options), solver=SolverConfig(max_steps=3, jitter=jitter)),
                 sigma=0.1,
             )
             for jitter in (0.0, 1.0)
@@ -195,8 +195,8 @@ def test_jitter_only_where_it_regularises() -> None:
 
 def test_the_stopping_rule_follows_the_noise() -> None:
     y = torch.rand(1, 3, 12, 12)
-    assert quick(y, Mask(torch.ones(12, 12)), stop="auto", sigma=0.0).config.stopping.name == "fixed"
-    assert quick(y, Mask(torch.ones(12, 12)), stop="auto", sigma=0.1).config.stopping.name == "heldout"
+    assert quick(y, Mask(torch.ones(12, 12)), stopping="auto", sigma=0.0).config.stopping.name == "fixed"
+    assert quick(y, Mask(torch.ones(12, 12)), stopping="auto", sigma=0.1).config.stopping.name == "heldout"
 
 
 def test_what_was_measured_without_noise_stays_as_it_was() -> None:
@@ -217,7 +217,7 @@ def test_what_was_measured_without_noise_stays_as_it_was() -> None:
 
 
 def test_the_oracle_judges_what_is_shown(crop: torch.Tensor) -> None:
-    config = replace(preset("fast", "inpaint"), solver=replace(preset("fast", "inpaint").solver, steps=12))
+    config = replace(preset("fast", "inpaint"), solver=replace(preset("fast", "inpaint").solver, max_steps=12))
     row = measure("crop", crop, Degradation("inpaint", missing=0.5), replace(config, stopping=Component("fixed"))).row
     assert row.oracle_step == row.chosen_step == 12
     assert row.oracle_psnr == pytest.approx(row.psnr, abs=1e-4)
@@ -227,7 +227,7 @@ def test_the_oracle_judges_what_is_shown(crop: torch.Tensor) -> None:
 def test_gradients_that_the_caller_switched_off_are_taken(switched_off, reg: str) -> None:
     y, known = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.ones(16, 16)
     known[:5] = 0
-    options = {"sigma": 0.05, "preset": "fast", "steps": 2, "regulariser": reg}
+    options = {"sigma": 0.05, "preset": "fast", "max_steps": 2, "regulariser": reg}
     usual = restore(y * known, Mask(known), **options)
     with switched_off():
         other = restore(y * known, Mask(known.clone()), **options)
@@ -238,6 +238,6 @@ def test_gradients_that_the_caller_switched_off_are_taken(switched_off, reg: str
 def test_an_operator_that_learns_is_left_as_it_was() -> None:
     layer = torch.nn.Conv2d(3, 3, 3, padding=1)
     layer.weight.grad = torch.zeros_like(layer.weight)
-    restore(torch.rand(1, 3, 32, 32), layer, sigma=0.05, preset="fast", regulariser="none", steps=3)
+    restore(torch.rand(1, 3, 32, 32), layer, sigma=0.05, preset="fast", regulariser="none", max_steps=3)
     assert float(layer.weight.grad.abs().max()) == 0
     assert layer.weight.requires_grad and layer.bias.grad is None

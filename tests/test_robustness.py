@@ -50,7 +50,7 @@ def test_correlated_noise_is_no_evidence(photograph: torch.Tensor) -> None:
     assert abs(noise_correlation(photograph + white, SIGMA)) < 0.15
     assert noise_correlation(photograph + blurred, SIGMA) > 0.4
     corner = (photograph + blurred)[..., :64, :64]
-    result = restore(corner, sigma=SIGMA, config=CONFIG, steps=30, regulariser="auto")
+    result = restore(corner, sigma=SIGMA, config=CONFIG, max_steps=30, regulariser="auto")
     assert result.fusion is not None
     assert result.fusion.kind == "none"
     assert "tuned" not in result.fusion.names  # its lessons need a judge
@@ -67,7 +67,7 @@ def test_what_is_held_out_of_a_sparse_image_is_no_black_pixel() -> None:
 def test_photons_stop_the_network_as_they_do_without_r(crop: torch.Tensor) -> None:
     """What is no Gaussian noise is noise: the least error on held-out pixels ends the run before its last step."""
     y = torch.poisson(5 * crop, generator=torch.Generator().manual_seed(0)) / 5
-    config = dataclasses.replace(CONFIG, solver=dataclasses.replace(CONFIG.solver, steps=1500))
+    config = dataclasses.replace(CONFIG, solver=dataclasses.replace(CONFIG.solver, max_steps=1500))
     result = restore(y, fidelity=Poisson(peak=5), config=config, regulariser="auto")
     assert len(result.trace) < 1500 and result.status is Status.STOPPED
 

@@ -23,7 +23,9 @@ from hybridprior.solvers.gradient import Solver
 from hybridprior.stopping import build_stopping_rule
 
 NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
-SMALL = RestoreConfig(generator=Component("skip", NET), solver=SolverConfig(steps=24, keep_every=5), precision="fp32")
+SMALL = RestoreConfig(
+    generator=Component("skip", NET), solver=SolverConfig(max_steps=24, keep_every=5), precision="fp32"
+)
 RULES = [
     Component("fixed"),
     Component("variance", {"warm_up": 4, "patience": 15, "alpha": 0.2}),
@@ -63,25 +65,25 @@ def test_an_interrupted_run_resumes_to_the_same_bits(y: torch.Tensor, rule: Comp
     assert len(part.trace) == at
     assert "resumed" in part.message
     file = io.BytesIO()
-    torch.save(part.state, file)
+    torch.save(part.checkpoint, file)
     file.seek(0)
     state = torch.load(file, weights_only=True)
-    assert _same(whole, restore(y, Downsample(2), sigma=0.1, config=config, state=state))
+    assert _same(whole, restore(y, Downsample(2), sigma=0.1, config=config, checkpoint=state))
     assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_state_of_another_image_or_configuration_is_refused(y: torch.Tensor) -> None:
     part = restore(y, config=SMALL, sigma=0.1, callbacks=[lambda step: signal.raise_signal(signal.SIGINT)])
     with pytest.raises(ConfigError, match="another image"):
-        restore(y + 0.1, config=SMALL, sigma=0.1, state=part.state)
+        restore(y + 0.1, config=SMALL, sigma=0.1, checkpoint=part.checkpoint)
     with pytest.raises(ConfigError, match="another configuration"):
-        restore(y, config=SMALL, sigma=0.1, seed=3, state=part.state)
+        restore(y, config=SMALL, sigma=0.1, seed=3, checkpoint=part.checkpoint)
     with pytest.raises(ConfigError, match="another sigma"):
-        restore(y, config=SMALL, sigma=0.2, state=part.state)
+        restore(y, config=SMALL, sigma=0.2, checkpoint=part.checkpoint)
     with pytest.raises(ConfigError, match="another operator"):
-        restore(y, lambda x: x.flip(-1), config=SMALL, sigma=0.1, state=part.state)
+        restore(y, lambda x: x.flip(-1), config=SMALL, sigma=0.1, checkpoint=part.checkpoint)
     with pytest.raises(ConfigError, match="not the saved state"):
-        restore(y, config=SMALL, sigma=0.1, state={"step": 3})
+        restore(y, config=SMALL, sigma=0.1, checkpoint={"step": 3})
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -118,7 +120,7 @@ class _Accident(Skip):
 @pytest.mark.parametrize("how", ["nan", "leap"])
 def test_an_accident_is_rolled_back(how: str) -> None:
     y = torch.full((1, 3, 21, 18), 0.9)
-    config = dataclasses.replace(SMALL, solver=SolverConfig(steps=60, keep_every=5, learning_rate=0.02))
+    config = dataclasses.replace(SMALL, solver=SolverConfig(max_steps=60, keep_every=5, learning_rate=0.02))
     torch.manual_seed(0)
     result = restore(y, sigma=0.05, config=config, generator=_Accident(how, 47))
     assert torch.isfinite(result.image).all()
@@ -234,9 +236,9 @@ def test_a_state_of_other_noise_is_refused(y: torch.Tensor) -> None:
             signal.raise_signal(signal.SIGINT)
 
     first = restore(y, sigma=0.1, config=SMALL, callbacks=[press])
-    assert first.state is not None
+    assert first.checkpoint is not None
     with pytest.raises(ConfigError, match="another noise"):
-        restore(y, sigma=0.1, fidelity="huber", config=SMALL, state=first.state)
+        restore(y, sigma=0.1, fidelity="huber", config=SMALL, checkpoint=first.checkpoint)
 
 
 def test_a_run_without_a_good_step_did_not_finish(y: torch.Tensor) -> None:
@@ -244,7 +246,7 @@ def test_a_run_without_a_good_step_did_not_finish(y: torch.Tensor) -> None:
         def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
             return x.sum() * float("nan")
 
-    config = dataclasses.replace(SMALL, solver=dataclasses.replace(SMALL.solver, steps=2))
+    config = dataclasses.replace(SMALL, solver=dataclasses.replace(SMALL.solver, max_steps=2))
     result = restore(y, sigma=0.1, config=config, regulariser=Blind())
     assert result.status is Status.DIVERGED and "No step was good" in result.message
 

@@ -56,7 +56,7 @@ def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> No
     y = operator(torch.rand(shape, generator=torch.Generator().manual_seed(1)))
     config = RestoreConfig(
         generator=Component("pixels"),
-        solver=SolverConfig(steps=300, averaging=0.0),
+        solver=SolverConfig(max_steps=300, averaging=0.0),
         weight=weight,
         method="splitting",
         splitting=SplittingConfig(dual=dual),
@@ -82,7 +82,7 @@ def test_where_the_coupling_falls_only_the_last_counts_in_the_end() -> None:
     y = Downsample(2)(torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(1)))
     images = []
     for splitting in (falling, SplittingConfig(coupling=0.04), SplittingConfig(coupling=4.0)):
-        loop = SolverConfig(steps=200, averaging=0.0)
+        loop = SolverConfig(max_steps=200, averaging=0.0)
         config = RestoreConfig(generator=Component("pixels"), solver=loop, method="splitting", splitting=splitting)
         result = restore(y, Downsample(2), config=config, sigma=SIGMA, regulariser=_constant(0.15))
         images.append(result.image)
@@ -114,10 +114,10 @@ def test_pixels_with_a_denoiser_are_plug_and_play_unless_asked_otherwise(crop: t
     assert result.config.method == "splitting"
     assert result.config.stopping.name == "fixed"
     assert len(result.trace) == result.config.splitting.iterations
-    other = restore(y, operator, generator="pixels", regulariser=_prior(), sigma=0.0, solver="gradient", steps=3)
+    other = restore(y, operator, generator="pixels", regulariser=_prior(), sigma=0.0, solver="gradient", max_steps=3)
     assert other.config.method == "gradient"
     assert len(other.trace) == 3
-    named = restore(y, operator, generator="pixels", regulariser="denoiser", sigma=0.0, solver="gradient", steps=3)
+    named = restore(y, operator, generator="pixels", regulariser="denoiser", sigma=0.0, solver="gradient", max_steps=3)
     assert restore(y, operator, config=named.config, sigma=0.0).config == named.config
 
 
@@ -127,7 +127,7 @@ def test_held_out_pixels_take_no_part_in_plug_and_play(crop: torch.Tensor) -> No
     problem = Problem.make(y, operator, Gaussian(SIGMA))
     held = problem.hold_out(Heldout().held_share(problem.pixels), 0)[1].weights
     assert held is not None
-    options = {"generator": "pixels", "regulariser": _prior(), "stop": "heldout", "sigma": SIGMA, "steps": 4}
+    options = {"generator": "pixels", "regulariser": _prior(), "stopping": "heldout", "sigma": SIGMA, "max_steps": 4}
     for a in (operator, Mask((torch.rand(64, 64) > 0.3).float())):
         one, other = (restore(z, a, **options) for z in (y, torch.where(held > 0, 1 - y, y)))
         if a is operator:
@@ -137,7 +137,7 @@ def test_held_out_pixels_take_no_part_in_plug_and_play(crop: torch.Tensor) -> No
 
 def test_the_weight_of_a_single_term_counts(crop: torch.Tensor) -> None:
     y, operator = degrade(crop, Degradation("sr", scale=2))
-    options = {"generator": "pixels", "sigma": SIGMA, "steps": 3}
+    options = {"generator": "pixels", "sigma": SIGMA, "max_steps": 3}
     whole = restore(y, operator, **options, regulariser=_prior(), weight=0.5)
     part = restore(y, operator, **options, regulariser=0.5 * _prior())
     assert part.config.method == "splitting"
@@ -151,7 +151,7 @@ def test_what_does_not_split_is_refused(crop: torch.Tensor) -> None:
     with pytest.raises(ConfigError, match="gradient"):
         restore(crop, sigma=SIGMA, generator="pixels", regulariser="tv", solver="splitting")
     with pytest.raises(ConfigError, match="gradient"):
-        restore(crop, sigma=SIGMA, regulariser=_prior() + TotalVariation(), solver="splitting", steps=2)
+        restore(crop, sigma=SIGMA, regulariser=_prior() + TotalVariation(), solver="splitting", max_steps=2)
     with pytest.raises(ConfigError, match="linear"):
         restore(crop, lambda x: x.square(), sigma=SIGMA, generator="pixels", regulariser=_prior())
 
@@ -161,7 +161,7 @@ def test_a_network_follows_the_denoised(crop: torch.Tensor) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
     config = RestoreConfig(
         generator=Component("skip", {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8}),
-        solver=SolverConfig(steps=150, averaging=0.9),
+        solver=SolverConfig(max_steps=150, averaging=0.9),
         precision="fp32",
     )
     for dual in (False, True):
@@ -204,7 +204,7 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(crop: torch.Tensor, 
     options = {} if generator == "pixels" else {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
     config = RestoreConfig(
         generator=Component(generator, options),
-        solver=SolverConfig(steps=8, averaging=0.5),
+        solver=SolverConfig(max_steps=8, averaging=0.5),
         method="splitting",
         splitting=SplittingConfig(inner=3, dual=True),
         precision="fp32",
@@ -219,7 +219,7 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(crop: torch.Tensor, 
     whole = restore(y, Downsample(2), sigma=0.05, config=config, regulariser=prior)
     part = restore(y, Downsample(2), sigma=0.05, config=config, regulariser=prior, callbacks=[press_ctrl_c])
     assert part.status is Status.INTERRUPTED
-    assert part.state is not None
-    rest = restore(y, Downsample(2), sigma=0.05, config=config, regulariser=prior, state=part.state)
+    assert part.checkpoint is not None
+    rest = restore(y, Downsample(2), sigma=0.05, config=config, regulariser=prior, checkpoint=part.checkpoint)
     assert torch.equal(whole.image, rest.image)
     assert whole.trace == rest.trace

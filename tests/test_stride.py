@@ -30,7 +30,7 @@ def _flat(state: Any) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("optimiser", ["adam", "muon"])
 def test_the_rule_sees_the_same(optimiser: str) -> None:
-    plain, strides = (small_run(p, optimiser=optimiser, stop="heldout", steps=12) for p in (PLAIN, GRAPHS))
+    plain, strides = (small_run(p, optimiser=optimiser, stopping="heldout", max_steps=12) for p in (PLAIN, GRAPHS))
     a, b = plain.run(), strides.run()
     assert isinstance(strides.stride, Stride) and Replayed.count == 4
     assert [p.score for p in a.trace] == pytest.approx([p.score for p in b.trace], rel=1e-4)
@@ -58,7 +58,7 @@ def test_rehearsals_leave_no_trace(optimiser: str, before: int) -> None:
 
 
 def test_it_goes_on_from_a_saved_state() -> None:
-    whole, first, second = (small_run(GRAPHS, stop="heldout", steps=9) for _ in range(3))
+    whole, first, second = (small_run(GRAPHS, stopping="heldout", max_steps=9) for _ in range(3))
     end = whole.run()
     for _ in range(4):
         first._advance()
@@ -67,7 +67,7 @@ def test_it_goes_on_from_a_saved_state() -> None:
 
 
 def test_another_state_is_taken_over_in_the_middle_of_a_run() -> None:
-    runs = [small_run(GRAPHS, stop="heldout", steps=9) for _ in range(3)]
+    runs = [small_run(GRAPHS, stopping="heldout", max_steps=9) for _ in range(3)]
     for run, steps in zip(runs, (4, 6, 4), strict=True):
         for _ in range(steps):
             run._advance()
@@ -82,7 +82,7 @@ def test_another_state_is_taken_over_in_the_middle_of_a_run() -> None:
 @pytest.mark.parametrize("at", [4, 5])
 def test_what_is_kept_was_seen_to_be_good(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The optimiser breaks theta in one step, of which only the next one's E tells; every second state is kept."""
-    run, step = small_run(GRAPHS, steps=12), torch.optim.Adam.step
+    run, step = small_run(GRAPHS, max_steps=12), torch.optim.Adam.step
     while run.step < at - 1:
         run._advance()
 
@@ -102,7 +102,7 @@ def test_what_is_kept_was_seen_to_be_good(at: int, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("at", [2, 6])
 def test_an_accident_is_rolled_back(at: int, caplog: pytest.LogCaptureFixture) -> None:
     """Before a state was kept (every second step), and after."""
-    run, steps, starts = small_run(GRAPHS, steps=12), [], []
+    run, steps, starts = small_run(GRAPHS, max_steps=12), [], []
     while run.step < 10:
         starts.append([p.detach().clone() for p in run.generator.parameters()])
         if run.step == at - 1:
@@ -144,7 +144,7 @@ def test_what_may_not_be_recorded_is_not(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_other_measurements_and_another_rate_are_recorded_anew() -> None:
-    run = small_run(GRAPHS, steps=3)
+    run = small_run(GRAPHS, max_steps=3)
     run.run()
     other, _ = run.problem.hold_out(0.2, seed=3)
     run.go_on(other, 2)
@@ -205,7 +205,7 @@ def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
 def test_on_a_gpu_it_is_the_step_kernel_by_kernel(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    named = {"optimiser": optimiser, "stop": "heldout", "steps": 4, "device": "cuda"}
+    named = {"optimiser": optimiser, "stopping": "heldout", "max_steps": 4, "device": "cuda"}
     plain, strides = (small_run(precision, **named) for precision in (PLAIN, GRAPHS))
     a, b = plain.run(), strides.run()
     assert isinstance(strides.stride, Stride)

@@ -28,7 +28,7 @@ from hybridprior.solvers.tiled import lay_out, longest_side, restore_tiles
 SMALL = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 4, "padding": "zeros"}
 CONFIG = RestoreConfig(
     generator=Component("skip", SMALL),
-    solver=SolverConfig(steps=150, averaging=0.9, jitter=0.01),
+    solver=SolverConfig(max_steps=150, averaging=0.9, jitter=0.01),
     tiles=TileConfig(side=64, overlap=16),
     precision="fp32",
 )
@@ -93,7 +93,7 @@ def test_tiles_of_a_local_method_are_the_whole() -> None:
 
     y = torch.rand(1, 3, 150, 200)
     whole, tiled = (
-        restore(y, sigma=0.1, generator="pixels", regulariser=_asking(smooth), tile=tile) for tile in (200, 128)
+        restore(y, sigma=0.1, generator="pixels", regulariser=_asking(smooth), tile_size=tile) for tile in (200, 128)
     )
     assert (whole.config.tiles.side, tiled.config.tiles.side) == (200, 128)
     assert (tiled.image - whole.image).abs().max() < 1e-3
@@ -105,12 +105,12 @@ def _asking(function) -> DenoiserRegulariser:
 
 def test_a_small_image_in_tiles_and_a_hole_without_a_measurement() -> None:
     small = torch.rand(1, 3, 20, 40)
-    result = restore(small, Downsample(4), config=CONFIG, steps=3, sigma=0.0)
+    result = restore(small, Downsample(4), config=CONFIG, max_steps=3, sigma=0.0)
     assert result.image.shape == (1, 3, 80, 160)
     assert "In 6 tiles of 64 x 64" in result.message
     known = torch.ones(64, 160)
     known[:, 45:115] = 0
-    filled = restore(torch.full((1, 3, 64, 160), 0.5), Mask(known), config=CONFIG, steps=3, sigma=0.0)
+    filled = restore(torch.full((1, 3, 64, 160), 0.5), Mask(known), config=CONFIG, max_steps=3, sigma=0.0)
     assert filled.image[..., 60:100].sub(0.5).abs().max() < 0.2
 
 
@@ -127,10 +127,10 @@ def _ctrl_c(tile: tuple[int, int], number: int) -> Callback:
 def test_with_tiles_and_after_ctrl_c_known_pixels_are_as_they_were() -> None:
     rng = torch.Generator().manual_seed(2)
     y, known = torch.rand(1, 3, 64, 160, generator=rng), (torch.rand(64, 160, generator=rng) < 0.6).float()
-    options = {"config": CONFIG, "steps": 8, "sigma": 0.0}
+    options = {"config": CONFIG, "max_steps": 8, "sigma": 0.0}
     whole = restore(y * known, Mask(known), **options)
     part = restore(y * known, Mask(known), callbacks=[_ctrl_c((2, 3), 4)], **options)
-    on = restore(y * known, Mask(known), state=part.state, **options)
+    on = restore(y * known, Mask(known), checkpoint=part.checkpoint, **options)
     assert part.status is Status.INTERRUPTED
     place = known.expand_as(y) > 0
     for result in (whole, part, on):
@@ -140,24 +140,24 @@ def test_with_tiles_and_after_ctrl_c_known_pixels_are_as_they_were() -> None:
 
 def test_a_run_in_tiles_that_was_broken_off_goes_on_to_the_same_bits() -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
-    whole = restore(y, sigma=0.1, config=CONFIG, steps=8)
-    part = restore(y, sigma=0.1, config=CONFIG, steps=8, callbacks=[_ctrl_c((2, 3), 4)])
+    whole = restore(y, sigma=0.1, config=CONFIG, max_steps=8)
+    part = restore(y, sigma=0.1, config=CONFIG, max_steps=8, callbacks=[_ctrl_c((2, 3), 4)])
     assert part.status is Status.INTERRUPTED
     assert part.image.isfinite().all()
-    on = restore(y, sigma=0.1, config=CONFIG, steps=8, state=part.state)
+    on = restore(y, sigma=0.1, config=CONFIG, max_steps=8, checkpoint=part.checkpoint)
     assert on.status is whole.status
     assert torch.equal(on.image, whole.image)
 
 
 def test_between_two_tiles_a_state_belongs_to_one_run_too() -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
-    whole = restore(y, sigma=0.1, config=CONFIG, steps=8)
-    part = restore(y, sigma=0.1, config=CONFIG, steps=8, callbacks=[_ctrl_c((1, 3), 8)])
-    assert part.state["run"] is None
-    for other in ({"sigma": 0.2}, {"steps": 9}, {"seed": 3}):
+    whole = restore(y, sigma=0.1, config=CONFIG, max_steps=8)
+    part = restore(y, sigma=0.1, config=CONFIG, max_steps=8, callbacks=[_ctrl_c((1, 3), 8)])
+    assert part.checkpoint["run"] is None
+    for other in ({"sigma": 0.2}, {"max_steps": 9}, {"seed": 3}):
         with pytest.raises(ConfigError, match="another"):
-            restore(y, **{"sigma": 0.1, "config": CONFIG, "steps": 8, "state": part.state} | other)
-    on = restore(y, sigma=0.1, config=CONFIG, steps=8, state=part.state)
+            restore(y, **{"sigma": 0.1, "config": CONFIG, "max_steps": 8, "checkpoint": part.checkpoint} | other)
+    on = restore(y, sigma=0.1, config=CONFIG, max_steps=8, checkpoint=part.checkpoint)
     assert torch.equal(on.image, whole.image)
     assert on.trace == whole.trace and on.step == whole.step
     assert on.timings.steps > part.timings.steps > 0
@@ -171,19 +171,19 @@ def test_a_tile_that_diverged_is_not_forgotten() -> None:
             return x.sum() * (float("nan") if self.poisonous and step > 3 else 0.0)
 
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
-    options = {"sigma": 0.1, "config": CONFIG, "steps": 12, "regulariser": Poison()}
+    options = {"sigma": 0.1, "config": CONFIG, "max_steps": 12, "regulariser": Poison()}
     part = restore(y, callbacks=[_ctrl_c((2, 3), 1)], **options)
     assert part.status is Status.INTERRUPTED
     buffer = io.BytesIO()
-    torch.save(part.state, buffer)
+    torch.save(part.checkpoint, buffer)
     buffer.seek(0)
     Poison.poisonous = False  # from here on: what diverged is the first tile alone
-    assert restore(y, regulariser=Poison(), sigma=0.1, config=CONFIG, steps=12).status is not Status.DIVERGED
-    assert restore(y, state=torch.load(buffer, weights_only=True), **options).status is Status.DIVERGED
+    assert restore(y, regulariser=Poison(), sigma=0.1, config=CONFIG, max_steps=12).status is not Status.DIVERGED
+    assert restore(y, checkpoint=torch.load(buffer, weights_only=True), **options).status is Status.DIVERGED
 
 
 def test_what_cannot_be_cut_is_solved_whole(caplog: pytest.LogCaptureFixture) -> None:
-    result = restore(torch.rand(1, 3, 32, 160), lambda x: x.flip(-1), config=CONFIG, steps=2, sigma=0.1)
+    result = restore(torch.rand(1, 3, 32, 160), lambda x: x.flip(-1), config=CONFIG, max_steps=2, sigma=0.1)
     assert result.config.tiles.side == 0
     assert "cannot be cut" in caplog.text
 
@@ -203,7 +203,7 @@ def test_what_goes_wrong_in_a_tile_is_no_hole() -> None:
     def refuse(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         raise InputError("The service does not answer.")
 
-    config = RestoreConfig(solver=SolverConfig(steps=2), tiles=TileConfig(side=32, overlap=8), method="splitting")
+    config = RestoreConfig(solver=SolverConfig(max_steps=2), tiles=TileConfig(side=32, overlap=8), method="splitting")
     prior = DenoiserRegulariser(denoiser=CallableDenoiser(refuse))
     with pytest.raises(InputError, match="does not answer"):
         restore(torch.rand(1, 1, 48, 48), sigma=0.1, config=config, generator="pixels", regulariser=prior)
@@ -214,7 +214,7 @@ def test_tiles_are_fused_each_by_itself_and_have_one_map() -> None:
     options = {
         "sigma": 0.1,
         "config": dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 0})),
-        "steps": 8,
+        "max_steps": 8,
     }
     whole = restore(y, **options)
     assert whole.fusion is not None and whole.fusion.kind == "tiles"
@@ -225,9 +225,9 @@ def test_tiles_are_fused_each_by_itself_and_have_one_map() -> None:
     part = restore(y, callbacks=[_ctrl_c((2, 3), 4)], **options)
     assert part.status is Status.INTERRUPTED and part.fusion is None
     buffer = io.BytesIO()
-    torch.save(part.state, buffer)
+    torch.save(part.checkpoint, buffer)
     buffer.seek(0)
-    on = restore(y, state=torch.load(buffer, weights_only=True), **options)
+    on = restore(y, checkpoint=torch.load(buffer, weights_only=True), **options)
     assert on.fusion is not None and on.fusion.to_dict() == whole.fusion.to_dict()
     assert torch.equal(on.fusion.map, whole.fusion.map)
 
@@ -252,7 +252,10 @@ def test_a_candidate_that_a_tile_does_not_have_weighs_nothing_there() -> None:
 @pytest.mark.parametrize("pressed", [False, True])
 def test_between_two_tiles_there_is_no_evidence_of_the_whole(pressed: bool, kind: str, said: str) -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
-    problem, one = Problem.make(y, Identity(), Gaussian(0.1)), restore(y[..., :64], sigma=0.1, config=CONFIG, steps=1)
+    problem, one = (
+        Problem.make(y, Identity(), Gaussian(0.1)),
+        restore(y[..., :64], sigma=0.1, config=CONFIG, max_steps=1),
+    )
     evidence = dataclasses.replace(even(["local", "global"], (1, 3, 64, 64)), kind=kind)
     tile = dataclasses.replace(one, fusion=evidence)
 

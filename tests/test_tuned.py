@@ -61,7 +61,7 @@ def test_tuning_leaves_the_denoiser_as_it_was_and_needs_weights_and_pairs(crop: 
 def test_what_is_no_gaussian_noise_tunes_nothing(crop: torch.Tensor) -> None:
     """A small image with counted photons is not clean, and its E is curved: no plug-and-play either."""
     y, operator = degrade(crop[..., :32, :32], Degradation("sr", scale=2))
-    result = restore(y, operator, fidelity="poisson", sigma=0.05, config=CONFIG, steps=15, regulariser="auto")
+    result = restore(y, operator, fidelity="poisson", sigma=0.05, config=CONFIG, max_steps=15, regulariser="auto")
     assert result.fusion is not None
     assert result.fusion.names == ("local", "hybrid")
 

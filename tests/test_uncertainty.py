@@ -15,7 +15,7 @@ from hybridprior.uncertainty.config import Moments
 
 TINY = RestoreConfig(
     generator=Component("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4), "input_depth": 4}),
-    solver=SolverConfig(steps=80, beta2=0.95),
+    solver=SolverConfig(max_steps=80, beta2=0.95),
     precision="fp32",
 )
 FEW = UncertaintyConfig(samples=30, burn_in=10, members=3)
@@ -52,7 +52,7 @@ def test_langevin_draws_from_the_posterior_of_a_gaussian() -> None:
 def test_photons_have_the_noise_of_their_own_number(crop: torch.Tensor, scale: float) -> None:
     truth, peak = scale * crop.mean(1, keepdim=True), 60
     y = torch.poisson(truth * peak, generator=torch.Generator().manual_seed(0)) / peak
-    result = restore(y, fidelity=Poisson(peak), config=TINY, steps=150, options=FEW)
+    result = restore(y, fidelity=Poisson(peak), config=TINY, max_steps=150, options=FEW)
     error = float((result.image - truth).square().mean())
     assert 0.5 < error / float(result.uncertainty.std.square().mean()) < 3
     assert 0.5 < result.uncertainty.after < 2
@@ -146,7 +146,7 @@ def test_a_map_that_says_nothing_is_said(small: torch.Tensor, monkeypatch: pytes
     y, operator, sigma = _degraded(small, "denoise")
     monkeypatch.setattr("hybridprior.uncertainty.sampler.fit_variance", lambda *_: (0.0, 0.05))
     result = restore(
-        y, operator, config=dataclasses.replace(TINY, solver=SolverConfig(steps=5)), options=FEW, sigma=sigma
+        y, operator, config=dataclasses.replace(TINY, solver=SolverConfig(max_steps=5)), options=FEW, sigma=sigma
     )
     assert result.uncertainty is not None and result.uncertainty.flat
     assert "sigma 13 of 255 everywhere" in result.message
@@ -157,7 +157,7 @@ def test_the_same_seed_gives_the_same_map(small: torch.Tensor) -> None:
     y, operator, sigma = _degraded(small, "denoise")
     few = dataclasses.replace(FEW, samples=4, burn_in=1)
     one, two, other = (
-        restore(y, operator, config=TINY, sigma=sigma, options=few, steps=10, seed=seed).uncertainty
+        restore(y, operator, config=TINY, sigma=sigma, options=few, max_steps=10, seed=seed).uncertainty
         for seed in (1, 1, 2)
     )
     assert torch.equal(one.std, two.std)
@@ -169,7 +169,7 @@ def test_measurements_need_not_be_images(small: torch.Tensor) -> None:
         return torch.cat([x.mean(-1), x.mean(-2)], -1)
 
     y = rows(small)
-    result = restore(y, rows, shape=tuple(small.shape), config=TINY, sigma=0.02, options=FEW, steps=10)
+    result = restore(y, rows, shape=tuple(small.shape), config=TINY, sigma=0.02, options=FEW, max_steps=10)
     assert result.uncertainty.std.shape == small.shape
 
 
@@ -178,7 +178,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(small: torch.Tensor, aft
     """Ctrl-C before the samples, and while they are drawn."""
     y, operator, sigma = _degraded(small, "denoise")
     few = dataclasses.replace(FEW, samples=6, burn_in=1)
-    options = {"config": TINY, "sigma": sigma, "options": few, "steps": 12}
+    options = {"config": TINY, "sigma": sigma, "options": few, "max_steps": 12}
     whole = restore(y, operator, **options)
 
     class Pressing(torch.nn.Module):
@@ -194,7 +194,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(small: torch.Tensor, aft
     broken = restore(y, Pressing(), **options)
     assert broken.status is Status.INTERRUPTED
     assert broken.uncertainty is None
-    resumed = restore(y, operator, **options, state=broken.state)
+    resumed = restore(y, operator, **options, checkpoint=broken.checkpoint)
     assert torch.equal(resumed.image, whole.image)
     assert torch.equal(resumed.uncertainty.std, whole.uncertainty.std)
 

@@ -25,7 +25,7 @@ from hybridprior.metrics import psnr
 
 TINY = RestoreConfig(
     generator=Component("skip", {"down": (8, 16), "up": (8, 16), "skip": (4, 4)}),
-    solver=SolverConfig(steps=60, beta2=0.95),
+    solver=SolverConfig(max_steps=60, beta2=0.95),
     precision="fp32",
 )
 
@@ -92,7 +92,7 @@ def test_features_lead_back_to_the_image(small: torch.Tensor) -> None:
     y, phi = features_of(small, Stages(), layer=0)
     assert isinstance(phi, Features)
     assert float(y.std()) == pytest.approx(1, abs=0.01)
-    result = restore(y, phi, config=TINY, sigma=0.1, stop="fixed")
+    result = restore(y, phi, config=TINY, sigma=0.1, stopping="fixed")
     assert result.image.shape == small.shape
     assert psnr(result.image, small) > 20
     with pytest.raises(ConfigError, match="stages 0 to 1"):
@@ -101,11 +101,11 @@ def test_features_lead_back_to_the_image(small: torch.Tensor) -> None:
 
 def test_the_priors_differ_and_nothing_else(small: torch.Tensor) -> None:
     y, phi = features_of(small, Stages(), layer=1)
-    results = compare_priors(y, phi, sigma=0.1, weight=0.1, steps=5)
+    results = compare_priors(y, phi, sigma=0.1, weight=0.1, max_steps=5)
     assert list(results) == list(PRIORS)
     assert {each.config.stopping.name for each in results.values()} == {"fixed"}
     assert {each.config.method for each in results.values()} == {"gradient"}
-    assert {each.config.solver.steps for each in results.values()} == {5}
+    assert {each.config.solver.max_steps for each in results.values()} == {5}
     assert [each.config.generator.name for each in results.values()] == ["pixels", "pixels", "skip"]
     assert results["pixels + tv"].config.regulariser.name == "tv"
 
@@ -113,7 +113,7 @@ def test_the_priors_differ_and_nothing_else(small: torch.Tensor) -> None:
 def test_a_class_is_maximised() -> None:
     y, score = score_of(1, Classes(), shape=(1, 3, 16, 12))
     assert isinstance(score, Score)
-    result = restore(y, score, config=TINY, fidelity=Activation(), stop="fixed")
+    result = restore(y, score, config=TINY, fidelity=Activation(), stopping="fixed")
     assert float(result.image[:, 2].mean()) > 0.9
     assert float(result.image[:, 0].mean()) < 0.1
     with pytest.raises(ConfigError, match="classes 0 to 1"):
@@ -138,6 +138,13 @@ def test_a_network_of_timm_is_inverted_and_asked(imagenet: Path, photograph: tor
     y, score = score_of(360, name, weights=weights, shape=(1, 3, 64, 64))
     pixels = Pixels(3, PixelsConfig(spread=0.2))  # a flat grey image has no gradient
     result = restore(
-        y, score, preset="fast", generator=pixels, solver="gradient", fidelity=Activation(), stop="fixed", steps=12
+        y,
+        score,
+        preset="fast",
+        generator=pixels,
+        solver="gradient",
+        fidelity=Activation(),
+        stopping="fixed",
+        max_steps=12,
     )
     assert result.trace[-1].energy < result.trace[0].energy - 1

@@ -205,7 +205,7 @@ def _row(
     from hybridprior.evaluation.bench import run_suite
 
     seeds = [config.seed]
-    with progress(f"{image[0]} seed {config.seed}", config.solver.steps, shown=True) as callbacks:
+    with progress(f"{image[0]} seed {config.seed}", config.solver.max_steps, shown=True) as callbacks:
         (row,) = run_suite(
             task,
             [image],

@@ -49,10 +49,10 @@ def demo(
     sigma = DEGRADATION_SIGMA.get(task, 0.0) / 255
     how = Degradation(task=task, sigma=sigma, seed=seed)
     y, operator = degrade(truth, how)
-    config = configure(preset("fast", task), seed=seed, steps=QUICK_STEPS if quick else None)
+    config = configure(preset("fast", task), seed=seed, max_steps=QUICK_STEPS if quick else None)
     prepare(output / "after.png", 4 * truth.numel())
     oracle = Oracle(truth, task)
-    with progress("otter.png", config.solver.steps, shown=True) as callbacks:
+    with progress("otter.png", config.solver.max_steps, shown=True) as callbacks:
         result = restore(y, operator, config=config, sigma=how.told, callbacks=[*callbacks, oracle])
     before = operator.initial(y)
     for name, pixels in (("truth", truth), ("input", y), ("before", before), ("after", result.image)):

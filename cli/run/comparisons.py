@@ -43,7 +43,7 @@ class Asked:
         """Return a preset's configuration with what is asked of every run, and these parts."""
         from hybridprior.resolve import configure
 
-        return configure(base, stop=self.stop, steps=self.steps, dtype=self.dtype, **parts)
+        return configure(base, stopping=self.stop, max_steps=self.steps, precision=self.dtype, **parts)
 
     def both(self, base: RestoreConfig, **parts: Any) -> RestoreConfig:
         """Return it with f_theta and R as asked, and these parts."""
@@ -98,7 +98,7 @@ def _raced(task: str, asked: Asked) -> dict[str, RestoreConfig]:
     from hybridprior.presets import preset
     from hybridprior.resolve import configure
 
-    runs = {REFERENCE: configure(preset(REFERENCE, task), steps=asked.steps, dtype="contiguous")}
+    runs = {REFERENCE: configure(preset(REFERENCE, task), max_steps=asked.steps, precision="contiguous")}
     for name in asked.preset.split(","):
         base, _, reg = name.partition("+")
         parts = {"regulariser": reg} if reg else {}
@@ -118,11 +118,11 @@ def _fused(base: RestoreConfig, asked: Asked) -> RestoreConfig:
     """Return both as evidence weighs them."""
     from hybridprior.resolve import configure
 
-    return configure(base, regulariser="auto", denoiser=asked.denoiser, steps=asked.steps)
+    return configure(base, regulariser="auto", denoiser=asked.denoiser, max_steps=asked.steps)
 
 
 def _shortened(config: RestoreConfig) -> RestoreConfig:
-    return replace(config, solver=replace(config.solver, steps=min(config.solver.steps, QUICK_STEPS)))
+    return replace(config, solver=replace(config.solver, max_steps=min(config.solver.max_steps, QUICK_STEPS)))
 
 
 def _numbers(text: str) -> list[float]:

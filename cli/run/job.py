@@ -85,7 +85,7 @@ class Job:
             oracle.load_state_dict(state["oracle"])
         config = self.request.config
         shown = self.bar and self.request.format != "quiet"
-        with progress(self.item.source.name, config.solver.steps, shown=shown) as callbacks:
+        with progress(self.item.source.name, config.solver.max_steps, shown=shown) as callbacks:
             result = self._restore(config, [*callbacks, *([oracle] if oracle else [])], state["run"])
         result = dataclasses.replace(result, image=self._completed(result.image), fusion=self._framed(result.fusion))
         record = Sidecar(self.request, self.item, self.diagnosis)
@@ -116,7 +116,7 @@ class Job:
         names = [f"{self.item.target.name}{ending}" for ending in ("", *WRITTEN) if ending not in left_out]
         return next((path for name in names if (path := self.item.target.with_name(name)).exists()), None)
 
-    def _restore(self, config: RestoreConfig, callbacks: list[Callback], state: dict[str, Any] | None) -> Result:
+    def _restore(self, config: RestoreConfig, callbacks: list[Callback], checkpoint: dict[str, Any] | None) -> Result:
         route = restore_with_uncertainty if self.request.uncertainty else restore
         try:
             return route(
@@ -127,7 +127,7 @@ class Job:
                 fidelity=self.request.fidelity,
                 device=self.request.device,
                 callbacks=callbacks,
-                state=state,
+                checkpoint=checkpoint,
             )
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and "memory" not in str(error):
@@ -171,12 +171,12 @@ class Job:
 
     def _state(self) -> dict[str, Any]:
         try:
-            state: dict[str, Any] = torch.load(self.saved, weights_only=True, map_location="cpu")
-            if state.keys() != {"run", "oracle"}:
+            checkpoint: dict[str, Any] = torch.load(self.saved, weights_only=True, map_location="cpu")
+            if checkpoint.keys() != {"run", "oracle"}:
                 raise ValueError("not a state")
         except Exception as error:
             raise ConfigError(f"'{self.saved}' cannot be read; delete it and start again.") from error
-        return state
+        return checkpoint
 
     def failed(self, error: Exception) -> None:
         """Say that the image could not be restored, and why; of one among many that is all that comes of it."""
@@ -228,10 +228,10 @@ class Job:
 
     def _write_state(self, result: Result, oracle: Oracle | None) -> None:
         """Write what an interrupted run needs to go on."""
-        if result.state is None:
+        if result.checkpoint is None:
             return
         buffer = io.BytesIO()
-        torch.save({"run": result.state, "oracle": oracle.state_dict() if oracle else None}, buffer)
+        torch.save({"run": result.checkpoint, "oracle": oracle.state_dict() if oracle else None}, buffer)
         try:
             write_atomically(self.saved, buffer.getvalue())
         except OutputError as error:
@@ -249,7 +249,7 @@ class Job:
         icc = self.source.icc if result.image.shape[1] == self.source.pixels.shape[1] else None
         pixels = result.image * unit(self.request.white, self.source.depth)
         write_image(self.item.target, dataclasses.replace(self.source, pixels=pixels, alpha=alpha, icc=icc))
-        if result.state is None:
+        if result.checkpoint is None:
             self.saved.unlink(missing_ok=True)
 
     def _write_page(self) -> None:

@@ -87,11 +87,11 @@ class Request:
             denoiser=self.denoiser,
             denoiser_sigma=self.denoiser_sigma,
             solver=self.solver,
-            stop=self.stop,
-            steps=self.steps,
+            stopping=self.stop,
+            max_steps=self.steps,
             seed=self.seed,
-            dtype=self.dtype,
-            tile=self.tile,
+            precision=self.dtype,
+            tile_size=self.tile,
         )
 
 

@@ -61,7 +61,7 @@ def worth(request: Request, count: int, threads: int | None) -> int:
     where = choose_device(request.device)
     if where.type == "cuda":
         return max(1, min(count, STREAMS, free_memory(where) // ROOM_ON_GPU))
-    if where.type != "cpu" or request.config.solver.steps < FEWEST_STEPS:
+    if where.type != "cpu" or request.config.solver.max_steps < FEWEST_STEPS:
         return 1
     cores = max(1, torch.get_num_threads() // threads) if threads else torch.get_num_threads()
     return max(1, min(count, cores, free_memory(where) // ROOM))

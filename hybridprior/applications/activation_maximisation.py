@@ -77,7 +77,7 @@ class Score(Operator):
 def score_of(
     unit: int, network: str | nn.Module, *, shape: Shape = (1, 3, 224, 224), weights: str | None = None
 ) -> tuple[torch.Tensor, Score]:
-    """Return a y and the operator S_c, for `restore(y, score, fidelity=Activation(), stop="fixed")` to maximise.
+    """Return a y and the operator S_c, for `restore(y, score, fidelity=Activation(), stopping="fixed")` to maximise.
 
     Args:
         unit: c.

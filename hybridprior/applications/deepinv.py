@@ -30,7 +30,7 @@ def reconstructor(
     generator: str | Generator | None = None,
     regulariser: str | Regulariser | None = None,
     weight: float | None = None,
-    steps: int | None = None,
+    max_steps: int | None = None,
     seed: int | None = None,
 ) -> Reconstructor:
     """Return a `deepinv.models.Reconstructor` that restores each image of a batch by itself.
@@ -45,7 +45,7 @@ def reconstructor(
         generator: f_theta.
         regulariser: R.
         weight: lambda.
-        steps: The most steps.
+        max_steps: The most steps.
         seed: Seed of everything that is drawn.
 
     Raises:
@@ -62,7 +62,7 @@ def reconstructor(
             generator=generator,
             regulariser=regulariser,
             weight=weight,
-            steps=steps,
+            max_steps=max_steps,
             seed=seed,
             device=str(y.device),
         )

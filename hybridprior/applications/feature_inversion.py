@@ -62,7 +62,7 @@ class Features(Operator):
 def features_of(
     image: torch.Tensor, network: str | nn.Module, *, layer: int, weights: str | None = None
 ) -> tuple[torch.Tensor, Features]:
-    """Return y = phi(x0) and the operator phi, for `restore(y, phi, sigma=0.1, stop="fixed")` to invert.
+    """Return y = phi(x0) and the operator phi, for `restore(y, phi, sigma=0.1, stopping="fixed")` to invert.
 
     Args:
         image: x0, `(1, 1 or 3, H, W)`, intensity in [0, 1].

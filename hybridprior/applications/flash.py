@@ -70,7 +70,7 @@ def restore_flash(
     preset: str = "balanced",
     config: RestoreConfig | None = None,
     sigma: float | None = None,
-    steps: int | None = None,
+    max_steps: int | None = None,
     seed: int = 0,
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
@@ -83,7 +83,7 @@ def restore_flash(
         preset: Where the configuration comes from; the generator is Deep Image Prior's.
         config: The whole configuration, in place of a preset.
         sigma: Standard deviation of the noise in `dim`; estimated if not given.
-        steps: The most steps.
+        max_steps: The most steps.
         seed: Seed of everything that is drawn.
         device: "auto", "cpu", "cuda" ...
         callbacks: Called with each `Step`.
@@ -93,7 +93,7 @@ def restore_flash(
     """
     if dim.ndim != 4 or flash.ndim != 4 or dim.shape[-2:] != flash.shape[-2:]:
         raise ShapeError(f"The photographs are {tuple(dim.shape)} and {tuple(flash.shape)}; align and crop them first.")
-    config = configure(config or without_fusion(find_preset(preset, "denoise")), steps=steps, seed=seed)
+    config = configure(config or without_fusion(find_preset(preset, "denoise")), max_steps=max_steps, seed=seed)
     options = config.generator.options if config.generator.name == "skip" else {}
     network = Guided(flash.float(), dim.shape[1], build_config(SkipConfig, options, part="skip"), seed=seed)
     return restore(dim, config=config, generator=network, sigma=sigma, device=device, callbacks=callbacks)

@@ -31,7 +31,7 @@ def compare_priors(
     fidelity: Fidelity | None = None,
     sigma: float | None = None,
     weight: float = 1.0,
-    steps: int | None = None,
+    max_steps: int | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> dict[str, Result]:
@@ -44,7 +44,7 @@ def compare_priors(
         fidelity: E.
         sigma: Standard deviation of the noise.
         weight: lambda of total variation.
-        steps: How many steps.
+        max_steps: How many steps.
         seed: Seed of everything that is drawn.
         device: "auto", "cpu", "cuda" ...
     """
@@ -61,8 +61,8 @@ def compare_priors(
             regulariser=r,
             weight=weight,
             solver="gradient",
-            stop="fixed",
-            steps=steps,
+            stopping="fixed",
+            max_steps=max_steps,
             seed=seed,
             device=device,
         )

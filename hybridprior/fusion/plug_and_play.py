@@ -93,7 +93,7 @@ class Alone:
             seed: The configuration's if not given.
         """
         steps = longer * self.config.splitting.iterations
-        loop = dataclasses.replace(self.config.solver, steps=steps, averaging=0.0, jitter=0.0)
+        loop = dataclasses.replace(self.config.solver, max_steps=steps, averaging=0.0, jitter=0.0)
         changes: dict[str, Any] = {
             "generator": Component("pixels"),
             "method": "splitting",

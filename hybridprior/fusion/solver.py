@@ -73,7 +73,7 @@ def restore_fused(
     precision: Precision,
     denoiser: Denoiser | None = None,
     callbacks: Sequence[Callback] = (),
-    state: Mapping[str, Any] | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
     started: float | None = None,
 ) -> Result:
     """Restore an image by both priors, weighed by evidence.
@@ -86,7 +86,7 @@ def restore_fused(
         precision: The generator's arithmetic.
         denoiser: In place of the one that the options name.
         callbacks: Called with the local prior's steps.
-        state: That of an interrupted run.
+        checkpoint: That of an interrupted run.
         started: `time.perf_counter()` when the set-up began, of which tuning the denoiser is a part; now if not given.
     """
     started = time.perf_counter() if started is None else started
@@ -103,8 +103,8 @@ def restore_fused(
         none = build_regulariser("none")
         local = Solver(kept, generator, none, rule, config=config, precision=precision, started=started, judge=held)
         local.keep_best = True
-        if state is not None:
-            local.load_state_dict(state)
+        if checkpoint is not None:
+            local.load_state_dict(checkpoint)
         result = dataclasses.replace(local.run(callbacks), sigma=problem.fidelity.sigma)
         if result.status not in (Status.INTERRUPTED, Status.DIVERGED) and local.best_theta is not None:
             result = _latest(result, local, held)
@@ -167,7 +167,7 @@ def _ready(denoiser: Denoiser, problem: Problem, config: RestoreConfig) -> Denoi
 
 def _judged(problem: Problem, config: RestoreConfig, noise: _Noise) -> tuple[Problem, Problem, StoppingRule]:
     """Return the part of the measurements that candidates see, the one that judges them, and the local prior's rule."""
-    rule = build_stopping_rule("heldout", None if problem.noisy else {"patience": config.solver.steps})
+    rule = build_stopping_rule("heldout", None if problem.noisy else {"patience": config.solver.max_steps})
     if noise.there and noise.shown is None:
         return *problem.part(PARTED, config.seed), rule
     return *problem.hold_out(rule.held_share(problem.pixels), config.seed), rule
@@ -226,7 +226,7 @@ def _concluded(
         image, evidence = _fused(problem, held, local.problem, result.image, candidates, noise)
     except PressedError:
         status = Status.INTERRUPTED
-        return dataclasses.replace(result, status=status, message=status.value, state=saved)
+        return dataclasses.replace(result, status=status, message=status.value, checkpoint=saved)
     return dataclasses.replace(
         result,
         image=image,

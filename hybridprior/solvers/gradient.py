@@ -96,7 +96,7 @@ class Solver(Memory):
             self.problem, self.held = problem.hold_out(share, config.seed)
         self.share_held = 0.0 if self.held is None else self.problem.share(self.held)
         self.regulariser, self.stopping = regulariser.to(device), stopping
-        regulariser.prepare(self.problem, steps=config.solver.steps, seed=config.seed, precision=config.precision)
+        regulariser.prepare(self.problem, steps=config.solver.max_steps, seed=config.seed, precision=config.precision)
         self.config = config
         shape = generator.padded(problem.shape)
         z = generator.input(shape, stream(config.seed, "z")).to(device)
@@ -126,7 +126,7 @@ class Solver(Memory):
         """
         status = Status.STOPPED if self.ended else Status.FINISHED
         with interruptible() as interrupted:
-            while self.step < self.config.solver.steps and not self.ended:
+            while self.step < self.config.solver.max_steps and not self.ended:
                 if interrupted.is_set():
                     status = Status.INTERRUPTED
                     break
@@ -296,5 +296,5 @@ class Solver(Memory):
             timings=Timings(self.setup, self.seconds),
             precision=str(self.precision),
             held_out=self.share_held,
-            state=self.state_dict() if status is Status.INTERRUPTED else None,
+            checkpoint=self.state_dict() if status is Status.INTERRUPTED else None,
         )

@@ -76,7 +76,7 @@ class SplittingSolver(Solver):
         self.dual: torch.Tensor | None = None
         self.coupling = math.inf
         split = config.splitting
-        self.hold = Schedule(split.coupling, split.coupling_end or split.coupling, config.solver.steps)
+        self.hold = Schedule(split.coupling, split.coupling_end or split.coupling, config.solver.max_steps)
         """c over the steps."""
         if isinstance(self.generator, Pixels):
             cheap = self.problem.operator.initial(self.problem.filled()) if start is None else start

@@ -59,7 +59,7 @@ def settle_tiles(
     generator: Callable[[], Generator],
     *,
     precision: Precision,
-    state: Mapping[str, Any] | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> RestoreConfig:
     """Return the configuration with the side of the tiles settled: 0 where the image is solved whole.
 
@@ -68,11 +68,11 @@ def settle_tiles(
         problem: The whole image's.
         generator: Makes f_theta, whose memory is counted.
         precision: Its arithmetic.
-        state: That of an interrupted run, which knows its side.
+        checkpoint: That of an interrupted run, which knows its side.
     """
     side, pixels = config.tiles.side, math.prod(problem.shape[-2:])
-    if state is not None:
-        side = state.get("side", side)
+    if checkpoint is not None:
+        side = checkpoint.get("side", side)
     elif not side and pixels > SMALL:
         longest = longest_side(generator(), problem.shape, problem.y.device, bf16=precision.bf16)
         side = longest if pixels > longest**2 else 0
@@ -114,7 +114,7 @@ def restore_tiles(
     solve: Solve,
     *,
     callbacks: Sequence[Callback] = (),
-    state: Mapping[str, Any] | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> Result:
     """Restore an image tile by tile.
 
@@ -124,9 +124,9 @@ def restore_tiles(
         boxes: What `lay_out` returned.
         solve: Restores one tile, given callbacks and a saved state.
         callbacks: Called with each tile's steps, which say what tile it is.
-        state: `Result.state` of an interrupted run.
+        checkpoint: `Result.checkpoint` of an interrupted run.
     """
-    done, results, pending = _begun(state, problem, config)
+    done, results, pending = _begun(checkpoint, problem, config)
     places = [box for box in boxes[: len(done)] if _tile(problem, box) is not None]
     initial = problem.operator.initial(problem.y).cpu()
     with interruptible() as pressed:
@@ -149,10 +149,16 @@ def restore_tiles(
         canvas.add(box, tile)
     unfinished = None
     if len(done) < len(boxes):
-        last, begun = results[-1], results[-1].state is not None
+        last, begun = results[-1], results[-1].checkpoint is not None
         finished = [_noted(result) for result in (results[:-1] if begun else results)]
         mark = fingerprint(problem, config, {})
-        unfinished = {"tiles": done, "results": finished, "run": last.state, "side": config.tiles.side, "mark": mark}
+        unfinished = {
+            "tiles": done,
+            "results": finished,
+            "run": last.checkpoint,
+            "side": config.tiles.side,
+            "mark": mark,
+        }
         if begun:
             canvas.add(boxes[len(done)], last.image)
         canvas.fill(initial)
@@ -161,15 +167,15 @@ def restore_tiles(
 
 
 def _begun(
-    state: Mapping[str, Any] | None, problem: Problem, config: RestoreConfig
+    checkpoint: Mapping[str, Any] | None, problem: Problem, config: RestoreConfig
 ) -> tuple[list[torch.Tensor], list[Result], Mapping[str, Any] | None]:
     """Return the tiles that an interrupted run had finished, what is known of each, and the state of the one begun."""
-    if state is None:
+    if checkpoint is None:
         return [], [], None
-    if state.keys() != {"tiles", "results", "run", "side", "mark"}:
+    if checkpoint.keys() != {"tiles", "results", "run", "side", "mark"}:
         raise ConfigError("This is not the saved state of a run in tiles; start a new one.")
-    agree(state["mark"], fingerprint(problem, config, {}))
-    return list(state["tiles"]), [_recalled(note, config) for note in state["results"]], state["run"]
+    agree(checkpoint["mark"], fingerprint(problem, config, {}))
+    return list(checkpoint["tiles"]), [_recalled(note, config) for note in checkpoint["results"]], checkpoint["run"]
 
 
 def _noted(result: Result) -> dict[str, Any]:
@@ -230,10 +236,10 @@ def _joined(
     boxes: Sequence[Box],
     config: RestoreConfig,
     sigma: float,
-    state: dict[str, Any] | None,
+    checkpoint: dict[str, Any] | None,
 ) -> Result:
     """Return the tiles' results as one."""
-    found = {result.status for result in results} | ({Status.INTERRUPTED} if state is not None else set())
+    found = {result.status for result in results} | ({Status.INTERRUPTED} if checkpoint is not None else set())
     order = (Status.INTERRUPTED, Status.DIVERGED, Status.STOPPED)
     status = next((status for status in order if status in found), Status.FINISHED)
     chosen = [result.step for result in results] or [0]
@@ -250,7 +256,7 @@ def _joined(
         timings=Timings(sum(r.timings.setup for r in results), sum(r.timings.steps for r in results)),
         precision=results[0].precision if results else "",
         held_out=max((result.held_out for result in results), default=0.0),
-        state=state,
+        checkpoint=checkpoint,
     )
 
 

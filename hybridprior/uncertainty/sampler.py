@@ -60,12 +60,12 @@ def restore_with_uncertainty(
     fidelity: str | Fidelity | None = None,
     regulariser: str | None = None,
     weight: float | Mapping[str, float] | None = None,
-    steps: int | None = None,
+    max_steps: int | None = None,
     seed: int | None = None,
     device: str = "auto",
     shape: Shape | None = None,
     callbacks: Sequence[Callback] = (),
-    state: Mapping[str, Any] | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> Result:
     """Restore one image, with a standard deviation of each pixel's error.
 
@@ -79,12 +79,12 @@ def restore_with_uncertainty(
         fidelity: E.
         regulariser: R, by name.
         weight: lambda.
-        steps: The most steps before the samples.
+        max_steps: The most steps before the samples.
         seed: Seed of everything that is drawn.
         device: "auto", "cpu", "cuda" ...
         shape: `(1, C, H, W)` of the image, for callables.
         callbacks: Called with each `Step` before the samples.
-        state: `Result.state` of an interrupted run.
+        checkpoint: `Result.checkpoint` of an interrupted run.
 
     Returns:
         The image with its `uncertainty`; None of it where the run was interrupted or diverged. What is known without
@@ -98,14 +98,14 @@ def restore_with_uncertainty(
     started, callbacks = time.perf_counter(), as_callbacks(callbacks)
     a = as_operator(operator, shape=shape)
     config = config or without_fusion(find_preset(preset, a.task))
-    config = configure(config, regulariser=regulariser, weight=weight, steps=steps, seed=seed)
+    config = configure(config, regulariser=regulariser, weight=weight, max_steps=max_steps, seed=seed)
     check_sampled(config)
     config = dataclasses.replace(config, stopping=Component(RULE))
     where = choose_device(device)
     measurement = as_tensor(y, image=a.images and shape is None)
     problem = Problem.make(measurement.to(where), placed(a, where), fidelity, sigma=sigma)
     run = _Sampling(problem, config, options or UncertaintyConfig(), started=started)
-    return _reconciled(run.result(callbacks, state), a, measurement, noisy=not problem.exact)
+    return _reconciled(run.result(callbacks, checkpoint), a, measurement, noisy=not problem.exact)
 
 
 def _reconciled(result: Result, operator: Operator, y: torch.Tensor, *, noisy: bool) -> Result:
@@ -151,11 +151,11 @@ class _Sampling:
             share = build_stopping_rule(RULE).held_share(problem.pixels)
             self.kept, self.held = problem.hold_out(share, config.seed)
 
-    def result(self, callbacks: Sequence[Callback], state: Mapping[str, Any] | None) -> Result:
+    def result(self, callbacks: Sequence[Callback], checkpoint: Mapping[str, Any] | None) -> Result:
         """Return the image with its uncertainty."""
         local = self._solver(self.config.seed)
-        if state is not None:
-            local.load_state_dict(state)
+        if checkpoint is not None:
+            local.load_state_dict(checkpoint)
         with interruptible() as pressed:
             found = dataclasses.replace(local.run(callbacks), config=self.config, sigma=self.problem.fidelity.sigma)
             if found.status in (Status.INTERRUPTED, Status.DIVERGED) or local.best_theta is None:
@@ -164,7 +164,7 @@ class _Sampling:
             image, uncertainty = self._sampled(local, found.image)
             if pressed.is_set():
                 status = Status.INTERRUPTED
-                return dataclasses.replace(found, status=status, message=status.value, state=saved)
+                return dataclasses.replace(found, status=status, message=status.value, checkpoint=saved)
         return dataclasses.replace(
             found,
             image=image.float().cpu(),

@@ -123,8 +123,8 @@ class Grid:
             regulariser=parts.regulariser,
             weight=1.0 if parts.weight is None else parts.weight,
             denoiser=self.denoiser if _asks(parts.regulariser) else None,
-            stop="fixed" if alone and parts.regulariser == "none" else None,
-            steps=None if alone else self.steps,
+            stopping="fixed" if alone and parts.regulariser == "none" else None,
+            max_steps=None if alone else self.steps,
             seed=seed,
         )
 

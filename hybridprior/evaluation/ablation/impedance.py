@@ -70,7 +70,7 @@ def impedance(
     generators: Sequence[str] = ("skip", "decoder", "pixels"),
     *,
     preset: str = "balanced",
-    steps: int | None = None,
+    max_steps: int | None = None,
     seeds: Sequence[int] = (0,),
     sigma: float = 25 / 255,
     device: str = "auto",
@@ -82,7 +82,7 @@ def impedance(
         image: `(1, C, H, W)` in [0, 1], clean or not.
         generators: f_theta by name.
         preset: Where the networks' options and the optimiser come from; nothing is averaged, and z stays as it is.
-        steps: The most steps, K; the preset's if not given.
+        max_steps: The most steps, K; the preset's if not given.
         seeds: Of the network, the noise and the order of the pixels.
         sigma: Of the image with noise, in [0, 1].
         device: Where.
@@ -100,7 +100,7 @@ def impedance(
         values: list[float] = []
         curves: dict[str, list[list[float]]] = {target: [] for target in TARGETS}
         for seed in seeds:
-            config = _plain(configure(find_preset(preset, "denoise"), generator=name, steps=steps, seed=seed))
+            config = _plain(configure(find_preset(preset, "denoise"), generator=name, max_steps=max_steps, seed=seed))
             for target, x in targets(image, sigma, seed).items():
                 curves[target].append(_fitted(x, config, device))
                 done += 1
@@ -176,7 +176,7 @@ def draw_impedance(found: Sequence[Impedance]) -> bytes:
 
 def _plain(config: RestoreConfig) -> RestoreConfig:
     """Return the configuration without R, jitter, averaging and early stop."""
-    plain = configure(config, regulariser="none", stop="fixed")
+    plain = configure(config, regulariser="none", stopping="fixed")
     return dataclasses.replace(plain, solver=dataclasses.replace(plain.solver, jitter=0.0, averaging=0.0))
 
 
@@ -185,7 +185,7 @@ def _fitted(target: torch.Tensor, config: RestoreConfig, device: str) -> list[fl
     result = restore(target, config=config, sigma=1.0, device=device)
     if result.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
-    if len(result.trace) > config.solver.steps:
+    if len(result.trace) > config.solver.max_steps:
         raise InputError("The image is too large for the memory and would be solved in tiles; crop it.")
     return [2 * point.energy / _variance(target) for point in result.trace]
 

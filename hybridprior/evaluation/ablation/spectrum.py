@@ -116,7 +116,7 @@ def spectra(
     weight: float = 1.0,
     sigma: float = 25 / 255,
     preset: str = "balanced",
-    steps: int | None = None,
+    max_steps: int | None = None,
     seed: int = 0,
     bands: int = BANDS,
     device: str = "auto",
@@ -130,7 +130,7 @@ def spectra(
         weight: lambda.
         sigma: Of the noise, in [0, 1].
         preset: Where the configurations come from; no rule stops them.
-        steps: The most steps.
+        max_steps: The most steps.
         seed: Of the restorations.
         bands: How many rings.
         device: Where.
@@ -150,7 +150,7 @@ def spectra(
         tuple(dict.fromkeys(c.regulariser for c in choices)),
         (weight,),
         preset=preset,
-        steps=steps,
+        steps=max_steps,
     )
     grid.check()
     found = []
