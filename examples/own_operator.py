@@ -21,7 +21,7 @@ from hybridprior._internal.random import stream
 from hybridprior.data import demo_image
 from hybridprior.io.image import ImageData
 from hybridprior.metrics import psnr
-from hybridprior.regularisers import DenoiserRegulariser
+from hybridprior.regularisers import RED
 
 SIGMA = 5 / 255
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     truth = read_image(demo_image()).pixels[..., : options.size, : options.size].contiguous()
     ghost = Ghost()
     y = ghost(truth) + SIGMA * torch.randn(truth.shape, generator=stream(0, "camera"))
-    mine = DenoiserRegulariser(denoiser=non_local_means)
+    mine = RED(denoiser=non_local_means)
     common = {"sigma": SIGMA, "seed": 0, "preset": options.preset}
     images = {
         "input": y,

@@ -37,7 +37,7 @@ _WHERE = {
     "RestoreConfig": "config",
     "Result": "result",
     "ShapeError": "errors",
-    "Solver": "solvers.gradient",
+    "GradientSolver": "solvers.gradient",
     "SolverConfig": "config",
     "SplittingConfig": "config",
     "Status": "result",
@@ -83,7 +83,7 @@ __all__ = [
     "RestoreConfig",
     "Result",
     "ShapeError",
-    "Solver",
+    "GradientSolver",
     "SolverConfig",
     "SplittingConfig",
     "Status",
@@ -122,7 +122,7 @@ if TYPE_CHECKING:
     from hybridprior.regularisers import Regulariser, TotalVariation
     from hybridprior.restoration import restore
     from hybridprior.result import Result, Status, Step
-    from hybridprior.solvers.gradient import Solver
+    from hybridprior.solvers.gradient import GradientSolver
     from hybridprior.stopping import StoppingRule
     from hybridprior.uncertainty import restore_with_uncertainty
 

@@ -46,9 +46,9 @@ class SolverConfig:
     """Its step size."""
     beta2: float = 0.999
     """Decay of Adam's average of squared gradients; 0.95 takes half the steps to the same image."""
-    jitter: float = 1 / 30
+    input_noise_std: float = 1 / 30
     """Standard deviation of the noise added to z anew at each step."""
-    averaging: float = 0.99
+    ema_decay: float = 0.99
     """Decay of the exponential average of the iterates, which is the result; 0 takes the last iterate."""
     collapse: float = 4.0
     """E above this many times its running average is a collapse, and rolled back."""
@@ -65,8 +65,8 @@ class SolverConfig:
             raise ConfigError(f"learning_rate is positive, not {self.learning_rate}.")
         if not 0 < self.beta2 < 1:
             raise ConfigError(f"beta2 lies between 0 and 1, not {self.beta2}.")
-        if not self.jitter >= 0 or not 0 <= self.averaging < 1:
-            raise ConfigError("jitter is 0 or more, and averaging lies in [0, 1).")
+        if not self.input_noise_std >= 0 or not 0 <= self.ema_decay < 1:
+            raise ConfigError("input_noise_std is 0 or more, and ema_decay lies in [0, 1).")
         if self.collapse <= 1 or self.keep_every < 1 or self.rollbacks < 0:
             raise ConfigError("collapse is above 1, keep_every 1 or more, rollbacks 0 or more.")
 
@@ -77,20 +77,22 @@ class SplittingConfig:
 
     iterations: int = 24
     """Steps where x is pixels, each with the denoiser once and conjugate gradients once."""
-    coupling: float = 0.23
+    penalty: float = 0.23
     """How firmly pixels hold to v at lambda = 1, in units of sigma_k^-2: what Zhang et al. 2022 found for all tasks."""
-    coupling_end: float | None = None
+    penalty_end: float | None = None
     """The same at the last step, to which it falls (or rises) by the same factor in each; it stays if not given."""
-    inner: int = 5
+    inner_steps: int = 5
     """Steps on theta between two looks of the denoiser, where x = f_theta(z)."""
-    dual: bool = False
+    admm: bool = False
     """Whether the distance of x and v is carried on: ADMM, and half-quadratic splitting without."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
-        couplings = (self.coupling, self.coupling if self.coupling_end is None else self.coupling_end)
-        if self.iterations < 1 or self.inner < 1 or not all(0 < c < math.inf for c in couplings):
-            raise ConfigError("splitting: iterations and inner are 1 or more; coupling and coupling_end are positive.")
+        couplings = (self.penalty, self.penalty if self.penalty_end is None else self.penalty_end)
+        if self.iterations < 1 or self.inner_steps < 1 or not all(0 < c < math.inf for c in couplings):
+            raise ConfigError(
+                "splitting: iterations and inner_steps are 1 or more; penalty and penalty_end are positive."
+            )
 
 
 @dataclass(frozen=True)

@@ -63,38 +63,38 @@ def _both(config: RestoreConfig) -> RestoreConfig:
 
 def _alone(config: RestoreConfig) -> RestoreConfig:
     """Return the configuration with the denoiser alone: what JPEG does is no noise, and there is no evidence."""
-    return dataclasses.replace(config, regulariser=Component("auto", {"judged": False}))
+    return dataclasses.replace(config, regulariser=Component("auto", {"stacking": False}))
 
 
 PRESETS: dict[str, dict[str, RestoreConfig]] = {
     "balanced": {
         "denoise": _both(_ours(_TAPERED, "heldout", max_steps=2000, beta2=0.95)),
-        "sr": _both(_ours(_TAPERED, "auto", max_steps=1000, jitter=0.03, optimiser="muon")),
-        "inpaint": _both(_ours(_FILLING, "auto", max_steps=1200, jitter=0.04, optimiser="muon")),
-        "deblur": _both(_ours(_TAPERED, "auto", max_steps=2000, jitter=0.015, optimiser="muon")),
+        "sr": _both(_ours(_TAPERED, "auto", max_steps=1000, input_noise_std=0.03, optimiser="muon")),
+        "inpaint": _both(_ours(_FILLING, "auto", max_steps=1200, input_noise_std=0.04, optimiser="muon")),
+        "deblur": _both(_ours(_TAPERED, "auto", max_steps=2000, input_noise_std=0.015, optimiser="muon")),
         "dejpeg": _alone(_ours(_TAPERED, "heldout", max_steps=2000, beta2=0.95)),
-        "demosaic": _both(_ours(_TAPERED, "auto", max_steps=2000, jitter=0.02, optimiser="muon")),
+        "demosaic": _both(_ours(_TAPERED, "auto", max_steps=2000, input_noise_std=0.02, optimiser="muon")),
     },
     "fast": {
-        "denoise": _ours(_SLIM, "heldout", max_steps=1000, jitter=0.015, beta2=0.95),
-        "sr": _ours(_SLIM, "auto", max_steps=400, jitter=0.03, optimiser="muon"),
-        "inpaint": _ours(_SLIM, "auto", max_steps=1200, jitter=0.02, optimiser="muon"),
-        "deblur": _ours(_SLIM, "auto", max_steps=800, jitter=0.015, optimiser="muon"),
-        "dejpeg": _alone(_ours(_SLIM, "heldout", max_steps=1000, jitter=0.015, beta2=0.95)),
-        "demosaic": _ours(_SLIM, "auto", max_steps=600, jitter=0.02, optimiser="muon"),
+        "denoise": _ours(_SLIM, "heldout", max_steps=1000, input_noise_std=0.015, beta2=0.95),
+        "sr": _ours(_SLIM, "auto", max_steps=400, input_noise_std=0.03, optimiser="muon"),
+        "inpaint": _ours(_SLIM, "auto", max_steps=1200, input_noise_std=0.02, optimiser="muon"),
+        "deblur": _ours(_SLIM, "auto", max_steps=800, input_noise_std=0.015, optimiser="muon"),
+        "dejpeg": _alone(_ours(_SLIM, "heldout", max_steps=1000, input_noise_std=0.015, beta2=0.95)),
+        "demosaic": _ours(_SLIM, "auto", max_steps=600, input_noise_std=0.02, optimiser="muon"),
     },
     "paper": {
-        "denoise": _paper(max_steps=1800, jitter=1 / 30, averaging=0.99),
-        "sr": _paper(max_steps=2000, jitter=0.03, averaging=0.0),
-        "inpaint": _paper(max_steps=11000, jitter=0.03, averaging=0.0, learning_rate=0.001),
-        "dejpeg": _paper(_SNAIL, max_steps=2400, jitter=1 / 30, averaging=0.99),
+        "denoise": _paper(max_steps=1800, input_noise_std=1 / 30, ema_decay=0.99),
+        "sr": _paper(max_steps=2000, input_noise_std=0.03, ema_decay=0.0),
+        "inpaint": _paper(max_steps=11000, input_noise_std=0.03, ema_decay=0.0, learning_rate=0.001),
+        "dejpeg": _paper(_SNAIL, max_steps=2400, input_noise_std=1 / 30, ema_decay=0.99),
     },
-    "paper-sr8": {"sr": _paper(max_steps=4000, jitter=0.05, averaging=0.0)},
-    "paper-snail": {"denoise": _paper(_SNAIL, max_steps=2400, jitter=1 / 30, averaging=0.99)},
-    "paper-vase": {"inpaint": _paper(_VASE, max_steps=5000, jitter=0.03, averaging=0.0)},
-    "paper-kate": {"inpaint": _paper(_KATE, max_steps=6000, jitter=0.03, averaging=0.0)},
-    "paper-kate98": {"inpaint": _paper(_KATE98, max_steps=1000, jitter=0.0, averaging=0.0)},
-    "paper-library": {"inpaint": _paper(_LIBRARY, max_steps=3000, jitter=0.0, averaging=0.0)},
+    "paper-sr8": {"sr": _paper(max_steps=4000, input_noise_std=0.05, ema_decay=0.0)},
+    "paper-snail": {"denoise": _paper(_SNAIL, max_steps=2400, input_noise_std=1 / 30, ema_decay=0.99)},
+    "paper-vase": {"inpaint": _paper(_VASE, max_steps=5000, input_noise_std=0.03, ema_decay=0.0)},
+    "paper-kate": {"inpaint": _paper(_KATE, max_steps=6000, input_noise_std=0.03, ema_decay=0.0)},
+    "paper-kate98": {"inpaint": _paper(_KATE98, max_steps=1000, input_noise_std=0.0, ema_decay=0.0)},
+    "paper-library": {"inpaint": _paper(_LIBRARY, max_steps=3000, input_noise_std=0.0, ema_decay=0.0)},
 }
 
 

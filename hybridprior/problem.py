@@ -66,12 +66,12 @@ class Problem:
         shape = operator.image_shape(tuple(y.shape))  # type: ignore[arg-type]
         if len(shape) != 4 or shape[0] != 1 or min(shape) < 1:
             raise ShapeError(f"restore() takes one image, (1, C, H, W), not {tuple(shape)}; loop over a batch.")
-        weights = operator.measured(y)
+        weights = operator.observed_mask(y)
         counted = y if weights is None else y[weights > 0]
         if not torch.isfinite(counted).all():
             raise InputError("The image has pixels that are NaN or infinite; mask them out or repair them first.")
         if operator.images and y.ndim == 4:
-            plausible(counted, _told(fidelity, sigma))
+            plausible(counted, _nominal_sigma(fidelity, sigma))
         with torch.enable_grad():
             predicted = operator(torch.zeros(shape, dtype=y.dtype, device=y.device, requires_grad=True))
         if not isinstance(predicted, torch.Tensor) or not predicted.requires_grad:
@@ -149,13 +149,13 @@ class Problem:
         index = pixels.flatten().nonzero().flatten().cpu()
         if len(index) < 2:
             raise InputError("Two measured pixels are the least for holding one out; use stopping='fixed'.")
-        held = torch.zeros(pixels.numel())
+        held_out = torch.zeros(pixels.numel())
         order = torch.randperm(len(index), generator=stream(seed, "held out"))
-        held[index[order[: min(max(round(fraction * len(index)), 1), len(index) - 1)]]] = 1
-        share = held.reshape(pixels.shape).to(self.y)
+        held_out[index[order[: min(max(round(fraction * len(index)), 1), len(index) - 1)]]] = 1
+        share = held_out.reshape(pixels.shape).to(self.y)
         return replace(self, weights=weights * (1 - share)), replace(self, weights=weights * share)
 
-    def part(self, share: float, seed: int) -> tuple[Problem, Problem]:
+    def recorrupt(self, share: float, seed: int) -> tuple[Problem, Problem]:
         """Return the problem with noisier measurements, and others of the same image whose noise is independent.
 
         With n drawn anew, y + a sigma n and y - sigma n / a have independent noise if y's is Gaussian (Oliveira, Lei,
@@ -171,17 +171,17 @@ class Problem:
         weights = torch.ones_like(self.y) if self.weights is None else self.weights
         noisier = Gaussian(min(sigma * math.sqrt(1 + a**2), SIGMA_MOST))
         first = replace(self, y=self.y + a * noise * (weights > 0), fidelity=noisier)
-        judge = Gaussian(min(sigma * math.sqrt(1 + a**-2), SIGMA_MOST))
-        return first, replace(self, y=self.y - noise / a, fidelity=judge, weights=share * weights)
+        validation = Gaussian(min(sigma * math.sqrt(1 + a**-2), SIGMA_MOST))
+        return first, replace(self, y=self.y - noise / a, fidelity=validation, weights=share * weights)
 
-    def share(self, judge: Problem) -> float:
-        """Return the share of all measurements that `hold_out` or `part` has put into a judge.
+    def share(self, validation: Problem) -> float:
+        """Return the share of all measurements that `hold_out` or `recorrupt` has put into a judge.
 
         Args:
-            judge: The other part.
+            validation: The other part.
         """
-        held_out = judge.y is self.y
-        return judge.count / (self.count + judge.count if held_out else self.count)
+        held_out = validation.y is self.y
+        return validation.count / (self.count + validation.count if held_out else self.count)
 
     def tile(self, box: Box) -> Problem:
         """Return the problem of a part of the image.
@@ -220,15 +220,15 @@ class Problem:
         return x[..., top : top + height, left : left + width]
 
 
-def _told(fidelity: str | Fidelity | None, sigma: float | None) -> float:
+def _nominal_sigma(fidelity: str | Fidelity | None, sigma: float | None) -> float:
     """Return the noise level that was told, 0 where there is none."""
-    told = sigma if fidelity is None or isinstance(fidelity, str) else fidelity.sigma
-    return told if told is not None and 0 <= told <= SIGMA_MOST else 0.0
+    nominal_sigma = sigma if fidelity is None or isinstance(fidelity, str) else fidelity.sigma
+    return nominal_sigma if nominal_sigma is not None and 0 <= nominal_sigma <= SIGMA_MOST else 0.0
 
 
 def _expected(name: str, y: torch.Tensor, operator: Operator, sigma: float | None) -> Fidelity:
     """Return the fidelity of that name, at sigma or what y shows of it."""
-    build, weights = FIDELITIES.find(name), operator.measured(y)
+    build, weights = FIDELITIES.find(name), operator.observed_mask(y)
     if sigma is None:
         sigma = robust_sigma(y, weights) if name in ROBUST else operator.noise_level(y)
     counted = y if weights is None else y[weights > 0]

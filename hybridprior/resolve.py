@@ -18,7 +18,7 @@ from hybridprior.generators import GENERATORS, Generator
 from hybridprior.regularisers import REGULARISERS, Regulariser, build_regulariser
 from hybridprior.stopping import STOPPING_RULES, StoppingRule
 
-__all__ = ["FUSED", "check_parts", "configure", "without_fusion", "without_judges"]
+__all__ = ["FUSED", "check_parts", "configure", "without_fusion", "without_stacking"]
 
 FUSED = "auto"
 """The regulariser that is no regulariser: candidates with and without R compete, see `hybridprior.fusion`."""
@@ -80,7 +80,7 @@ def configure(
         changes["weights"] = {}
     made = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
     alone = made.generator.name == "pixels" or any(choice is not None for choice in (stopping, solver, denoiser_sigma))
-    alone = alone or (generator is not None and _unjudged(made.regulariser))
+    alone = alone or (generator is not None and _not_stacked(made.regulariser))
     if alone and regulariser is None:
         named = any(choice is not None for choice in (denoiser, denoiser_sigma, solver))
         made = without_fusion(made, "denoiser" if named else "none")
@@ -125,21 +125,21 @@ def without_fusion(config: RestoreConfig, instead: str = "none") -> RestoreConfi
     return dataclasses.replace(config, regulariser=Component(instead)) if config.regulariser.name == FUSED else config
 
 
-def without_judges(config: RestoreConfig) -> RestoreConfig:
+def without_stacking(config: RestoreConfig) -> RestoreConfig:
     """Return the configuration with the denoiser alone where no evidence is to weigh the priors.
 
     Args:
         config: One whose regulariser may be "auto".
     """
-    if not _unjudged(config.regulariser):
+    if not _not_stacked(config.regulariser):
         return config
     asked = config.regulariser.options.get("denoiser")
     return configure(config, generator="pixels", regulariser="denoiser", denoiser=asked)
 
 
-def _unjudged(regulariser: Component) -> bool:
+def _not_stacked(regulariser: Component) -> bool:
     """Return whether it is "auto" with the denoiser alone; who asks for "auto" by name gets evidence."""
-    return regulariser.name == FUSED and not regulariser.options.get("judged", True)
+    return regulariser.name == FUSED and not regulariser.options.get("stacking", True)
 
 
 def _parts(
@@ -151,7 +151,7 @@ def _parts(
     return {
         name: part
         for name, part in chosen.items()
-        if part.name != has[name].name or part.options or _unjudged(has[name])
+        if part.name != has[name].name or part.options or _not_stacked(has[name])
     }
 
 
@@ -198,7 +198,9 @@ def _plug_and_play(config: RestoreConfig, *, keep_rule: bool) -> RestoreConfig:
         config,
         method="splitting",
         stopping=config.stopping if keep_rule else Component("fixed"),
-        solver=dataclasses.replace(config.solver, max_steps=config.splitting.iterations, averaging=0.0, jitter=0.0),
+        solver=dataclasses.replace(
+            config.solver, max_steps=config.splitting.iterations, ema_decay=0.0, input_noise_std=0.0
+        ),
     )
 
 

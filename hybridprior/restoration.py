@@ -26,9 +26,9 @@ from hybridprior.operators.base import Shape, placed
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser, build_regulariser
-from hybridprior.resolve import FUSED, configure, without_judges
+from hybridprior.resolve import FUSED, configure, without_stacking
 from hybridprior.result import Result
-from hybridprior.solvers.gradient import Callback, Solver, as_callbacks
+from hybridprior.solvers.gradient import Callback, GradientSolver, as_callbacks
 from hybridprior.solvers.splitting import SplittingSolver
 from hybridprior.solvers.tiled import lay_out, restore_tiles, settle_tiles
 from hybridprior.stopping import StoppingRule, build_stopping_rule
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["AUTO", "restore"]
 
 AUTO = "auto"
-UNJUDGED = "The denoiser alone is believed: there is no noise that evidence could judge by."
+NOT_STACKED = "The denoiser alone is believed: there is no noise that evidence could judge by."
 """The stopping rule that is settled by the noise."""
 
 
@@ -132,17 +132,17 @@ def restore(
     where = choose_device(device)
     arithmetic = choose_precision(where, config.precision)
     problem = Problem.make(measurement.to(where), placed(a, where), fidelity, sigma=sigma)
-    believed = without_judges(config)
-    parts = _Parts(_settled(believed, problem), problem, generator, regulariser, stopping, arithmetic, started)
+    unstacked = without_stacking(config)
+    parts = _Parts(_settled(unstacked, problem), problem, generator, regulariser, stopping, arithmetic, started)
     tiles = settle_tiles(parts.config, problem, parts.f_theta, precision=arithmetic, checkpoint=checkpoint)
     parts = dataclasses.replace(parts, config=tiles)
-    boxes = lay_out(problem.shape, parts.config.tiles, problem.operator.grid or 1)
+    boxes = lay_out(problem.shape, parts.config.tiles, problem.operator.tile_multiple or 1)
     if len(boxes) == 1:
         result = parts.solve(problem, callbacks, checkpoint)
     else:
         result = restore_tiles(problem, parts.config, boxes, parts.solve, callbacks=callbacks, checkpoint=checkpoint)
-    message = result.message if believed is config else f"{result.message} {UNJUDGED}"
-    image = a.reconcile(result.image, measurement, noisy=not problem.exact)
+    message = result.message if unstacked is config else f"{result.message} {NOT_STACKED}"
+    image = a.enforce_consistency(result.image, measurement, noisy=not problem.exact)
     return dataclasses.replace(result, image=image, message=message)
 
 
@@ -179,7 +179,7 @@ class _Parts:
                 checkpoint=checkpoint,
                 started=started,
             )
-        loop = SplittingSolver if self.config.method == "splitting" else Solver
+        loop = SplittingSolver if self.config.method == "splitting" else GradientSolver
         run = loop(
             problem,
             self.f_theta(),

@@ -14,7 +14,7 @@ from hybridprior.config import RestoreConfig
 if TYPE_CHECKING:
     from PIL import Image
 
-    from hybridprior.fusion.stacking import Evidence
+    from hybridprior.fusion.stacking import FusionWeights
     from hybridprior.uncertainty.config import Uncertainty
 
 __all__ = ["Result", "Status", "Step", "Timings", "TracePoint"]
@@ -28,19 +28,19 @@ class Status(Enum):
     INTERRUPTED = "Interrupted; the best image so far is returned, and the run can be resumed."
     DIVERGED = "The run diverged time and again; the best image before that is returned. Try a lower learning rate."
 
-    def said(self, *, found: bool, rollbacks: int, held: float | None) -> str:
+    def said(self, *, found: bool, rollbacks: int, validation: float | None) -> str:
         """Return the message of a run.
 
         Args:
             found: Whether any step was good.
             rollbacks: How often it was rolled back.
-            held: Share of the measurements that judged it, where some were held out.
+            validation: Share of the measurements that judged it, where some were held out.
         """
         parts = [self.value if found else f"{self.value} No step was good; this is a cheap estimate."]
         if rollbacks:
             parts.append(f"Rolled back {rollbacks} time{'s' if rollbacks > 1 else ''}.")
-        if held is not None:
-            parts.append(f"{100 * held:.2g} % of the measurements judged the image and are not in it.")
+        if validation is not None:
+            parts.append(f"{100 * validation:.2g} % of the measurements judged the image and are not in it.")
         return " ".join(parts)
 
 
@@ -58,7 +58,7 @@ class Step:
     """E in nats a measurement; 0.5 is what noise alone has."""
     prior: float
     """lambda R in nats a measurement."""
-    held_error: float | None
+    validation_error: float | None
     """Mean squared error of `image` on the held-out measurements, where some are."""
     chosen: int
     """The best step so far, by the rule and not counting this one; 0 at first."""
@@ -121,7 +121,7 @@ class Result:
     """The arithmetic used and why."""
     held_out: float = 0.0
     """Share of the measurements that took no part in the image."""
-    fusion: Evidence | None = None
+    fusion: FusionWeights | None = None
     """How much each prior was believed, where candidates competed."""
     uncertainty: Uncertainty | None = None
     """How far off each pixel is, where `restore_with_uncertainty` found out."""

@@ -16,7 +16,7 @@ SMALL = {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8, "pa
 CONFIG = RestoreConfig(
     generator=Component("skip", SMALL),
     stopping=Component("heldout"),
-    solver=SolverConfig(max_steps=150, averaging=0.9, optimiser="muon"),
+    solver=SolverConfig(max_steps=150, ema_decay=0.9, optimiser="muon"),
     precision="fp32",
 )
 
@@ -32,9 +32,9 @@ def fused(problem: Problem, denoiser, config: RestoreConfig = CONFIG):
     )
 
 
-def judged(x: torch.Tensor, sigma: float = SIGMA) -> tuple[Problem, Problem]:
+def recorrupted(x: torch.Tensor, sigma: float = SIGMA) -> tuple[Problem, Problem]:
     y = x + sigma * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
-    return Problem.make(y, Identity(), Gaussian(sigma)).part(0.12, 0)
+    return Problem.make(y, Identity(), Gaussian(sigma)).recorrupt(0.12, 0)
 
 
 def passed(denoiser: Denoiser, problem: Problem) -> torch.Tensor:

@@ -11,7 +11,7 @@ from hybridprior._internal.device import Precision
 from hybridprior.config import Component
 from hybridprior.generators import build_generator
 from hybridprior.regularisers import build_regulariser
-from hybridprior.solvers.gradient import Solver
+from hybridprior.solvers.gradient import GradientSolver
 from hybridprior.stopping import build_stopping_rule
 
 SLIM = {"input_depth": 4, "down": (8, 16), "up": (8, 16), "skip": (4, 4)}
@@ -24,11 +24,9 @@ class Replayed:
 
     count = 0
 
-    def __init__(
-        self, work: Callable, device: torch.device, *, rehearsal: Callable = lambda: None, **shared: Any
-    ) -> None:
+    def __init__(self, work: Callable, device: torch.device, *, warmup: Callable = lambda: None, **shared: Any) -> None:
         Replayed.count += 1
-        rehearsal()
+        warmup()
         self.work, self.made = work, work()
 
     def __call__(self) -> Any:
@@ -51,7 +49,7 @@ def small_run(
     device: str = "cpu",
     stopping: str = "fixed",
     max_steps: int = 8,
-) -> Solver:
+) -> GradientSolver:
     operator = Mask(1 - torch.eye(24)).to(device)
     truth = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(5)).to(device)
     problem = Problem.make(operator(truth), operator, Gaussian(25 / 255))
@@ -59,8 +57,8 @@ def small_run(
         generator=Component("skip", SLIM),
         regulariser=Component(reg),
         weight=1.0 if reg != "none" else 0.0,
-        solver=SolverConfig(max_steps=max_steps, jitter=0.02, optimiser=optimiser, keep_every=2),
+        solver=SolverConfig(max_steps=max_steps, input_noise_std=0.02, optimiser=optimiser, keep_every=2),
     )
     generator = build_generator("skip", 3, SLIM)
     rule, prior = build_stopping_rule(stopping), build_regulariser(reg, {}, config.weights)
-    return Solver(problem, generator, prior, rule, config=config, precision=precision)
+    return GradientSolver(problem, generator, prior, rule, config=config, precision=precision)

@@ -86,9 +86,9 @@ def _cell(folder: Path, x: torch.Tensor, name: str, parts: tuple, sigma: int, se
         share = torch.linspace(0, 1, width).expand(height, width)
         write_image(folder / f"cells/{name}.who.png", ImageData(torch.stack([1 - share, 0 * share, share])[None]))
         each = {"local": (0.4, 0.0112), "global": (0.5, 0.0109), "hybrid": (0.1, 0.0115)}
-        candidates = {n: {"weight": w, "error": e, "error_spread": 2e-4} for n, (w, e) in each.items()}
+        candidates = {n: {"weight": w, "error": e, "standard_error": 2e-4} for n, (w, e) in each.items()}
         map = f"cells/{name}.who.png"
-        fusion = {"kind": "map", "candidates": candidates, "gain": 3e-4, "gain_spread": 1e-4, "map": map}
+        fusion = {"kind": "map", "candidates": candidates, "gain": 3e-4, "gain_standard_error": 1e-4, "map": map}
     return {
         "task": "denoise",
         "condition": f"sigma {sigma}",

@@ -52,7 +52,7 @@ def test_blur_is_scipys_convolution(crop: torch.Tensor, size: tuple[int, int], b
     )
     np.testing.assert_allclose(ours[0].numpy(), expected, atol=1e-9)
     valid = Blur(kernel)
-    inner = valid.frame(torch.from_numpy(expected)[None])
+    inner = valid.crop_to_observed(torch.from_numpy(expected)[None])
     torch.testing.assert_close(valid(crop.double()), inner, atol=1e-9, rtol=0)
 
 
@@ -121,10 +121,10 @@ def test_bad_kernels_are_refused(tmp_path: Path) -> None:
 def test_the_denoiser_alone_deblurs_a_photograph_up_to_its_border(photograph: torch.Tensor) -> None:
     blur = Blur(motion(9, 30))
     x = photograph[..., 40:112, 60:140]
-    y, truth = _blurred(x, blur), blur.frame(x)
+    y, truth = _blurred(x, blur), blur.crop_to_observed(x)
     result = restore(y, blur, sigma=SIGMA, generator="pixels", regulariser="denoiser", max_steps=8, precision="fp32")
     assert result.image.shape == x.shape
-    restored = blur.frame(result.image)
+    restored = blur.crop_to_observed(result.image)
     assert psnr(restored, truth) > psnr(y, truth) + ALONE - 0.4
     border = torch.ones_like(truth, dtype=torch.bool)
     border[..., 4:-4, 4:-4] = False
@@ -134,15 +134,15 @@ def test_the_denoiser_alone_deblurs_a_photograph_up_to_its_border(photograph: to
 def test_the_network_alone_and_auto_deblur(photograph: torch.Tensor) -> None:
     blur = Blur(motion(9, 30))
     x = photograph[..., 8:56, 8:64]
-    y, truth = _blurred(x, blur), blur.frame(x)
+    y, truth = _blurred(x, blur), blur.crop_to_observed(x)
     network = Component(
         "skip", {"down": (32,) * 3, "up": (32,) * 3, "skip": (4,) * 3, "input_depth": 8, "padding": "zeros"}
     )
-    loop = SolverConfig(max_steps=120, jitter=0.015, optimiser="muon")
+    loop = SolverConfig(max_steps=120, input_noise_std=0.015, optimiser="muon")
     config = RestoreConfig(network, stopping=Component("auto"), solver=loop, precision="fp32")
     for reg, gain in (("none", LOCAL), ("auto", FUSED)):
         result = restore(y, blur, config=config, sigma=SIGMA, regulariser=reg)
-        assert psnr(blur.frame(result.image), truth) > psnr(y, truth) + gain - 0.4
+        assert psnr(blur.crop_to_observed(result.image), truth) > psnr(y, truth) + gain - 0.4
 
 
 def test_only_what_cannot_be_padded_is_refused() -> None:

@@ -16,7 +16,7 @@ from hybridprior._internal.device import choose_precision
 from hybridprior.generators.skip import Skip, SkipConfig
 from hybridprior.operators import Mask
 from hybridprior.result import Status
-from hybridprior.solvers.cuda_graphs import Captured, recordable
+from hybridprior.solvers.cuda_graphs import GraphedGenerator, recordable
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def recording(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_with_a_recorded_network_is_the_run(reg: str, optimiser: str) -> None:
     plain, recorded = (small_run(precision, reg=reg, optimiser=optimiser) for precision in (PLAIN, GRAPHS))
     a, b = plain.run(), recorded.run()
-    assert isinstance(recorded.f_theta, Captured) and Replayed.count == (4 if reg == "none" else 2)
+    assert isinstance(recorded.f_theta, GraphedGenerator) and Replayed.count == (4 if reg == "none" else 2)
     assert torch.allclose(a.image, b.image, atol=1e-4)
     assert [p.energy for p in a.trace] == pytest.approx([p.energy for p in b.trace], rel=1e-3)
     assert [p.prior for p in a.trace] == pytest.approx([p.prior for p in b.trace], rel=1e-3)
@@ -45,8 +45,8 @@ def test_what_is_recorded_outlives_other_measurements_and_a_state() -> None:
         run.run()
         start = run._theta()
         other, _ = run.problem.hold_out(0.2, seed=3)
-        run.go_on(other, 3)
-        image, _ = run.go_on(other, 3, start=start)
+        run.continue_from(other, 3)
+        image, _ = run.continue_from(other, 3, start=start)
         ends.append(image)
     assert Replayed.count == 4
     assert torch.allclose(*ends, atol=1e-4)
@@ -54,22 +54,22 @@ def test_what_is_recorded_outlives_other_measurements_and_a_state() -> None:
 
 def test_an_iterate_is_not_overwritten_by_the_next() -> None:
     """A graph writes into the same memory every time; who keeps an iterate must not see it change."""
-    seen, kept = [], []
-    small_run(GRAPHS).run([lambda step: (seen.append(step.iterate), kept.append(step.iterate.clone()))])
-    assert all(torch.equal(a, b) for a, b in zip(seen, kept, strict=True))
+    seen, train = [], []
+    small_run(GRAPHS).run([lambda step: (seen.append(step.iterate), train.append(step.iterate.clone()))])
+    assert all(torch.equal(a, b) for a, b in zip(seen, train, strict=True))
     assert not torch.equal(seen[0], seen[-1])
 
 
 def test_an_accident_is_rolled_back(caplog: pytest.LogCaptureFixture) -> None:
     run = small_run(GRAPHS)
     run.run()
-    kept = {name: value.clone() for name, value in run.kept["theta"].items()}
+    train = {name: value.clone() for name, value in run.last_good_state["theta"].items()}
     with torch.no_grad():
         run.generator.output.bias.fill_(float("nan"))
     run.step += 1
     assert run._descend()[0] is None
     assert "rolled back" in caplog.text
-    assert all(torch.equal(kept[name], value) for name, value in run.generator.state_dict().items())
+    assert all(torch.equal(train[name], value) for name, value in run.generator.state_dict().items())
     x, energy, _ = run._descend()
     assert x is not None and torch.isfinite(x).all() and energy < 10
 
@@ -84,7 +84,7 @@ def test_gradients_are_laid_out_as_theta_is(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("torch.autograd.grad", contiguous)
     run = small_run(GRAPHS)
     run.f_theta(run.z).sum().backward()
-    assert all(p.grad.stride() == p.stride() for p in run.generator.parameters())
+    assert all(p.grad.graphed_step() == p.graphed_step() for p in run.generator.parameters())
     assert any(not p.is_contiguous() for p in run.generator.parameters())
     plain.f_theta(plain.z).sum().backward()
     for p, q in zip(run.generator.parameters(), plain.generator.parameters(), strict=True):
@@ -153,7 +153,7 @@ def test_the_reference_is_never_recorded(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_on_a_gpu_it_is_the_kernels_one_by_one(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     recorded, plain = (small_run(dataclasses.replace(p, bf16=bf16), device="cuda") for p in (GRAPHS, PLAIN))
-    assert isinstance(recorded.f_theta, Captured)
+    assert isinstance(recorded.f_theta, GraphedGenerator)
     weight, ends = torch.randn(1, 3, 24, 24, device="cuda"), []
     for run in (recorded, plain):
         x = run.f_theta(run.z)

@@ -92,7 +92,7 @@ def test_a_compressed_image_stays_within_its_file_with_uncertainty_too(hprior, t
     options = ["--task", "dejpeg", "--preset", "fast", "--steps", 2, "--uncertainty", "--format", "quiet"]
     assert hprior("restore", "made.jpg", "-o", "out.tiff", *options).code == 0
     found, y = read_image("out.tiff").pixels, read_image("made.jpg").pixels
-    allowed = Jpeg.of_file(Path("made.jpg"), y).reconcile(found, y, noisy=False)
+    allowed = Jpeg.of_file(Path("made.jpg"), y).enforce_consistency(found, y, noisy=False)
     assert float((allowed - found).abs().max()) < 2 / 255
 
 

@@ -24,7 +24,7 @@ def test_auto_says_who_was_believed(hprior, small: Path) -> None:
     )
     assert outcome.code == 0
     fusion = json.loads(Path("out.png.json").read_text())["fusion"]
-    assert {"local", "global", "handed"} <= set(fusion["candidates"])
+    assert {"local", "global", "warm_started"} <= set(fusion["candidates"])
     assert sum(row["weight"] for row in fusion["candidates"].values()) == pytest.approx(1, abs=1e-4)
     assert fusion["map"] == "out.png.who.png"
     assert Path("out.png.who.png").exists()

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 import torch
-from fusing import CONFIG, SIGMA, judged
+from fusing import CONFIG, SIGMA, recorrupted
 
 from hybridprior import Mask, restore
 from hybridprior.fidelities import Gaussian
-from hybridprior.fusion import weigh
-from hybridprior.fusion.stacking import even, simplex, worse
+from hybridprior.fusion import fit_stacking_weights
+from hybridprior.fusion.stacking import significantly_worse, simplex, uniform_weights
 from hybridprior.metrics import psnr
 from hybridprior.problem import Problem
 
@@ -28,7 +28,7 @@ def test_the_simplex_holds_the_least(size: int) -> None:
 
 def test_two_parts_have_independent_noise_and_the_information_of_the_whole() -> None:
     x = torch.full((1, 1, 300, 300), 0.5)
-    first, second = judged(x)
+    first, second = recorrupted(x)
     one, two = first.y - x, second.y - x
     assert float((one * two).mean()) == pytest.approx(0, abs=4 * first.fidelity.sigma * second.fidelity.sigma / 300)
     assert float(one.std()) == pytest.approx(first.fidelity.sigma, rel=0.02)
@@ -39,49 +39,51 @@ def test_two_parts_have_independent_noise_and_the_information_of_the_whole() -> 
 
 
 def test_the_perfect_candidate_is_chosen_and_the_broken_one_dropped(photograph: torch.Tensor) -> None:
-    _, held = judged(photograph)
+    _, validation = recorrupted(photograph)
     broken = photograph.mean().expand_as(photograph)
     noisy = photograph + 0.05 * torch.randn(photograph.shape, generator=torch.Generator().manual_seed(4))
-    evidence = weigh({"broken": broken, "perfect": photograph, "noisy": noisy}, held)
-    assert evidence.weights[1] > 0.97
-    assert evidence.weights[0] < 0.005
-    assert evidence.map.shape == (3, *photograph.shape[-2:])
-    torch.testing.assert_close(evidence.map.sum(0), torch.ones(photograph.shape[-2:]), rtol=0, atol=1e-5)
-    assert evidence.errors[0] > evidence.errors[2] > evidence.errors[1]
+    fusion_weights = fit_stacking_weights({"broken": broken, "perfect": photograph, "noisy": noisy}, validation)
+    assert fusion_weights.weights[1] > 0.97
+    assert fusion_weights.weights[0] < 0.005
+    assert fusion_weights.map.shape == (3, *photograph.shape[-2:])
+    torch.testing.assert_close(fusion_weights.map.sum(0), torch.ones(photograph.shape[-2:]), rtol=0, atol=1e-5)
+    assert fusion_weights.errors[0] > fusion_weights.errors[2] > fusion_weights.errors[1]
 
 
 def test_errors_that_are_independent_average_out(photograph: torch.Tensor) -> None:
-    _, held = judged(photograph)
+    _, validation = recorrupted(photograph)
     rng = torch.Generator().manual_seed(3)
     names = {name: photograph + 0.08 * torch.randn(photograph.shape, generator=rng) for name in ("a", "b")}
-    evidence = weigh(names, held)
-    assert evidence.kind == "combination"
-    assert evidence.weights[0] == pytest.approx(0.5, abs=0.1)
-    assert evidence.gain > 2 * evidence.gain_spread
-    fused = evidence.combine(names)
+    fusion_weights = fit_stacking_weights(names, validation)
+    assert fusion_weights.kind == "combination"
+    assert fusion_weights.weights[0] == pytest.approx(0.5, abs=0.1)
+    assert fusion_weights.gain > 2 * fusion_weights.gain_standard_error
+    fused = fusion_weights.combine(names)
     assert psnr(fused, photograph) > max(psnr(x, photograph) for x in names.values()) + 2.5
 
 
 def test_a_few_are_believed_until_others_are_surely_better(photograph: torch.Tensor) -> None:
-    _, held = judged(photograph)
+    _, validation = recorrupted(photograph)
     rng = torch.Generator().manual_seed(3)
     near, far = (photograph + by * torch.randn(photograph.shape, generator=rng) for by in (0.03, 0.2))
-    alike = weigh({"first": near, "second": near + 1e-3, "third": far}, held, few=("second", "third"))
+    alike = fit_stacking_weights(
+        {"first": near, "second": near + 1e-3, "third": far}, validation, few=("second", "third")
+    )
     assert alike.kind == "few" and alike.weights[0] == 0 and alike.weights[1] > 0.9
-    assert weigh({"first": near, "second": far}, held, few=("second",)).weights[0] > 0.9
-    assert weigh({"first": near, "second": far}, held, few=("third",)).kind != "few"
+    assert fit_stacking_weights({"first": near, "second": far}, validation, few=("second",)).weights[0] > 0.9
+    assert fit_stacking_weights({"first": near, "second": far}, validation, few=("third",)).kind != "few"
 
 
 def test_a_map_says_where(photograph: torch.Tensor) -> None:
-    _, held = judged(photograph, 0.05)
+    _, validation = recorrupted(photograph, 0.05)
     left = torch.zeros_like(photograph)
     left[..., : photograph.shape[-1] // 2] = 0.2
     names = {"left": photograph + left.flip(-1), "right": photograph + left}
-    evidence = weigh(names, held)
-    assert evidence.kind == "map"
+    fusion_weights = fit_stacking_weights(names, validation)
+    assert fusion_weights.kind == "map"
     third = photograph.shape[-1] // 3
-    assert evidence.map[0, :, :third].mean() > 0.9
-    assert evidence.map[1, :, -third:].mean() > 0.9
+    assert fusion_weights.map[0, :, :third].mean() > 0.9
+    assert fusion_weights.map[1, :, -third:].mean() > 0.9
 
 
 def test_what_has_little_weight_everywhere_leaves_no_hole() -> None:
@@ -89,9 +91,9 @@ def test_what_has_little_weight_everywhere_leaves_no_hole() -> None:
     weights = torch.tensor([0.995, 0.005])
     corner = weights[:, None, None].repeat(1, 4, 4)
     corner[:, 0, 0] = torch.tensor([0.0, 1.0])
-    evidence = dataclasses.replace(even(["a", "b"], ones.shape), map=corner)
-    assert torch.equal(evidence.combine({"a": ones}), ones)
-    torch.testing.assert_close(evidence.combine({"a": ones, "b": ones}), ones)
+    fusion_weights = dataclasses.replace(uniform_weights(["a", "b"], ones.shape), map=corner)
+    assert torch.equal(fusion_weights.combine({"a": ones}), ones)
+    torch.testing.assert_close(fusion_weights.combine({"a": ones, "b": ones}), ones)
 
 
 def test_measurements_that_are_no_image_are_weighed_as_a_whole() -> None:
@@ -110,11 +112,14 @@ def test_measurements_that_are_no_image_are_weighed_as_a_whole() -> None:
 
 def test_a_candidate_that_is_a_little_behind_counts_less_but_counts(photograph: torch.Tensor) -> None:
     """Where evidence is about a standard error sure; where it has nothing to say, and where it is certain."""
-    _, held = judged(photograph)
+    _, validation = recorrupted(photograph)
     rng = torch.Generator().manual_seed(3)
     first = photograph + 0.02 * torch.randn(photograph.shape, generator=rng)
     aside = torch.randn(photograph.shape, generator=rng)
-    weights = [weigh({"first": first, "second": first + by * aside}, held).weights[1] for by in (0.0, 0.003, 0.2)]
+    weights = [
+        fit_stacking_weights({"first": first, "second": first + by * aside}, validation).weights[1]
+        for by in (0.0, 0.003, 0.2)
+    ]
     assert weights[0] == pytest.approx(0.5)
     assert 0.01 < weights[1] < 0.49
     assert weights[2] < 0.005
@@ -125,7 +130,7 @@ def test_chance_makes_no_image_worse_than_another(photograph: torch.Tensor, miss
     noise = torch.randn(2, *photograph.shape[1:], generator=torch.Generator().manual_seed(1))
     one, other = photograph + 0.107 * noise[:1], photograph + 0.1 * noise[1:]
     keep = (torch.rand((1, 1, *photograph.shape[-2:]), generator=torch.Generator().manual_seed(2)) >= missing).float()
-    _, held = Problem.make(photograph * keep, Mask(keep), Gaussian(0.0)).hold_out(0.1, 0)
-    assert worse(one, other, held) is said
-    assert not worse(other, one, held)
-    assert not worse(one, one, held)
+    _, validation = Problem.make(photograph * keep, Mask(keep), Gaussian(0.0)).hold_out(0.1, 0)
+    assert significantly_worse(one, other, validation) is said
+    assert not significantly_worse(other, one, validation)
+    assert not significantly_worse(one, one, validation)

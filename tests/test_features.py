@@ -12,12 +12,12 @@ from hybridprior.errors import WeightsError
 from hybridprior.fidelities import Gaussian
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
-from hybridprior.regularisers import FeatureRegulariser
-from hybridprior.regularisers.perceptual import FeatureConfig
+from hybridprior.regularisers import Perceptual
+from hybridprior.regularisers.perceptual import PerceptualConfig
 
 
 def test_features_of_the_guide_cost_nothing_and_others_do(crop: torch.Tensor) -> None:
-    regulariser = FeatureRegulariser(guide=crop)
+    regulariser = Perceptual(guide=crop)
     regulariser.prepare(measured(crop.flip(-1)), steps=1, seed=0)
     assert float(regulariser(crop)) == 0
     assert float(regulariser(crop.flip(-1))) > float(regulariser(0.9 * crop + 0.1 * crop.flip(-1))) > 0
@@ -25,7 +25,7 @@ def test_features_of_the_guide_cost_nothing_and_others_do(crop: torch.Tensor) ->
 
 
 def test_features_of_the_measurements_judge_what_the_operator_makes(crop: torch.Tensor) -> None:
-    regulariser = FeatureRegulariser(FeatureConfig(target="measurements", layers=(0, 1), layer_weights=(1.0, 3.0)))
+    regulariser = Perceptual(PerceptualConfig(target="measurements", layers=(0, 1), layer_weights=(1.0, 3.0)))
     operator = Downsample(2)
     regulariser.prepare(Problem.make(operator(crop), operator, Gaussian(0.01)), steps=1, seed=0)
     assert float(regulariser(crop)) == pytest.approx(0, abs=1e-3)
@@ -34,17 +34,17 @@ def test_features_of_the_measurements_judge_what_the_operator_makes(crop: torch.
 
 def test_features_that_cannot_be_had(crop: torch.Tensor) -> None:
     with pytest.raises(ConfigError, match="guide"):
-        FeatureRegulariser()(crop)
+        Perceptual()(crop)
     with pytest.raises(ShapeError, match="guide is"):
-        FeatureRegulariser(guide=crop[..., 1:]).prepare(measured(crop), steps=1, seed=0)
+        Perceptual(guide=crop[..., 1:]).prepare(measured(crop), steps=1, seed=0)
     with pytest.raises(ConfigError, match="layers 0 to"):
-        FeatureRegulariser(FeatureConfig(layers=(7,))).prepare(measured(crop), steps=1, seed=0)
+        Perceptual(PerceptualConfig(layers=(7,))).prepare(measured(crop), steps=1, seed=0)
     with pytest.raises(ShapeError, match="grey and colour"):
-        FeatureRegulariser().prepare(measured(torch.rand(1, 2, 8, 8)), steps=1, seed=0)
+        Perceptual().prepare(measured(torch.rand(1, 2, 8, 8)), steps=1, seed=0)
     with pytest.raises(ConfigError, match="one weight for each"):
-        FeatureConfig(layers=(0,), layer_weights=(1.0, 2.0))
+        PerceptualConfig(layers=(0,), layer_weights=(1.0, 2.0))
     with pytest.raises(WeightsError, match="timm"):
-        FeatureRegulariser(FeatureConfig(network="timm:no_such_network"))
+        Perceptual(PerceptualConfig(network="timm:no_such_network"))
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,8 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_network_of_timm_sees_its_own_mean_and_spread(backbone: Path, crop: torch.Tensor) -> None:
     import timm
 
-    config = FeatureConfig(network="timm:resnet10t", weights=str(backbone), layers=(1, 2))
-    regulariser = FeatureRegulariser(config)
+    config = PerceptualConfig(network="timm:resnet10t", weights=str(backbone), layers=(1, 2))
+    regulariser = Perceptual(config)
     assert isinstance(regulariser.encoder, nn.Module)
     network = timm.create_model("resnet10t", checkpoint_path=str(backbone)).eval()
     mean, spread = (torch.tensor(network.default_cfg[name])[:, None, None] for name in ("mean", "std"))
@@ -76,13 +76,13 @@ def test_a_network_of_timm_sees_its_own_mean_and_spread(backbone: Path, crop: to
 
 
 def test_features_do_not_see_what_is_held_out(crop: torch.Tensor) -> None:
-    problem, held = measured(crop).hold_out(0.1, 0)
-    assert held.weights is not None
+    problem, validation = measured(crop).hold_out(0.1, 0)
+    assert validation.weights is not None
     other = Problem(
-        torch.where(held.weights > 0, 1 - crop, crop), Identity(), Gaussian(0.01), problem.shape, problem.weights
+        torch.where(validation.weights > 0, 1 - crop, crop), Identity(), Gaussian(0.01), problem.shape, problem.weights
     )
     for target in ("guide", "measurements"):
-        regulariser = FeatureRegulariser(FeatureConfig(target=target))
+        regulariser = Perceptual(PerceptualConfig(target=target))
         seen = []
         for known in (problem, other):
             regulariser.prepare(known, steps=1, seed=0)
@@ -105,10 +105,10 @@ def test_imagenets_features_lead_back_to_a_photograph(imagenet: Path, crop: torc
     """Pixels that know only the features of a photograph, and a blurred view of it, come nearer to it than the view."""
     from hybridprior.metrics import psnr
 
-    config = FeatureConfig(network="timm:tf_efficientnet_lite0", weights=str(imagenet), layers=(0, 1))
+    config = PerceptualConfig(network="timm:tf_efficientnet_lite0", weights=str(imagenet), layers=(0, 1))
     y = Downsample(4)(crop)
     options = {"generator": "pixels", "preset": "paper", "stopping": "fixed", "max_steps": 150, "sigma": 5 / 255}
     alone = restore(y, Downsample(4), **options)
-    result = restore(y, Downsample(4), **options, regulariser=FeatureRegulariser(config, guide=crop), weight=0.3)
+    result = restore(y, Downsample(4), **options, regulariser=Perceptual(config, guide=crop), weight=0.3)
     assert result.trace[-1].prior < 0.3 * result.trace[0].prior
     assert psnr(result.image, crop) > psnr(alone.image, crop) + 1

@@ -20,7 +20,7 @@ NETWORK = Component(
 CONFIG = RestoreConfig(
     NETWORK,
     stopping=Component("auto"),
-    solver=SolverConfig(max_steps=150, jitter=0.015, optimiser="muon"),
+    solver=SolverConfig(max_steps=150, input_noise_std=0.015, optimiser="muon"),
     precision="fp32",
 )
 

@@ -30,7 +30,7 @@ def test_evidence_never_sees_the_truth_and_the_same_seed_gives_the_same_bits(cro
     )
     assert torch.equal(once.image, again.image)
     assert once.fusion is not None
-    assert set(once.fusion.names) - {"tuned"} == {"local", "global", "hybrid", "handed"}
+    assert set(once.fusion.names) - {"finetuned"} == {"local", "global", "hybrid", "warm_started"}
     assert once.config.regulariser.name == "auto"
 
 
@@ -41,21 +41,21 @@ def test_every_measurement_serves_in_the_end(crop: torch.Tensor, monkeypatch: py
         Problem.make(crop * known, Mask(known), sigma=0.0),
         dataclasses.replace(CONFIG, stopping=Component("fixed")),
     )
-    held = []
+    validation = []
     hold_out, refitted = Problem.hold_out, Candidates.refitted
 
     def watched(self: Problem, fraction: float, seed: int) -> tuple[Problem, Problem]:
-        kept, out = hold_out(self, fraction, seed)
-        held[:] = [kept, out]
-        return kept, out
+        train, out = hold_out(self, fraction, seed)
+        validation[:] = [train, out]
+        return train, out
 
     monkeypatch.setattr(Problem, "hold_out", watched)
     errors = []
-    for part in (lambda problem: problem, lambda problem: held[0]):
+    for part in (lambda problem: problem, lambda problem: validation[0]):
         again = lambda self, name, problem, local, part=part: refitted(self, name, part(problem), local)  # noqa: E731
         monkeypatch.setattr(Candidates, "refitted", again)
         result = fused(whole, "shipped", config)
-        errors.append(float(held[1].error(result.image)))
+        errors.append(float(validation[1].error(result.image)))
     assert "All measurements" in result.message
     assert errors[0] < 0.5 * errors[1]
 
@@ -100,8 +100,8 @@ def test_a_fusion_that_was_broken_off_goes_on_to_the_same_bits(
     whole = restore(y, operator, **arguments)
     with monkeypatch.context() as patched:
         if stage == "later":
-            plugged = Candidates.handed
-            patched.setattr(Candidates, "handed", lambda *a: (signal.raise_signal(signal.SIGINT), plugged(*a))[1])
+            plugged = Candidates.warm_started
+            patched.setattr(Candidates, "warm_started", lambda *a: (signal.raise_signal(signal.SIGINT), plugged(*a))[1])
         part = restore(y, operator, callbacks=[press_ctrl_c], **arguments)
     assert part.status is Status.INTERRUPTED
     on = restore(y, operator, checkpoint=part.checkpoint, **arguments)
@@ -123,7 +123,7 @@ def test_a_state_is_no_other_methods(crop: torch.Tensor) -> None:
     for reg, other in (("auto", "none"), ("none", "auto")):
         with pytest.raises(ConfigError, match="another"):
             restore(y, operator, sigma=0.0, config=CONFIG, max_steps=8, regulariser=reg, checkpoint=states[other])
-    fewer = dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 3}))
+    fewer = dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetune_steps": 3}))
     with pytest.raises(ConfigError, match="another configuration"):
         restore(y, operator, sigma=0.0, config=fewer, max_steps=8, checkpoint=states["auto"])
     assert restore(y, operator, sigma=0.0, config=CONFIG, max_steps=8, regulariser="none", checkpoint=states["none"])
@@ -135,9 +135,9 @@ def test_what_was_cut_short_says_what_judged_it(crop: torch.Tensor) -> None:
     assert part.held_out == pytest.approx(0.1, abs=0.01)
     assert "10 % of the measurements judged" in part.message
     for share, problem in ((0.12, Problem.make(crop, Identity(), Gaussian(SIGMA))), (0.3, Problem.make(y, operator))):
-        assert problem.part(0.12, 0)[0].share(problem.part(0.12, 0)[1]) == pytest.approx(0.12)
-        kept, held = problem.hold_out(share, 0)
-        assert kept.share(held) == pytest.approx(share, abs=0.01)
+        assert problem.recorrupt(0.12, 0)[0].share(problem.recorrupt(0.12, 0)[1]) == pytest.approx(0.12)
+        train, validation = problem.hold_out(share, 0)
+        assert train.share(validation) == pytest.approx(share, abs=0.01)
 
 
 def test_a_network_that_was_stopped_takes_no_step_more_after_ctrl_c(
@@ -148,8 +148,10 @@ def test_a_network_that_was_stopped_takes_no_step_more_after_ctrl_c(
     whole = restore(y, **arguments)
     assert len(whole.trace) < 600
     with monkeypatch.context() as patched:
-        handed = Candidates.handed
-        patched.setattr(Candidates, "handed", lambda *a: (signal.raise_signal(signal.SIGINT), handed(*a))[1])
+        warm_started = Candidates.warm_started
+        patched.setattr(
+            Candidates, "warm_started", lambda *a: (signal.raise_signal(signal.SIGINT), warm_started(*a))[1]
+        )
         part = restore(y, **arguments)
     assert part.status is Status.INTERRUPTED
     on = restore(y, checkpoint=part.checkpoint, **arguments)
@@ -167,7 +169,9 @@ def test_grey_and_narrow_images_are_fused(size: tuple[int, ...]) -> None:
 
 def test_a_small_image_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
     y, operator = degrade(crop, Degradation("sr", scale=2))
-    config = dataclasses.replace(preset("fast", "sr"), precision="fp32", regulariser=Component("auto", {"tuned": 0}))
+    config = dataclasses.replace(
+        preset("fast", "sr"), precision="fp32", regulariser=Component("auto", {"finetune_steps": 0})
+    )
     fused, local, alone = (
         restore(y, operator, sigma=0.0, config=config, max_steps=60, **how)
         for how in ({}, {"regulariser": "none"}, {"generator": "pixels", "regulariser": "denoiser"})
@@ -175,7 +179,7 @@ def test_a_small_image_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
     assert fused.fusion is not None and fused.fusion.kind == "few"
     best = max(psnr(each.image, crop) for each in (local, alone))
     assert psnr(fused.image, crop) > best - 0.1
-    assert psnr(fused.image, crop) > psnr(operator.initial(y), crop) + 0.3
+    assert psnr(fused.image, crop) > psnr(operator.initial_estimate(y), crop) + 0.3
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1 / 255])
@@ -224,7 +228,7 @@ def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
 
 def _pressed(number: int):
     """Return the first lesson, with Ctrl-C at a step."""
-    taught, calls = finetuning._of_itself, []
+    taught, calls = finetuning.internal_adaptation_loss, []
 
     def press(*how):
         calls.append(how)

@@ -33,7 +33,9 @@ def _centre(x: np.ndarray) -> tuple[float, float]:
 
 
 def _moved(y: np.ndarray, operator: Operator, truth: np.ndarray, part: Component) -> float:
-    config = RestoreConfig(part, solver=SolverConfig(max_steps=400, learning_rate=0.02, jitter=0.01), precision="fp32")
+    config = RestoreConfig(
+        part, solver=SolverConfig(max_steps=400, learning_rate=0.02, input_noise_std=0.01), precision="fp32"
+    )
     result = restore(torch.from_numpy(y).float(), operator, config=config, sigma=0.0)
     return math.dist(_centre(result.to_array()), _centre(truth))
 
@@ -75,7 +77,7 @@ def test_the_operators_and_their_enlargement_keep_the_centre(kernel: str, factor
     small = operator(x)[0, 0].numpy()
     expected = [(place + 0.5) / factor - 0.5 for place in _centre(truth)]
     assert math.dist(_centre(small), expected) < 0.1
-    assert math.dist(_centre(operator.initial(operator(x))[0, 0].numpy()), _centre(truth)) < 0.1
+    assert math.dist(_centre(operator.initial_estimate(operator(x))[0, 0].numpy()), _centre(truth)) < 0.1
 
 
 def test_half_a_pixel_would_be_seen() -> None:

@@ -11,9 +11,9 @@ from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.fidelities import Gaussian
 from hybridprior.operators import Identity, as_operator
 from hybridprior.problem import Problem
-from hybridprior.regularisers import DenoiserRegulariser, ScoreRegulariser, build_regulariser
-from hybridprior.regularisers.red import DenoiserConfig
-from hybridprior.regularisers.red_diff import ScoreConfig
+from hybridprior.regularisers import RED, REDDiff, build_regulariser
+from hybridprior.regularisers.red import REDConfig
+from hybridprior.regularisers.red_diff import REDDiffConfig
 from hybridprior.regularisers.schedule import Schedule
 
 VARIANCE = 0.04
@@ -27,8 +27,8 @@ def _gaussian(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("sigma", [0.02, 0.1, 0.5])
 def test_the_denoisers_gradient_is_the_smoothed_priors(sigma: float) -> None:
     """-grad log N(x; 1/2, VARIANCE + sigma^2), in nats."""
-    config = DenoiserConfig(sigma_start=sigma, sigma_end=sigma, look="iterate")
-    regulariser = DenoiserRegulariser(config, denoiser=CallableDenoiser(_gaussian))
+    config = REDConfig(sigma_start=sigma, sigma_end=sigma, look="iterate")
+    regulariser = RED(config, denoiser=CallableDenoiser(_gaussian))
     x = torch.rand(1, 3, 6, 6)
     regulariser.prepare(measured(x), steps=10, seed=0)
     torch.testing.assert_close(slope(regulariser, x), (x - 0.5) / (VARIANCE + sigma**2), rtol=1e-4, atol=1e-3)
@@ -37,8 +37,8 @@ def test_the_denoisers_gradient_is_the_smoothed_priors(sigma: float) -> None:
 @pytest.mark.parametrize("weighting", ["tweedie", "red-diff"])
 def test_the_scores_gradient_is_the_smoothed_priors_on_average(weighting: str) -> None:
     sigma = 0.2
-    config = ScoreConfig(sigma_start=sigma, sigma_end=sigma, weighting=weighting)
-    regulariser = ScoreRegulariser(config, denoiser=CallableDenoiser(_gaussian))
+    config = REDDiffConfig(sigma_start=sigma, sigma_end=sigma, weighting=weighting)
+    regulariser = REDDiff(config, denoiser=CallableDenoiser(_gaussian))
     x = torch.rand(1, 1, 4, 4)
     regulariser.prepare(measured(x), steps=4000, seed=0)
     mean = torch.stack([slope(regulariser, x, step) for step in range(1, 3001)]).mean(0)
@@ -62,8 +62,8 @@ def test_the_denoiser_looks_only_every_few_steps() -> None:
         looks.append(float(sigma[0]))
         return x
 
-    config = DenoiserConfig(refresh=4, sigma_start=0.4, sigma_end=0.1, anneal=1.0)
-    regulariser = DenoiserRegulariser(config, denoiser=CallableDenoiser(watch))
+    config = REDConfig(refresh=4, sigma_start=0.4, sigma_end=0.1, anneal=1.0)
+    regulariser = RED(config, denoiser=CallableDenoiser(watch))
     x = torch.rand(1, 3, 4, 4)
     regulariser.prepare(measured(x), steps=16, seed=0)
     for step in range(1, 17):
@@ -74,7 +74,7 @@ def test_the_denoiser_looks_only_every_few_steps() -> None:
 
 
 def test_the_schedule_ends_at_the_measurements_noise() -> None:
-    regulariser = DenoiserRegulariser(denoiser=CallableDenoiser(_gaussian))
+    regulariser = RED(denoiser=CallableDenoiser(_gaussian))
     x = torch.rand(1, 3, 4, 4)
     for sigma in (0.3, 0.05):
         regulariser.prepare(measured(x, sigma), steps=10, seed=0)
@@ -112,7 +112,7 @@ def test_a_weight_for_each_term_and_a_denoiser_by_name(crop: torch.Tensor) -> No
     with pytest.raises(ConfigError, match="asks no denoiser"):
         restore(crop, sigma=0.1, regulariser="tv", denoiser="shipped")
     with pytest.raises(ConfigError, match="as an object"):
-        restore(crop, sigma=0.1, regulariser=DenoiserRegulariser(), denoiser="shipped")
+        restore(crop, sigma=0.1, regulariser=RED(), denoiser="shipped")
 
 
 def test_one_name_takes_its_options_flat(crop: torch.Tensor) -> None:
@@ -133,31 +133,31 @@ def test_one_name_takes_its_options_flat(crop: torch.Tensor) -> None:
 def test_the_denoiser_looks_at_what_was_measured(operator) -> None:
     """u = argmin |A u - y|^2 / (2 s^2) + c |u - x|^2 / (2 sigma^2), solved densely."""
     s, sigma = 0.1, 0.2
-    config = DenoiserConfig(sigma_start=sigma, sigma_end=sigma)
+    config = REDConfig(sigma_start=sigma, sigma_end=sigma)
     seen: list[torch.Tensor] = []
 
     def remember(x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         seen.append(x.clone())
         return x
 
-    regulariser = DenoiserRegulariser(config, denoiser=CallableDenoiser(remember))
+    regulariser = RED(config, denoiser=CallableDenoiser(remember))
     x, y = torch.rand(1, 1, 4, 4), operator(torch.rand(1, 1, 4, 4))
     regulariser.prepare(Problem.make(y, operator, Gaussian(s)), steps=10, seed=0)
     regulariser(x, 1)
     a = torch.stack([operator(row.reshape(1, 1, 4, 4)).flatten() for row in torch.eye(16)], 1)
-    mu = config.coupling / sigma**2
+    mu = config.penalty / sigma**2
     left, right = a.T @ a / s**2 + mu * torch.eye(16), a.T @ y.flatten() / s**2 + mu * x.flatten()
     torch.testing.assert_close(seen[-1].flatten(), torch.linalg.solve(left, right), rtol=1e-3, atol=1e-3)
 
 
 def test_what_was_held_out_is_not_looked_at() -> None:
     y = torch.rand(1, 3, 16, 16)
-    kept, held = measured(y, 0.1).hold_out(0.2, 0)
-    assert held.weights is not None
-    spoilt = dataclasses.replace(kept, y=torch.where(held.weights > 0, 7.0, y))
+    train, validation = measured(y, 0.1).hold_out(0.2, 0)
+    assert validation.weights is not None
+    spoilt = dataclasses.replace(train, y=torch.where(validation.weights > 0, 7.0, y))
     slopes = []
-    for problem in (kept, spoilt):
-        regulariser = DenoiserRegulariser(denoiser=CallableDenoiser(_gaussian))
+    for problem in (train, spoilt):
+        regulariser = RED(denoiser=CallableDenoiser(_gaussian))
         regulariser.prepare(problem, steps=10, seed=0)
         slopes.append(slope(regulariser, torch.full_like(y, 0.5)))
     assert torch.equal(*slopes)
@@ -168,7 +168,7 @@ def test_without_a_linear_map_the_denoiser_looks_at_the_average() -> None:
     x = torch.rand(1, 1, 8, 8)
     slopes = []
     for look in ("measured", "average"):
-        regulariser = DenoiserRegulariser(DenoiserConfig(look=look), denoiser=CallableDenoiser(_gaussian))
+        regulariser = RED(REDConfig(look=look), denoiser=CallableDenoiser(_gaussian))
         regulariser.prepare(problem, steps=10, seed=0)
         slopes.append(slope(regulariser, x))
     assert torch.equal(*slopes)

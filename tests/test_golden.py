@@ -34,10 +34,10 @@ NET = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 8, "padd
 CONFIG = RestoreConfig(
     generator=Component("skip", NET),
     stopping=Component("auto"),
-    solver=SolverConfig(max_steps=25, averaging=0.9, optimiser="muon"),
+    solver=SolverConfig(max_steps=25, ema_decay=0.9, optimiser="muon"),
     precision="fp32",
 )
-AUTO = dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 20}))
+AUTO = dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetune_steps": 20}))
 
 
 def _clean() -> torch.Tensor:

@@ -38,12 +38,12 @@ def test_the_file_allows_its_own_image_and_pulls_others_towards_it(
     x = x.mean(dim=1, keepdim=True) if grey else x
     file, y = _file(x, **options)
     jpeg = Jpeg.of_file(file, y)
-    torch.testing.assert_close(jpeg.reconcile(y, y, noisy=False), y, atol=1e-4, rtol=0)
+    torch.testing.assert_close(jpeg.enforce_consistency(y, y, noisy=False), y, atol=1e-4, rtol=0)
     smooth = torch.nn.functional.avg_pool2d(y, 5, 1, 2, count_include_pad=False)
-    allowed = jpeg.reconcile(smooth, y, noisy=False)
+    allowed = jpeg.enforce_consistency(smooth, y, noisy=False)
     assert psnr(allowed, x) > psnr(smooth, x) + 1
     # What hangs over the border is not the file's.
-    again, whole = jpeg.reconcile(allowed, y, noisy=False), (..., slice(48), slice(64))
+    again, whole = jpeg.enforce_consistency(allowed, y, noisy=False), (..., slice(48), slice(64))
     torch.testing.assert_close(again[whole], allowed[whole], atol=1e-3, rtol=0)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from hybridprior import ConfigError, ShapeError, preset, restore
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
-from hybridprior.regularisers import DenoiserRegulariser
+from hybridprior.regularisers import RED
 from hybridprior.resolve import configure
 
 
@@ -26,11 +26,9 @@ def test_a_denoiser_that_loses_its_colours_is_told_so() -> None:
 
 def test_a_function_serves_as_a_denoiser_where_r_is_built(crop: torch.Tensor) -> None:
     y = crop[..., :32, :32]
-    prior = DenoiserRegulariser(denoiser=lambda x, sigma: x.clamp(0, 1))
+    prior = RED(denoiser=lambda x, sigma: x.clamp(0, 1))
     options = {"sigma": 0.1, "preset": "fast", "max_steps": 3}
-    named = restore(
-        y, regulariser=DenoiserRegulariser(denoiser=load_denoiser(lambda x, sigma: x.clamp(0, 1))), **options
-    )
+    named = restore(y, regulariser=RED(denoiser=load_denoiser(lambda x, sigma: x.clamp(0, 1))), **options)
     assert torch.equal(restore(y, regulariser=prior, **options).image, named.image)
 
 
@@ -135,7 +133,7 @@ def test_what_is_no_denoiser_is_said(given: object, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [(lambda x: x.sum(), "not a function"), (DenoiserRegulariser, "not the class DenoiserRegulariser")],
+    [(lambda x: x.sum(), "not a function"), (RED, "not the class DenoiserRegulariser")],
 )
 def test_what_is_no_regulariser_is_said(crop: torch.Tensor, given: object, said: str) -> None:
     with pytest.raises(ConfigError, match=f"A regulariser is a name or a Regulariser, {said}"):

@@ -99,15 +99,15 @@ def test_configuration_goes_to_json_and_back() -> None:
         generator=Component("skip", {"down": (8, 8), "up": (8, 8), "skip": (2, 2)}),
         regulariser=Component("tv", {"scale": 0.1}),
         weight=0.3,
-        solver=SolverConfig(max_steps=7, jitter=0.1),
+        solver=SolverConfig(max_steps=7, input_noise_std=0.1),
         seed=9,
     )
     assert RestoreConfig.from_json(config.to_json()) == config
     assert RestoreConfig.from_dict({"generator": "pixels", "solver": {"max_steps": 3}}).solver.max_steps == 3
     for values, words in (
         ({"sead": 3}, "Did you mean 'seed'"),
-        ({"solver": {"step": 3}}, "Did you mean 'steps'"),
-        ({"solver": {"averaging": 1.0}}, "averaging"),
+        ({"solver": {"step": 3}}, "Did you mean 'max_steps'"),
+        ({"solver": {"ema_decay": 1.0}}, "ema_decay"),
         ({"seed": -1}, "seed"),
     ):
         with pytest.raises(ConfigError, match=words):

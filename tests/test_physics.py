@@ -78,7 +78,7 @@ def test_the_adjoint_is_the_derivative(case) -> None:
 def test_the_cheap_estimate_is_better_than_a_flat_image(case) -> None:
     made, truth, y = case
     flat = truth.mean(dim=(-2, -1), keepdim=True).expand_as(truth)
-    assert metrics.psnr(as_operator(made).initial(y), truth) > metrics.psnr(flat, truth) + 2
+    assert metrics.psnr(as_operator(made).initial_estimate(y), truth) > metrics.psnr(flat, truth) + 2
 
 
 def test_the_noise_is_the_physics_own(case) -> None:
@@ -110,10 +110,10 @@ def test_only_what_lies_in_the_mask_counts(complex_image: torch.Tensor) -> None:
     problem = Problem.make(made(complex_image), as_operator(made))
     assert problem.weights is not None
     torch.testing.assert_close(problem.weights, made.mask.expand(1, 2, -1, -1))
-    kept, held = problem.hold_out(0.1, 0)
-    assert kept.weights is not None and held.weights is not None
-    assert torch.equal(held.weights[:, 0], held.weights[:, 1])  # real and imaginary part go together
-    assert float((kept.filled() * held.weights).abs().max()) == 0
+    train, validation = problem.hold_out(0.1, 0)
+    assert train.weights is not None and validation.weights is not None
+    assert torch.equal(validation.weights[:, 0], validation.weights[:, 1])  # real and imaginary part go together
+    assert float((train.filled() * validation.weights).abs().max()) == 0
 
 
 @pytest.mark.parametrize("route", ["local", "global", "fused"])

@@ -158,9 +158,19 @@ def test_the_papers_network_has_its_published_size() -> None:
         assert config.precision == "fp32"
         assert config.stopping.name == "fixed"
     denoise, sr, inpaint = (preset("paper", task).solver for task in ("denoise", "sr", "inpaint"))
-    assert (denoise.steps, denoise.jitter, denoise.averaging, denoise.learning_rate) == (1800, 1 / 30, 0.99, 0.01)
-    assert (sr.steps, sr.jitter, sr.averaging, sr.learning_rate) == (2000, 0.03, 0.0, 0.01)
-    assert (inpaint.steps, inpaint.jitter, inpaint.averaging, inpaint.learning_rate) == (11000, 0.03, 0.0, 0.001)
+    assert (denoise.steps, denoise.input_noise_std, denoise.ema_decay, denoise.learning_rate) == (
+        1800,
+        1 / 30,
+        0.99,
+        0.01,
+    )
+    assert (sr.steps, sr.input_noise_std, sr.ema_decay, sr.learning_rate) == (2000, 0.03, 0.0, 0.01)
+    assert (inpaint.steps, inpaint.input_noise_std, inpaint.ema_decay, inpaint.learning_rate) == (
+        11000,
+        0.03,
+        0.0,
+        0.001,
+    )
 
 
 def test_objects_are_not_changed_and_are_recorded() -> None:
@@ -185,10 +195,12 @@ def test_jitter_only_where_it_regularises() -> None:
         iterates = [
             restore(
                 y,
-                config=RestoreConfig(Component(name, options), solver=SolverConfig(max_steps=3, jitter=jitter)),
+                config=RestoreConfig(
+                    Component(name, options), solver=SolverConfig(max_steps=3, input_noise_std=input_noise_std)
+                ),
                 sigma=0.1,
             )
-            for jitter in (0.0, 1.0)
+            for input_noise_std in (0.0, 1.0)
         ]
         assert torch.equal(iterates[0].image, iterates[1].image)
 

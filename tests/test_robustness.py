@@ -29,9 +29,9 @@ def test_a_denoiser_that_is_plainly_wrong_costs_nothing(crop: torch.Tensor, how:
     result = fused(problem, _shuffled() if wrong == "shuffled" else lambda x, sigma: x.mean().expand_as(x))
     assert result.fusion is not None
     weights = dict(zip(result.fusion.names, result.fusion.weights, strict=True))
-    assert weights["global"] < 0.02 and weights["handed"] < 0.02
+    assert weights["global"] < 0.02 and weights["warm_started"] < 0.02
     local = restore(y, operator, sigma=how.sigma, config=CONFIG)
-    seen, alone = (operator.reconcile(x, y, noisy=how.sigma > 0) for x in (result.image, local.image))
+    seen, alone = (operator.enforce_consistency(x, y, noisy=how.sigma > 0) for x in (result.image, local.image))
     assert psnr(seen, crop) > psnr(alone, crop) - 0.05
 
 
@@ -53,15 +53,15 @@ def test_correlated_noise_is_no_evidence(photograph: torch.Tensor) -> None:
     result = restore(corner, sigma=SIGMA, config=CONFIG, max_steps=30, regulariser="auto")
     assert result.fusion is not None
     assert result.fusion.kind == "none"
-    assert "tuned" not in result.fusion.names  # its lessons need a judge
+    assert "finetuned" not in result.fusion.names  # its lessons need a judge
     assert "correlated" in result.message
 
 
 def test_what_is_held_out_of_a_sparse_image_is_no_black_pixel() -> None:
     known = (torch.rand(64, 64, generator=torch.Generator().manual_seed(0)) < 0.03).float()
-    kept, held = Problem.make(0.6 * known.expand(1, 3, -1, -1), Mask(known), sigma=0.0).hold_out(0.1, 0)
-    assert bool((held.weights > 0).any())
-    torch.testing.assert_close(kept.operator.initial(kept.filled()), torch.full((1, 3, 64, 64), 0.6))
+    train, validation = Problem.make(0.6 * known.expand(1, 3, -1, -1), Mask(known), sigma=0.0).hold_out(0.1, 0)
+    assert bool((validation.weights > 0).any())
+    torch.testing.assert_close(train.operator.initial_estimate(train.filled()), torch.full((1, 3, 64, 64), 0.6))
 
 
 def test_photons_stop_the_network_as_they_do_without_r(crop: torch.Tensor) -> None:
@@ -73,9 +73,9 @@ def test_photons_stop_the_network_as_they_do_without_r(crop: torch.Tensor) -> No
 
 
 @pytest.mark.parametrize("told", [0.5, 2.0])
-def test_a_sigma_that_is_wrong_by_two_is_noticed(crop: torch.Tensor, told: float) -> None:
+def test_a_sigma_that_is_wrong_by_two_is_noticed(crop: torch.Tensor, nominal_sigma: float) -> None:
     y = crop + SIGMA * torch.randn(crop.shape, generator=torch.Generator().manual_seed(0))
-    result, better = _beside_both(y, told * SIGMA, crop)
+    result, better = _beside_both(y, nominal_sigma * SIGMA, crop)
     assert result.fusion is not None
     assert "blind" in result.fusion.names and "The image shows noise of 2" in result.message
     assert psnr(result.image, crop) > better + 0.5

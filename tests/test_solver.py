@@ -19,7 +19,7 @@ from hybridprior.operators import Downsample, Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser, build_regulariser
 from hybridprior.result import Step
-from hybridprior.solvers.gradient import Solver
+from hybridprior.solvers.gradient import GradientSolver
 from hybridprior.stopping import build_stopping_rule
 
 NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
@@ -131,7 +131,7 @@ def test_an_accident_is_rolled_back(how: str) -> None:
 
 
 def test_an_accident_shortens_the_steps_of_whoever_takes_them(y: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Solver(
+    run = GradientSolver(
         Problem.make(y, Identity(), sigma=0.1),
         build_generator("skip", 3, NET),
         build_regulariser("none"),
@@ -140,8 +140,8 @@ def test_an_accident_shortens_the_steps_of_whoever_takes_them(y: torch.Tensor, m
         precision=choose_precision(torch.device("cpu"), "fp32"),
     )
     walk = torch.optim.SGD(run.generator.parameters(), lr=1e-5)
-    monkeypatch.setattr(run.guard, "accident", lambda step, energy: step in (2, 3))
-    run.go_on(run.problem, 5, optimiser=walk)
+    monkeypatch.setattr(run.divergence, "accident", lambda step, energy: step in (2, 3))
+    run.continue_from(run.problem, 5, optimiser=walk)
     assert walk.param_groups[0]["lr"] == pytest.approx(1e-5 * 0.9**2)
 
 
@@ -170,10 +170,10 @@ class _Remembering(Regulariser):
         self.shown = x.detach().clone() if self.shown is None else self.shown.lerp(x.detach(), 0.1)
         return (x - self.shown).square().sum()
 
-    def memory(self) -> dict:
+    def run_state(self) -> dict:
         return {"shown": None if self.shown is None else self.shown.clone()}
 
-    def recall(self, memory) -> None:
+    def load_run_state(self, memory) -> None:
         self.shown = memory["shown"]
 
 
@@ -196,12 +196,12 @@ def test_held_out_measurements_take_no_part(y: torch.Tensor) -> None:
     """Change what is held out: the iterates stay the same to the bit, only the verdicts move."""
     config = dataclasses.replace(SMALL, stopping=Component("heldout", {"fraction": 0.2, "least": 1, "patience": 1000}))
     rng = stream(config.seed, "held out")
-    held = torch.randperm(21 * 18, generator=rng)[: round(0.2 * 21 * 18)]
+    validation = torch.randperm(21 * 18, generator=rng)[: round(0.2 * 21 * 18)]
     other = y.flatten(2).clone()
-    other[..., held] = 0.123
+    other[..., validation] = 0.123
     iterates: list[list[torch.Tensor]] = [[], []]
-    for measured, kept in zip((y, other.reshape(y.shape)), iterates, strict=True):
-        restore(measured, sigma=0.1, config=config, callbacks=[lambda s, kept=kept: kept.append(s.iterate.clone())])
+    for measured, train in zip((y, other.reshape(y.shape)), iterates, strict=True):
+        restore(measured, sigma=0.1, config=config, callbacks=[lambda s, train=train: train.append(s.iterate.clone())])
     assert all(torch.equal(a, b) for a, b in zip(*iterates, strict=True))
     result = restore(y, sigma=0.1, config=config)
     assert result.held_out == pytest.approx(0.2, abs=0.01)
@@ -210,7 +210,7 @@ def test_held_out_measurements_take_no_part(y: torch.Tensor) -> None:
 
 def test_z_is_not_the_stream_of_the_same_seed() -> None:
     """Noise drawn from a generator with the run's own seed must not be written in the network's input."""
-    for purpose in ("theta", "z", "jitter", "held out"):
+    for purpose in ("theta", "z", "input_noise_std", "held out"):
         ours = torch.rand(4096, generator=stream(0, purpose))
         theirs = torch.rand(4096, generator=torch.Generator().manual_seed(0))
         assert not torch.equal(ours, theirs)

@@ -56,10 +56,10 @@ def test_equal_is_a_tenth_of_a_decibel_below_the_references_result() -> None:
 
 def test_the_costs_of_a_run_are_measured() -> None:
     with measured_peak(torch.device("cpu")) as peak:
-        held = torch.ones(64 * 2**20 // 4)
+        validation = torch.ones(64 * 2**20 // 4)
         torch.manual_seed(0)
         for _ in range(20):
-            held = held.sin_()
+            validation = validation.sin_()
     assert 50 * 2**20 < peak[0] < 400 * 2**20
     assert ceiling(torch.device("cpu"), Precision(False, True, ""), channels=16, side=32) > 1e7
     assert cost(RestoreConfig(), (1, 3, 32, 32), "cpu", 7.0).peak == pytest.approx(7.0)

@@ -13,8 +13,8 @@ from hybridprior.fidelities import Gaussian
 from hybridprior.fidelities.proximal import conjugate_gradients
 from hybridprior.metrics import psnr
 from hybridprior.problem import Problem
-from hybridprior.regularisers import DenoiserRegulariser, TotalVariation
-from hybridprior.regularisers.red import DenoiserConfig
+from hybridprior.regularisers import RED, TotalVariation
+from hybridprior.regularisers.red import REDConfig
 from hybridprior.stopping import Heldout
 
 SIGMA = 0.1
@@ -26,11 +26,11 @@ def _shrink(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     return 0.5 + gain * (x - 0.5)
 
 
-def _prior(**options) -> DenoiserRegulariser:
-    return DenoiserRegulariser(DenoiserConfig(**options), denoiser=CallableDenoiser(_shrink))
+def _prior(**options) -> RED:
+    return RED(REDConfig(**options), denoiser=CallableDenoiser(_shrink))
 
 
-def _constant(sigma: float, **options) -> DenoiserRegulariser:
+def _constant(sigma: float, **options) -> RED:
     return _prior(sigma_start=sigma, sigma_end=sigma, **options)
 
 
@@ -56,17 +56,17 @@ def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> No
     y = operator(torch.rand(shape, generator=torch.Generator().manual_seed(1)))
     config = RestoreConfig(
         generator=Component("pixels"),
-        solver=SolverConfig(max_steps=300, averaging=0.0),
+        solver=SolverConfig(max_steps=300, ema_decay=0.0),
         weight=weight,
         method="splitting",
-        splitting=SplittingConfig(dual=dual),
+        splitting=SplittingConfig(admm=dual),
     )
     result = restore(y, operator, config=config, sigma=SIGMA, regulariser=_constant(level))
     assert len(result.trace) == 300
     x = result.image.flatten()
     a = _matrix(operator, shape)
     gain = 0.04 / (0.04 + level**2)
-    data, pull = a.T @ a / SIGMA**2, weight * SplittingConfig.coupling / level**2
+    data, pull = a.T @ a / SIGMA**2, weight * SplittingConfig.penalty / level**2
     right = a.T @ y.flatten() / SIGMA**2
     if dual:  # x = v: the prior's own precision (1 - gain) / gain, in units of the coupling
         stiff = pull * (1 - gain) / gain
@@ -78,11 +78,11 @@ def test_the_fixed_point_is_the_one_of_the_equations(operator, dual: bool) -> No
 
 
 def test_where_the_coupling_falls_only_the_last_counts_in_the_end() -> None:
-    falling = SplittingConfig(coupling=4.0, coupling_end=0.04)
+    falling = SplittingConfig(penalty=4.0, penalty_end=0.04)
     y = Downsample(2)(torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(1)))
     images = []
-    for splitting in (falling, SplittingConfig(coupling=0.04), SplittingConfig(coupling=4.0)):
-        loop = SolverConfig(max_steps=200, averaging=0.0)
+    for splitting in (falling, SplittingConfig(penalty=0.04), SplittingConfig(penalty=4.0)):
+        loop = SolverConfig(max_steps=200, ema_decay=0.0)
         config = RestoreConfig(generator=Component("pixels"), solver=loop, method="splitting", splitting=splitting)
         result = restore(y, Downsample(2), config=config, sigma=SIGMA, regulariser=_constant(0.15))
         images.append(result.image)
@@ -91,10 +91,10 @@ def test_where_the_coupling_falls_only_the_last_counts_in_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"coupling_end": 0.0}, {"coupling_end": -0.1}, {"coupling": 0.0}, {"coupling_end": float("nan")}]
+    "wrong", [{"penalty_end": 0.0}, {"penalty_end": -0.1}, {"penalty": 0.0}, {"penalty_end": float("nan")}]
 )
 def test_a_coupling_is_positive(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="coupling"):
+    with pytest.raises(ConfigError, match="penalty"):
         SplittingConfig(**wrong)
 
 
@@ -125,11 +125,11 @@ def test_held_out_pixels_take_no_part_in_plug_and_play(crop: torch.Tensor) -> No
     """Whatever the held-out pixels hold, the image is the same: they are in neither the fit nor the start."""
     y, operator = degrade(crop, Degradation("denoise", sigma=SIGMA))
     problem = Problem.make(y, operator, Gaussian(SIGMA))
-    held = problem.hold_out(Heldout().held_share(problem.pixels), 0)[1].weights
-    assert held is not None
+    validation = problem.hold_out(Heldout().validation_fraction(problem.pixels), 0)[1].weights
+    assert validation is not None
     options = {"generator": "pixels", "regulariser": _prior(), "stopping": "heldout", "sigma": SIGMA, "max_steps": 4}
     for a in (operator, Mask((torch.rand(64, 64) > 0.3).float())):
-        one, other = (restore(z, a, **options) for z in (y, torch.where(held > 0, 1 - y, y)))
+        one, other = (restore(z, a, **options) for z in (y, torch.where(validation > 0, 1 - y, y)))
         if a is operator:
             torch.testing.assert_close(one.trace[-1].energy, other.trace[-1].energy)
         assert len(one.trace) > 1
@@ -161,11 +161,11 @@ def test_a_network_follows_the_denoised(crop: torch.Tensor) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
     config = RestoreConfig(
         generator=Component("skip", {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8}),
-        solver=SolverConfig(max_steps=150, averaging=0.9),
+        solver=SolverConfig(max_steps=150, ema_decay=0.9),
         precision="fp32",
     )
     for dual in (False, True):
-        changed = {"config": RestoreConfig(**{**vars(config), "splitting": SplittingConfig(dual=dual)})}
+        changed = {"config": RestoreConfig(**{**vars(config), "splitting": SplittingConfig(admm=dual)})}
         result = restore(y, sigma=SIGMA, regulariser="denoiser", solver="splitting", **changed)
         assert result.config.method == "splitting"
         assert psnr(result.image, crop) > psnr(y, crop) + 3
@@ -180,7 +180,7 @@ def test_noise_before_each_look_is_drawn_by_the_seed_and_is_what_the_denoiser_ta
         return torch.full_like(x, 0.5)
 
     flat, operator = torch.full((1, 3, 48, 48), 0.5), Downsample(2)
-    noisy = DenoiserRegulariser(DenoiserConfig(noise=1.0), denoiser=CallableDenoiser(listen))
+    noisy = RED(REDConfig(noise=1.0), denoiser=CallableDenoiser(listen))
     restore(operator(flat), operator, sigma=0.0, generator="pixels", regulariser=noisy)
     assert all(spread == pytest.approx(sigma, rel=0.05) for spread, sigma in seen[:-1])
     assert len(seen) > 10 and seen[-1][0] < 0.1 * seen[-1][1]
@@ -196,7 +196,7 @@ def test_noise_before_each_look_is_drawn_by_the_seed_and_is_what_the_denoiser_ta
 @pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf")])
 def test_noise_that_is_no_level_is_refused(noise: float) -> None:
     with pytest.raises(ConfigError, match="noise"):
-        DenoiserConfig(noise=noise)
+        REDConfig(noise=noise)
 
 
 @pytest.mark.parametrize("generator", ["pixels", "skip"])
@@ -204,9 +204,9 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(crop: torch.Tensor, 
     options = {} if generator == "pixels" else {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
     config = RestoreConfig(
         generator=Component(generator, options),
-        solver=SolverConfig(max_steps=8, averaging=0.5),
+        solver=SolverConfig(max_steps=8, ema_decay=0.5),
         method="splitting",
-        splitting=SplittingConfig(inner=3, dual=True),
+        splitting=SplittingConfig(inner_steps=3, admm=True),
         precision="fp32",
     )
     y = Downsample(2)(crop)

@@ -11,7 +11,7 @@ from recordings import GRAPHS, PLAIN, Replayed, small_run
 from hybridprior import Mask
 from hybridprior.fidelities import Laplace
 from hybridprior.result import Status
-from hybridprior.solvers.graphed_step import Stride, stride_of
+from hybridprior.solvers.graphed_step import GraphedStep, graphed_step_of
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +30,11 @@ def _flat(state: Any) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("optimiser", ["adam", "muon"])
 def test_the_rule_sees_the_same(optimiser: str) -> None:
-    plain, strides = (small_run(p, optimiser=optimiser, stopping="heldout", max_steps=12) for p in (PLAIN, GRAPHS))
-    a, b = plain.run(), strides.run()
-    assert isinstance(strides.stride, Stride) and Replayed.count == 4
+    plain, uses_graphed_steps = (
+        small_run(p, optimiser=optimiser, stopping="heldout", max_steps=12) for p in (PLAIN, GRAPHS)
+    )
+    a, b = plain.run(), uses_graphed_steps.run()
+    assert isinstance(uses_graphed_steps.graphed_step, GraphedStep) and Replayed.count == 4
     assert [p.score for p in a.trace] == pytest.approx([p.score for p in b.trace], rel=1e-4)
     assert len({p.score for p in b.trace}) == 12
     assert a.step == b.step > 1
@@ -46,7 +48,7 @@ def test_rehearsals_leave_no_trace(optimiser: str, before: int) -> None:
     for _ in range(before):
         run._advance()
     was = run._theta()
-    Stride(run.f_theta, run.problem, run.held, run.optimiser, run.average)
+    GraphedStep(run.f_theta, run.problem, run.validation, run.optimiser, run.average)
     for a, b in zip(_flat(was["theta"]), _flat(run._theta()["theta"]), strict=True):
         assert torch.equal(a, b)
     memory = _flat(run._theta()["adam"])
@@ -72,9 +74,9 @@ def test_another_state_is_taken_over_in_the_middle_of_a_run() -> None:
         for _ in range(steps):
             run._advance()
     ahead = runs[1]
-    assert ahead.stride is not None
+    assert ahead.graphed_step is not None
     ahead.load_state_dict(runs[0].state_dict())
-    assert ahead.stride is None
+    assert ahead.graphed_step is None
     assert torch.equal(ahead.run().image, runs[2].run().image)
     assert torch.equal(ahead.average, runs[2].average)
 
@@ -95,7 +97,7 @@ def test_what_is_kept_was_seen_to_be_good(at: int, monkeypatch: pytest.MonkeyPat
     run._advance()
     monkeypatch.setattr(torch.optim.Adam, "step", step)
     run.run()
-    assert run.guard.accidents == 1
+    assert run.divergence.divergences == 1
     assert torch.isfinite(run.average).all()
 
 
@@ -140,17 +142,17 @@ def test_what_may_not_be_recorded_is_not(monkeypatch: pytest.MonkeyPatch) -> Non
     heavy_tailed = small_run(GRAPHS)
     object.__setattr__(heavy_tailed.problem, "fidelity", Laplace(0.1))
     heavy_tailed.run()
-    assert not any(run.stride for run in (with_r, somebodys, heavy_tailed))
+    assert not any(run.graphed_step for run in (with_r, somebodys, heavy_tailed))
 
 
 def test_other_measurements_and_another_rate_are_recorded_anew() -> None:
     run = small_run(GRAPHS, max_steps=3)
     run.run()
     other, _ = run.problem.hold_out(0.2, seed=3)
-    run.go_on(other, 2)
-    assert run.stride is None
+    run.continue_from(other, 2)
+    assert run.graphed_step is None
     run._advance()
-    assert run.stride.problem is other
+    assert run.graphed_step.problem is other
 
 
 def test_who_overrides_forward_has_to_say_so_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +168,7 @@ def test_who_overrides_forward_has_to_say_so_anew(monkeypatch: pytest.MonkeyPatc
         run = small_run(GRAPHS)
         object.__setattr__(run.problem, "operator", kind(run.problem.operator.known))
         run._advance()
-        runs.append(run.stride)
+        runs.append(run.graphed_step)
     assert runs[0] is None and runs[1] is not None
 
 
@@ -174,7 +176,7 @@ def test_a_rehearsal_before_a_failure_leaves_no_trace(monkeypatch: pytest.Monkey
     run = small_run(GRAPHS)
     for _ in range(3):
         run._advance()
-    was, run.stride = run._theta(), None
+    was, run.graphed_step = run._theta(), None
 
     class Failing(Replayed):
         def __init__(self, work: Any, *arguments: Any, **named: Any) -> None:
@@ -183,7 +185,7 @@ def test_a_rehearsal_before_a_failure_leaves_no_trace(monkeypatch: pytest.Monkey
                 raise RuntimeError("out of memory")
 
     monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", Failing)
-    assert stride_of(run) is None
+    assert graphed_step_of(run) is None
     assert all(torch.equal(a, b) for a, b in zip(_flat(was), _flat(run._theta()), strict=True))
 
 
@@ -197,7 +199,7 @@ def test_what_cannot_be_recorded_is_done_kernel_by_kernel(
 
     monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", refuse)
     assert torch.allclose(run.run().image, plain.run().image, atol=1e-4)
-    assert run.stride is None and caplog.text.count("not recorded") == 1
+    assert run.graphed_step is None and caplog.text.count("not recorded") == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -206,8 +208,8 @@ def test_on_a_gpu_it_is_the_step_kernel_by_kernel(optimiser: str, monkeypatch: p
     monkeypatch.undo()
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     named = {"optimiser": optimiser, "stopping": "heldout", "max_steps": 4, "device": "cuda"}
-    plain, strides = (small_run(precision, **named) for precision in (PLAIN, GRAPHS))
-    a, b = plain.run(), strides.run()
-    assert isinstance(strides.stride, Stride)
+    plain, uses_graphed_steps = (small_run(precision, **named) for precision in (PLAIN, GRAPHS))
+    a, b = plain.run(), uses_graphed_steps.run()
+    assert isinstance(uses_graphed_steps.graphed_step, GraphedStep)
     assert [p.score for p in a.trace] == pytest.approx([p.score for p in b.trace], rel=0.02)
     assert float((a.image - b.image).norm() / a.image.norm()) < 0.05

@@ -13,13 +13,13 @@ from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.errors import ConfigError, InputError
 from hybridprior.fidelities import Gaussian
-from hybridprior.fusion.stacking import even
+from hybridprior.fusion.stacking import uniform_weights
 from hybridprior.fusion.tile_weights import join
 from hybridprior.generators import build_generator
 from hybridprior.operators import Identity
 from hybridprior.operators.base import Box
 from hybridprior.problem import Problem
-from hybridprior.regularisers import DenoiserRegulariser, Regulariser
+from hybridprior.regularisers import RED, Regulariser
 from hybridprior.result import Status, Step
 from hybridprior.solvers.canvas import Canvas
 from hybridprior.solvers.gradient import Callback
@@ -28,7 +28,7 @@ from hybridprior.solvers.tiled import lay_out, longest_side, restore_tiles
 SMALL = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 4, "padding": "zeros"}
 CONFIG = RestoreConfig(
     generator=Component("skip", SMALL),
-    solver=SolverConfig(max_steps=150, averaging=0.9, jitter=0.01),
+    solver=SolverConfig(max_steps=150, ema_decay=0.9, input_noise_std=0.01),
     tiles=TileConfig(side=64, overlap=16),
     precision="fp32",
 )
@@ -99,8 +99,8 @@ def test_tiles_of_a_local_method_are_the_whole() -> None:
     assert (tiled.image - whole.image).abs().max() < 1e-3
 
 
-def _asking(function) -> DenoiserRegulariser:
-    return DenoiserRegulariser(denoiser=load_denoiser(function))
+def _asking(function) -> RED:
+    return RED(denoiser=load_denoiser(function))
 
 
 def test_a_small_image_in_tiles_and_a_hole_without_a_measurement() -> None:
@@ -204,7 +204,7 @@ def test_what_goes_wrong_in_a_tile_is_no_hole() -> None:
         raise InputError("The service does not answer.")
 
     config = RestoreConfig(solver=SolverConfig(max_steps=2), tiles=TileConfig(side=32, overlap=8), method="splitting")
-    prior = DenoiserRegulariser(denoiser=CallableDenoiser(refuse))
+    prior = RED(denoiser=CallableDenoiser(refuse))
     with pytest.raises(InputError, match="does not answer"):
         restore(torch.rand(1, 1, 48, 48), sigma=0.1, config=config, generator="pixels", regulariser=prior)
 
@@ -213,7 +213,7 @@ def test_tiles_are_fused_each_by_itself_and_have_one_map() -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
     options = {
         "sigma": 0.1,
-        "config": dataclasses.replace(CONFIG, regulariser=Component("auto", {"tuned": 0})),
+        "config": dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetune_steps": 0})),
         "max_steps": 8,
     }
     whole = restore(y, **options)
@@ -234,9 +234,13 @@ def test_tiles_are_fused_each_by_itself_and_have_one_map() -> None:
 
 def test_a_candidate_that_a_tile_does_not_have_weighs_nothing_there() -> None:
     boxes = [Box(0, 0, 8, 12), Box(0, 8, 8, 12)]
-    wide, narrow = even(["local", "global"], (1, 1, 8, 12)), even(["local"], (1, 1, 8, 12))
-    wide = dataclasses.replace(wide, kind="map", errors=(4.0, 2.0), spreads=(0.3, 0.1), gain=1.0, gain_spread=0.4)
-    narrow = dataclasses.replace(narrow, kind="few", errors=(2.0,), spreads=(0.4,), gain=3.0, gain_spread=0.3)
+    wide, narrow = uniform_weights(["local", "global"], (1, 1, 8, 12)), uniform_weights(["local"], (1, 1, 8, 12))
+    wide = dataclasses.replace(
+        wide, kind="map", errors=(4.0, 2.0), standard_errors=(0.3, 0.1), gain=1.0, gain_standard_error=0.4
+    )
+    narrow = dataclasses.replace(
+        narrow, kind="few", errors=(2.0,), standard_errors=(0.4,), gain=3.0, gain_standard_error=0.3
+    )
     found = join([(boxes[0], wide), (boxes[1], narrow)], (1, 1, 8, 24), 4)
     assert found.names == ("local", "global") and found.kind == "tiles"
     torch.testing.assert_close(found.map.sum(0), torch.ones(8, 24))
@@ -244,26 +248,26 @@ def test_a_candidate_that_a_tile_does_not_have_weighs_nothing_there() -> None:
     assert torch.equal(found.map[1, :, 12:20], torch.zeros(8, 8))
     assert bool((found.map[1, :, 8:12].diff(dim=-1) < 0).all())  # the tiles fade into each other
     assert torch.equal(found.map[:, :, 20:], torch.full((2, 8, 4), 0.5))  # a hole that no tile has
-    assert (*found.errors, *found.spreads) == pytest.approx((3.0, 2.0, 0.25, 0.1))
-    assert (found.gain, found.gain_spread) == pytest.approx((2.0, 0.25))
+    assert (*found.errors, *found.standard_errors) == pytest.approx((3.0, 2.0, 0.25, 0.1))
+    assert (found.gain, found.gain_standard_error) == pytest.approx((2.0, 0.25))
 
 
 @pytest.mark.parametrize(("kind", "said"), [("map", "Believed"), ("none", "Nothing can judge")])
 @pytest.mark.parametrize("pressed", [False, True])
-def test_between_two_tiles_there_is_no_evidence_of_the_whole(pressed: bool, kind: str, said: str) -> None:
+def test_between_two_tiles_there_is_no_evidence_of_the_whole(interrupted: bool, kind: str, said: str) -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
     problem, one = (
         Problem.make(y, Identity(), Gaussian(0.1)),
         restore(y[..., :64], sigma=0.1, config=CONFIG, max_steps=1),
     )
-    evidence = dataclasses.replace(even(["local", "global"], (1, 3, 64, 64)), kind=kind)
-    tile = dataclasses.replace(one, fusion=evidence)
+    fusion_weights = dataclasses.replace(uniform_weights(["local", "global"], (1, 3, 64, 64)), kind=kind)
+    tile = dataclasses.replace(one, fusion=fusion_weights)
 
     def solve(part: Problem, callbacks, state):
-        if pressed:
+        if interrupted:
             signal.raise_signal(signal.SIGINT)
         return tile
 
     result = restore_tiles(problem, CONFIG, lay_out(y.shape, CONFIG.tiles, 1), solve)
-    assert (result.status is Status.INTERRUPTED) is (result.fusion is None) is pressed
-    assert (said in result.message) is not pressed
+    assert (result.status is Status.INTERRUPTED) is (result.fusion is None) is interrupted
+    assert (said in result.message) is not interrupted

@@ -53,8 +53,8 @@ def demo(
     prepare(output / "after.png", 4 * truth.numel())
     oracle = Oracle(truth, task)
     with progress("otter.png", config.solver.max_steps, shown=True) as callbacks:
-        result = restore(y, operator, config=config, sigma=how.told, callbacks=[*callbacks, oracle])
-    before = operator.initial(y)
+        result = restore(y, operator, config=config, sigma=how.nominal_sigma, callbacks=[*callbacks, oracle])
+    before = operator.initial_estimate(y)
     for name, pixels in (("truth", truth), ("input", y), ("before", before), ("after", result.image)):
         write_image(output / f"{name}.png", ImageData(pixels))
     write_image(output / "comparison.png", ImageData(_side_by_side(before, result.image, truth)))

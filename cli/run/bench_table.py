@@ -34,7 +34,7 @@ class Table:
         self, folder: Path, suite: str, how: Degradation, device: str, colour: bool, told: float, *, drawn: bool
     ) -> None:
         self.folder, self.suite, self.how, self.device, self.colour = folder, suite, how, device, colour
-        self.told, self.drawn = told, drawn
+        self.nominal_sigma, self.drawn = told, drawn
         self.rows: dict[str, list[Row]] = {}
         self.configs: dict[str, RestoreConfig] = {}
         self.costs: dict[str, list[Cost]] = {}
@@ -53,7 +53,7 @@ class Table:
         record = {
             "suite": self.suite,
             "degradation": asdict(self.how) | ({"seed": "that of the row"} if self.drawn else {}),
-            "told": self.told,
+            "told": self.nominal_sigma,
             "colour": self.colour,
             "circumstances": self._circumstances(),
             "configs": {name: config.to_dict() for name, config in self.configs.items()},
@@ -71,7 +71,9 @@ class Table:
 
         where = self._circumstances()
         drawn = {"seed": "that of the restoration"} if self.drawn else {}
-        notes = [f"{name}: {value}" for name, value in {**_plain(self.how, self.told), **drawn, **where}.items()]
+        notes = [
+            f"{name}: {value}" for name, value in {**_plain(self.how, self.nominal_sigma), **drawn, **where}.items()
+        ]
         tables = [
             markdown(rows, None if self.colour else self.how, title=f"{self.suite}, preset {name}", notes=notes)
             for name, rows in self.rows.items()

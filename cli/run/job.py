@@ -24,7 +24,7 @@ from hybridprior.analysis.diagnosis import LEAVE, Diagnosis
 from hybridprior.config import RestoreConfig
 from hybridprior.errors import ConfigError, HybridPriorError, InputError, OutputError, ShapeError
 from hybridprior.evaluation.oracle import Oracle
-from hybridprior.fusion import Evidence
+from hybridprior.fusion import FusionWeights
 from hybridprior.io.files import ImageData, check_format, write_atomically, write_image
 from hybridprior.io.records import finite
 from hybridprior.operators import Crop, Mask, Operator
@@ -148,7 +148,7 @@ class Job:
     def _shown(self) -> Shape:
         """The result's shape."""
         batch, channels, height, width = self.operator.image_shape(self._shape)
-        shown = self.operator.frame(torch.empty(1, 1, height, width, device="meta")).shape
+        shown = self.operator.crop_to_observed(torch.empty(1, 1, height, width, device="meta")).shape
         return batch, channels, shown[-2], shown[-1]
 
     @cached_property
@@ -199,21 +199,23 @@ class Job:
 
     def _seen(self, x: torch.Tensor) -> torch.Tensor:
         """Return what would be shown of a step's image."""
-        return self._completed(self.operator.reconcile(x, self.source.pixels, noisy=self.request.noisy))
+        return self._completed(self.operator.enforce_consistency(x, self.source.pixels, noisy=self.request.noisy))
 
     def _put_back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return what is shown of x, with y's pixels where they are known: without noise, unless that was named.
 
         The library believes the noise that it estimates; whoever marks a hole in an image wants the rest as it is.
         """
-        x = self.operator.frame(x.cpu())
+        x = self.operator.crop_to_observed(x.cpu())
         if not isinstance(self.operator, Mask | Crop):
             return x
-        return self.operator.reconcile(x, y, noisy=self.request.noisy)
+        return self.operator.enforce_consistency(x, y, noisy=self.request.noisy)
 
-    def _framed(self, evidence: Evidence | None) -> Evidence | None:
+    def _framed(self, fusion_weights: FusionWeights | None) -> FusionWeights | None:
         """Return the evidence with the map of what is shown."""
-        return evidence and dataclasses.replace(evidence, map=self.operator.frame(evidence.map[None])[0])
+        return fusion_weights and dataclasses.replace(
+            fusion_weights, map=self.operator.crop_to_observed(fusion_weights.map[None])[0]
+        )
 
     def _left_alone(self) -> bool:
         """Write the image as it is, with the reason; return that nothing was interrupted."""

@@ -30,7 +30,7 @@ __all__ = ["Guided", "restore_flash"]
 class Guided(Skip):
     """Deep Image Prior's network with an image as its z, and no jitter."""
 
-    jitters = False
+    uses_input_noise = False
 
     def __init__(self, guide: torch.Tensor, channels: int, config: SkipConfig | None = None, *, seed: int = 0) -> None:
         """Draw the network.

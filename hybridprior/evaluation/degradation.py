@@ -46,7 +46,7 @@ class Degradation:
     """Of the generator of noise and of missing pixels."""
 
     @property
-    def told(self) -> float | None:
+    def nominal_sigma(self) -> float | None:
         """What a restoration is told of the noise: sigma, but for JPEG, whose own noise nobody knows."""
         return None if self.task == "dejpeg" else self.sigma
 

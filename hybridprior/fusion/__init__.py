@@ -2,6 +2,6 @@
 
 from hybridprior.fusion.candidates import FusionConfig
 from hybridprior.fusion.solver import restore_fused
-from hybridprior.fusion.stacking import Evidence, weigh
+from hybridprior.fusion.stacking import FusionWeights, fit_stacking_weights
 
-__all__ = ["Evidence", "FusionConfig", "restore_fused", "weigh"]
+__all__ = ["FusionWeights", "FusionConfig", "restore_fused", "fit_stacking_weights"]

@@ -35,7 +35,7 @@ from hybridprior.fidelities import Gaussian
 from hybridprior.operators import Downsample, Identity
 from hybridprior.problem import Problem
 
-__all__ = ["Tuned"]
+__all__ = ["DenoiserFinetuner"]
 
 LARGEST = 10_000_000
 """Parameters above which a network takes too long to go on."""
@@ -59,11 +59,11 @@ PATIENCE = 2
 """Looks without a better image after which a lesson ends."""
 
 Restored = Callable[[Denoiser, Problem], torch.Tensor]
-Lesson = Callable[[Denoiser, torch.Tensor, torch.Tensor, float, torch.Generator], torch.Tensor]
+Objective = Callable[[Denoiser, torch.Tensor, torch.Tensor, float, torch.Generator], torch.Tensor]
 """Makes the loss of D_theta on a part of y, x there, sigma and random numbers."""
 
 
-class Tuned:
+class DenoiserFinetuner:
     """The denoiser, tuned to one image for as many steps as its judge liked."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Tuned:
         rate: float,
         seed: int,
         restored: Restored,
-        look_up: Callable[[], None] = lambda: None,
+        raise_if_interrupted: Callable[[], None] = lambda: None,
     ) -> None:
         """Take the denoiser as the start.
 
@@ -84,10 +84,10 @@ class Tuned:
             rate: Adam's step size.
             seed: Of the noise.
             restored: Makes the image `(1, C, H, W)` of a denoiser and measurements.
-            look_up: Called at each step; it raises to break off.
+            raise_if_interrupted: Called at each step; it raises to break off.
         """
         self.denoiser, self.most, self.rate, self.seed = denoiser, steps, rate, seed
-        self.restored, self.look_up = restored, look_up
+        self.restored, self.raise_if_interrupted = restored, raise_if_interrupted
         self.steps: tuple[int, ...] = ()
         """The steps of each lesson that were best."""
         self.network = denoiser
@@ -96,32 +96,32 @@ class Tuned:
         """The judge's image, once the lessons are over."""
         self.over = False
 
-    def possible(self, problem: Problem) -> bool:
+    def is_applicable(self, problem: Problem) -> bool:
         """Return whether there are weights to tune, not too many, and something to tune them on."""
         gaussian = isinstance(problem.fidelity, Gaussian)
         paired = gaussian and isinstance(problem.operator, Identity if problem.noisy else Downsample)
         return paired and self.most > 0 and 0 < sum(p.numel() for p in self.denoiser.parameters()) <= LARGEST
 
-    def judged(self, problem: Problem, judge: Problem) -> torch.Tensor | None:
+    def best_image(self, problem: Problem, validation: Problem) -> torch.Tensor | None:
         """Return the image `(1, C, H, W)` at the steps that the judge liked best; None if that is the start.
 
         The lessons are taken once; asked again, the answer is the same.
 
         Args:
             problem: Measurements for which it is `possible`.
-            judge: Others, whose noise is independent.
+            validation: Others, whose noise is independent.
         """
         if self.over:
             return self.found
         network, start = copy.deepcopy(self.denoiser), self.restored(self.denoiser, problem)
-        found, least, self.steps = start, float(judge.error(start)), ()
-        for lesson in _lessons(problem):
+        found, least, self.steps = start, float(validation.error(start)), ()
+        for objective in _objectives(problem):
             best, steps, since = copy.deepcopy(network), 0, 0
-            for step in self._taught(network, lesson, self.most, problem, start):
+            for step in self._training_steps(network, objective, self.most, problem, start):
                 if step % EVERY and step < self.most:
                     continue
                 image = self.restored(network, problem)
-                error = float(judge.error(image))
+                error = float(validation.error(image))
                 since = 0 if error < least else since + 1
                 if error < least:
                     found, least, best, steps = image, error, copy.deepcopy(network), step
@@ -132,7 +132,7 @@ class Tuned:
         self.found = found if any(self.steps) else None
         return self.found
 
-    def again(self, problem: Problem) -> torch.Tensor:
+    def refit(self, problem: Problem) -> torch.Tensor:
         """Return the image `(1, C, H, W)` of all the measurements.
 
         Where A = 1 the network stays as the lessons left it: with y in place of its noisier part they end where they
@@ -144,21 +144,21 @@ class Tuned:
         if isinstance(problem.operator, Identity):
             return self.restored(self.network, problem)
         network = copy.deepcopy(self.denoiser)
-        for lesson, steps in zip(_lessons(problem), self.steps, strict=True):
-            for _ in self._taught(network, lesson, steps, problem, problem.y):
+        for objective, steps in zip(_objectives(problem), self.steps, strict=True):
+            for _ in self._training_steps(network, objective, steps, problem, problem.y):
                 pass
         return self.restored(network, problem)
 
-    def _taught(
-        self, network: Denoiser, lesson: Lesson, steps: int, problem: Problem, start: torch.Tensor
+    def _training_steps(
+        self, network: Denoiser, objective: Objective, steps: int, problem: Problem, start: torch.Tensor
     ) -> Iterator[int]:
         """Yield the number of each step on the network, until one has no gradient."""
         optimiser = torch.optim.Adam(network.requires_grad_(True).parameters(), lr=self.rate)
         rng = stream(self.seed, "tuned")
         for step in range(1, steps + 1):
-            self.look_up()
+            self.raise_if_interrupted()
             with torch.enable_grad():
-                loss = lesson(network, *_part(problem, start, rng), problem.fidelity.sigma, rng)
+                loss = objective(network, *_part(problem, start, rng), problem.fidelity.sigma, rng)
             if not loss.requires_grad or not bool(torch.isfinite(loss)):
                 return
             optimiser.zero_grad(set_to_none=True)
@@ -167,9 +167,13 @@ class Tuned:
             yield step
 
 
-def _lessons(problem: Problem) -> tuple[Lesson, ...]:
+def _objectives(problem: Problem) -> tuple[Objective, ...]:
     """Return what there is to learn from, in the order in which it is."""
-    return (_of_itself, _recorrupted) if isinstance(problem.operator, Identity) else (_of_another_scale,)
+    return (
+        (internal_adaptation_loss, recorrupted_to_recorrupted_loss)
+        if isinstance(problem.operator, Identity)
+        else (cross_scale_loss,)
+    )
 
 
 def _part(problem: Problem, start: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -183,13 +187,15 @@ def _part(problem: Problem, start: torch.Tensor, rng: torch.Generator) -> tuple[
     return y[part], x[part]
 
 
-def _of_itself(network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator) -> torch.Tensor:
+def internal_adaptation_loss(
+    network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator
+) -> torch.Tensor:
     """Return the error on what the denoiser made of the image, with noise like y's."""
     noise, look = sigma * torch.randn(x.shape, generator=rng).to(x), int(torch.randint(4, (), generator=rng))
     return (network.denoise(x + noise, sigma, look=look) - x).square().mean()
 
 
-def _recorrupted(
+def recorrupted_to_recorrupted_loss(
     network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator
 ) -> torch.Tensor:
     """Return the error of the one recorruption, denoised, against the other."""
@@ -198,7 +204,7 @@ def _recorrupted(
     return (found - (y - noise / A)).square().mean()
 
 
-def _of_another_scale(
+def cross_scale_loss(
     network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator
 ) -> torch.Tensor:
     """Return the error on the small image itself, turned, with noise of several levels."""

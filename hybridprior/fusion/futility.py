@@ -23,7 +23,7 @@ from hybridprior.result import Step
 from hybridprior.stopping import Verdict
 from hybridprior.stopping.heldout import Heldout
 
-__all__ = ["Race"]
+__all__ = ["FutilityStopping"]
 
 EVERY = 50
 """Steps between two looks."""
@@ -46,28 +46,28 @@ SLOW = 0.8
 goes. One decibel: line drawings and skylines take a network a thousand steps, and it is far off for most of them."""
 
 
-class Race(Heldout):
+class FutilityStopping(Heldout):
     """`heldout`, which also ends where the other prior has won."""
 
-    def __init__(self, rival: torch.Tensor, held: Problem, *, sigma: float) -> None:
+    def __init__(self, baseline: torch.Tensor, validation: Problem, *, sigma: float) -> None:
         """Take the other prior's image.
 
         Args:
-            rival: What the global prior made of the measurements that the local one sees, `(1, C, H, W)`.
-            held: The measurements that judge.
+            baseline: What the global prior made of the measurements that the local one sees, `(1, C, H, W)`.
+            validation: The measurements that judge.
             sigma: Standard deviation of y's noise.
         """
         super().__init__()
-        self.held, self.worth = held, WORTH * sigma**2
-        self.residual = self._residual(rival)
+        self.validation, self.worth = validation, WORTH * sigma**2
+        self.residual = self._residual(baseline)
         self.errors: list[float] = []
         """The mean's squared residual at each look."""
         self.distances: list[float] = []
         """The squared distance of the two images at each look."""
 
-    def judge(self, step: Step) -> Verdict:
+    def update(self, step: Step) -> Verdict:
         """Rank by the step's own error; stop as `heldout` does, or where more steps are worth nothing."""
-        verdict = super().judge(step)
+        verdict = super().update(step)
         if step.number % EVERY:
             return verdict
         share = self._look(step.image)
@@ -84,14 +84,14 @@ class Race(Heldout):
             distance = float(apart.square().sum())
             w = min(max(-float((apart * self.residual).sum()) / max(distance, 1e-30), 0.0), 1.0)
             error = float((self.residual + w * apart).square().sum())
-        self.errors.append(error / self.held.count)
-        self.distances.append(distance / self.held.count)
+        self.errors.append(error / self.validation.count)
+        self.distances.append(distance / self.validation.count)
         return w
 
     def _residual(self, x: torch.Tensor) -> torch.Tensor:
         """Return the residual of an image, by the root of how much each measurement counts."""
-        residual: torch.Tensor = self.held.operator(x.to(self.held.y)) - self.held.y
-        return residual if self.held.weights is None else residual * self.held.weights.sqrt()
+        residual: torch.Tensor = self.validation.operator(x.to(self.validation.y)) - self.validation.y
+        return residual if self.validation.weights is None else residual * self.validation.weights.sqrt()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `heldout` remembers, and the looks."""

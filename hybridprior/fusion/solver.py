@@ -27,16 +27,16 @@ from hybridprior.config import RestoreConfig
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.fidelities import CLEAN, Gaussian
 from hybridprior.fusion.candidates import Candidates, FusionConfig
-from hybridprior.fusion.finetuning import Tuned
-from hybridprior.fusion.futility import Race
-from hybridprior.fusion.plug_and_play import Alone, PressedError
-from hybridprior.fusion.stacking import Evidence, even, weigh, worse
+from hybridprior.fusion.finetuning import DenoiserFinetuner
+from hybridprior.fusion.futility import FutilityStopping
+from hybridprior.fusion.plug_and_play import Interrupted, PretrainedPrior
+from hybridprior.fusion.stacking import FusionWeights, fit_stacking_weights, significantly_worse, uniform_weights
 from hybridprior.generators import Generator
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import build_regulariser
 from hybridprior.result import Result, Status, Timings
-from hybridprior.solvers.gradient import Callback, Solver
+from hybridprior.solvers.gradient import Callback, GradientSolver
 from hybridprior.stopping import StoppingRule, build_stopping_rule
 
 __all__ = ["restore_fused"]
@@ -92,25 +92,27 @@ def restore_fused(
     started = time.perf_counter() if started is None else started
     noise = _Noise.of(problem)
     if not noise.there and isinstance(problem.operator, Identity) and isinstance(problem.fidelity, Gaussian):
-        return _left_alone(problem, config, precision)
+        return _unchanged(problem, config, precision)
     denoiser = _ready(denoiser or load_denoiser(options.denoiser), problem, config)
-    kept, held, rule = _judged(problem, config, noise)
-    with interruptible() as pressed:
-        prior = Alone(config, precision=precision, noisy=noise.there, pressed=pressed)
-        tuned = _tuned(denoiser, prior, config, options, noise)
-        rival = _rival(tuned, prior, kept, held, noise)
-        rule = rule if rival is None else Race(rival, held, sigma=problem.fidelity.sigma)
+    train, validation, rule = _split(problem, config, noise)
+    with interruptible() as interrupted:
+        prior = PretrainedPrior(config, precision=precision, noisy=noise.there, interrupted=interrupted)
+        finetuner = _finetuner(denoiser, prior, config, options, noise)
+        baseline = _baseline(finetuner, prior, train, validation, noise)
+        rule = rule if baseline is None else FutilityStopping(baseline, validation, sigma=problem.fidelity.sigma)
         none = build_regulariser("none")
-        local = Solver(kept, generator, none, rule, config=config, precision=precision, started=started, judge=held)
+        local = GradientSolver(
+            train, generator, none, rule, config=config, precision=precision, started=started, validation=validation
+        )
         local.keep_best = True
         if checkpoint is not None:
             local.load_state_dict(checkpoint)
         result = dataclasses.replace(local.run(callbacks), sigma=problem.fidelity.sigma)
         if result.status not in (Status.INTERRUPTED, Status.DIVERGED) and local.best_theta is not None:
-            result = _latest(result, local, held)
-            candidates = Candidates(local, prior, tuned, options, weight=config.weight, shown=noise.shown)
-            result = _concluded(result, problem, held, local, candidates, noise)
-        return result if result.fusion else _best(result, rival, problem, held, tuned.network)
+            result = _latest(result, local, validation)
+            candidates = Candidates(local, prior, finetuner, options, weight=config.weight, shown=noise.shown)
+            result = _concluded(result, problem, validation, local, candidates, noise)
+        return result if result.fusion else _best(result, baseline, problem, validation, finetuner.network)
 
 
 @dataclass(frozen=True)
@@ -137,12 +139,12 @@ def _shown(problem: Problem) -> float | None:
     """Return the noise level that the measurements show, where it is far from the one that was told."""
     if not isinstance(problem.operator, Identity) or min(problem.shape[-2:]) < LEAST_SIDE:
         return None
-    shown, told = estimate_sigma(problem.y, problem.weights), problem.fidelity.sigma
-    ratio = shown / told
+    shown, nominal_sigma = estimate_sigma(problem.y, problem.weights), problem.fidelity.sigma
+    ratio = shown / nominal_sigma
     return None if 1 / DOUBTED < ratio < DOUBTED or ratio > TEXTURE else shown
 
 
-def _left_alone(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
+def _unchanged(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
     """Return what was measured: with A = 1 and no noise it is the image."""
     return Result(
         image=problem.y.detach().float().cpu().clone(),
@@ -165,40 +167,55 @@ def _ready(denoiser: Denoiser, problem: Problem, config: RestoreConfig) -> Denoi
     return denoiser
 
 
-def _judged(problem: Problem, config: RestoreConfig, noise: _Noise) -> tuple[Problem, Problem, StoppingRule]:
+def _split(problem: Problem, config: RestoreConfig, noise: _Noise) -> tuple[Problem, Problem, StoppingRule]:
     """Return the part of the measurements that candidates see, the one that judges them, and the local prior's rule."""
     rule = build_stopping_rule("heldout", None if problem.noisy else {"patience": config.solver.max_steps})
     if noise.there and noise.shown is None:
-        return *problem.part(PARTED, config.seed), rule
-    return *problem.hold_out(rule.held_share(problem.pixels), config.seed), rule
+        return *problem.recorrupt(PARTED, config.seed), rule
+    return *problem.hold_out(rule.validation_fraction(problem.pixels), config.seed), rule
 
 
-def _tuned(denoiser: Denoiser, prior: Alone, config: RestoreConfig, options: FusionConfig, noise: _Noise) -> Tuned:
+def _finetuner(
+    denoiser: Denoiser, prior: PretrainedPrior, config: RestoreConfig, options: FusionConfig, noise: _Noise
+) -> DenoiserFinetuner:
     """Return the denoiser with its lessons ahead: none where nothing can judge them."""
-    steps, rate = 0 if noise.correlated else options.tuned, options.tuned_rate
-    return Tuned(denoiser, steps=steps, rate=rate, seed=config.seed, restored=prior.restored, look_up=prior.look_up)
+    steps, rate = 0 if noise.correlated else options.finetune_steps, options.finetune_lr
+    return DenoiserFinetuner(
+        denoiser,
+        steps=steps,
+        rate=rate,
+        seed=config.seed,
+        restored=prior.restored,
+        raise_if_interrupted=prior.raise_if_interrupted,
+    )
 
 
-def _rival(tuned: Tuned, prior: Alone, kept: Problem, held: Problem, noise: _Noise) -> torch.Tensor | None:
+def _baseline(
+    finetuner: DenoiserFinetuner, prior: PretrainedPrior, train: Problem, validation: Problem, noise: _Noise
+) -> torch.Tensor | None:
     """Return the global prior's best image where it takes no time to speak of beside the local one; None elsewhere.
 
     Ctrl-C leaves the denoiser as it is, and the local prior takes no step.
     """
-    if not prior.direct(kept) or noise.shown is not None or noise.correlated:
+    if not prior.direct(train) or noise.shown is not None or noise.correlated:
         return None
     try:
-        best = tuned.judged(kept, held) if tuned.possible(kept) else None
-    except PressedError:
+        best = finetuner.best_image(train, validation) if finetuner.is_applicable(train) else None
+    except Interrupted:
         best = None
     if best is None:
         with torch.no_grad():
-            return tuned.denoiser.denoise(kept.filled(), kept.fidelity.sigma)
+            return finetuner.denoiser.denoise(train.filled(), train.fidelity.sigma)
     return best
 
 
-def _best(result: Result, rival: torch.Tensor | None, problem: Problem, held: Problem, network: Denoiser) -> Result:
+def _best(
+    result: Result, baseline: torch.Tensor | None, problem: Problem, validation: Problem, network: Denoiser
+) -> Result:
     """Return the result of a run that was cut short, with the denoiser's image if evidence likes its rival better."""
-    if rival is None or not float(held.error(rival)) < float(held.error(result.image.to(held.y))):
+    if baseline is None or not float(validation.error(baseline)) < float(
+        validation.error(result.image.to(validation.y))
+    ):
         return result
     with torch.no_grad():
         image = network.denoise(problem.filled(), problem.fidelity.sigma)
@@ -206,69 +223,75 @@ def _best(result: Result, rival: torch.Tensor | None, problem: Problem, held: Pr
     return dataclasses.replace(result, image=image.float().cpu(), message=message, held_out=0.0)
 
 
-def _latest(result: Result, local: Solver, held: Problem) -> Result:
+def _latest(result: Result, local: GradientSolver, validation: Problem) -> Result:
     """Return the local prior's result, of its last step unless evidence is sure that an earlier one was better.
 
     Without noise nothing but chance makes a few measurements like an early step; with noise, theta learns that too.
     """
-    if held.noisy or local.average is None or worse(local.average, result.image, held):
+    if validation.noisy or local.average is None or significantly_worse(local.average, result.image, validation):
         return result
     image = local.take_last().detach().float().cpu().clone()
     return dataclasses.replace(result, image=image, step=local.step)
 
 
 def _concluded(
-    result: Result, problem: Problem, held: Problem, local: Solver, candidates: Candidates, noise: _Noise
+    result: Result, problem: Problem, validation: Problem, local: GradientSolver, candidates: Candidates, noise: _Noise
 ) -> Result:
     """Return the fusion's result, or the local prior's if Ctrl-C came."""
     saved, begun = local.state_dict(), time.perf_counter()
     try:
-        image, evidence = _fused(problem, held, local.problem, result.image, candidates, noise)
-    except PressedError:
+        image, fusion_weights = _fused(problem, validation, local.problem, result.image, candidates, noise)
+    except Interrupted:
         status = Status.INTERRUPTED
         return dataclasses.replace(result, status=status, message=status.value, checkpoint=saved)
     return dataclasses.replace(
         result,
         image=image,
-        message=_message(evidence, problem.fidelity.sigma, noise.shown),
-        fusion=evidence,
+        message=_message(fusion_weights, problem.fidelity.sigma, noise.shown),
+        fusion=fusion_weights,
         timings=Timings(result.timings.setup, result.timings.steps + time.perf_counter() - begun),
         held_out=0.0,
     )
 
 
 def _fused(
-    problem: Problem, held: Problem, kept: Problem, local: torch.Tensor, candidates: Candidates, noise: _Noise
-) -> tuple[torch.Tensor, Evidence]:
+    problem: Problem, validation: Problem, train: Problem, local: torch.Tensor, candidates: Candidates, noise: _Noise
+) -> tuple[torch.Tensor, FusionWeights]:
     """Return the fused image of all the measurements, and the evidence."""
     local = local.to(problem.y)
     if noise.there:
         with torch.no_grad():
-            level = noise.shown or held.fidelity.sigma
-            candidates.rest = math.sqrt(max(0.0, float(held.error(local)) - level**2))
-    images = candidates.all(kept, held, local)
+            level = noise.shown or validation.fidelity.sigma
+            candidates.rest = math.sqrt(max(0.0, float(validation.error(local)) - level**2))
+    images = candidates.all(train, validation, local)
     if noise.correlated:
-        evidence = even(list(images), problem.shape)
+        fusion_weights = uniform_weights(list(images), problem.shape)
     else:
-        evidence = weigh(images, held, seed=candidates.tuned.seed, few=candidates.few(problem))
-    believed = [name for name, plane in zip(evidence.names, evidence.map, strict=True) if float(plane.max()) >= LEAST]
+        fusion_weights = fit_stacking_weights(
+            images, validation, seed=candidates.finetuner.seed, few=candidates.few(problem)
+        )
+    selected = [
+        name
+        for name, plane in zip(fusion_weights.names, fusion_weights.map, strict=True)
+        if float(plane.max()) >= LEAST
+    ]
     final: dict[str, torch.Tensor] = {}
-    if {"local", "handed"} & set(believed):
-        counts = evidence.most("local", "handed") >= COUNTS
+    if {"local", "warm_started"} & set(selected):
+        counts = fusion_weights.most("local", "warm_started") >= COUNTS
         final["local"] = candidates.refitted("local", problem, local) if counts else local
-    for name in believed:
+    for name in selected:
         if name not in final:
             final[name] = candidates.refitted(name, problem, final.get("local", local))
     whole = {name: x.cpu() if bool(torch.isfinite(x).all()) else images[name].cpu() for name, x in final.items()}
-    return evidence.combine(whole), evidence
+    return fusion_weights.combine(whole), fusion_weights
 
 
-def _message(evidence: Evidence, told: float, shown: float | None) -> str:
+def _message(fusion_weights: FusionWeights, nominal_sigma: float, shown: float | None) -> str:
     """Return what was believed, in a sentence or two."""
-    doubt = "" if shown is None else f" The image shows noise of {255 * shown:.3g}, not {255 * told:.3g}."
-    if evidence.kind == "none":
-        return f"The noise of neighbours is correlated, so that nothing can judge: {evidence.shares}.{doubt}"
-    kind = "global and handed, asked first" if evidence.kind == "few" else evidence.kind
-    behind = evidence.most("local") >= LEAST and evidence.most("local", "handed") < COUNTS
+    doubt = "" if shown is None else f" The image shows noise of {255 * shown:.3g}, not {255 * nominal_sigma:.3g}."
+    if fusion_weights.kind == "none":
+        return f"The noise of neighbours is correlated, so that nothing can judge: {fusion_weights.shares}.{doubt}"
+    kind = "global and handed, asked first" if fusion_weights.kind == "few" else fusion_weights.kind
+    behind = fusion_weights.most("local") >= LEAST and fusion_weights.most("local", "warm_started") < COUNTS
     but = ", but in the network's part only those that did not judge" if behind else ""
-    return f"Believed: {evidence.shares} ({kind}). All measurements are in the image{but}.{doubt}"
+    return f"Believed: {fusion_weights.shares} ({kind}). All measurements are in the image{but}.{doubt}"

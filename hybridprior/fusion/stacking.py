@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from hybridprior._internal.random import stream
 from hybridprior.problem import Problem
 
-__all__ = ["Evidence", "even", "simplex", "weigh", "worse"]
+__all__ = ["FusionWeights", "uniform_weights", "simplex", "fit_stacking_weights", "significantly_worse"]
 
 PER_CELL = 150
 """Held-out measurements, channels counted once, that a cell of the map has on average, at least."""
@@ -48,14 +48,14 @@ RIDGE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class FusionWeights:
     """What the held-out measurements say."""
 
     names: tuple[str, ...]
     """The candidates."""
     errors: tuple[float, ...]
     """Mean squared residual of each, noise included."""
-    spreads: tuple[float, ...]
+    standard_errors: tuple[float, ...]
     """Standard errors of these means."""
     weights: tuple[float, ...]
     """Mean weight of each in the fused image."""
@@ -66,7 +66,7 @@ class Evidence:
     evidence."""
     gain: float
     """What the fused image's mean squared residual is less than that of the best candidate, cross-validated."""
-    gain_spread: float
+    gain_standard_error: float
     """Standard error of the gain."""
 
     @property
@@ -76,14 +76,19 @@ class Evidence:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures by candidate, without the map."""
-        rows = zip(self.names, self.weights, self.errors, self.spreads, strict=True)
-        each = {name: {"weight": w, "error": e, "error_spread": s} for name, w, e, s in rows}
-        return {"kind": self.kind, "candidates": each, "gain": self.gain, "gain_spread": self.gain_spread}
+        rows = zip(self.names, self.weights, self.errors, self.standard_errors, strict=True)
+        each = {name: {"weight": w, "error": e, "standard_error": s} for name, w, e, s in rows}
+        return {
+            "kind": self.kind,
+            "candidates": each,
+            "gain": self.gain,
+            "gain_standard_error": self.gain_standard_error,
+        }
 
     def image(self) -> torch.Tensor:
         """Return the map as an image `(1, 3, H, W)`: red for the local prior, blue for the global, green for both.
 
-        Both are `hybrid`, `handed` and `tuned`; `blind` counts as global.
+        Both are `hybrid`, `warm_started` and `finetuned`; `blind` counts as global.
         """
         planes = dict(zip(self.names, self.map, strict=True))
         nothing = torch.zeros(self.map.shape[-2:])
@@ -91,7 +96,7 @@ class Evidence:
         def sum_of(*names: str) -> torch.Tensor:
             return torch.stack([planes.get(name, nothing) for name in names]).sum(0)
 
-        both = sum_of("hybrid", "handed", "tuned")
+        both = sum_of("hybrid", "warm_started", "finetuned")
         return torch.stack([sum_of("local"), both, sum_of("global", "blind")])[None]
 
     def most(self, *names: str) -> float:
@@ -111,22 +116,26 @@ class Evidence:
         return torch.stack([torch.where(total > 0, w / total.clamp_min(1e-6), same) * x for w, x in given]).sum(0)
 
 
-def weigh(images: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0, few: Collection[str] = ()) -> Evidence:
+def fit_stacking_weights(
+    images: Mapping[str, torch.Tensor], validation: Problem, *, seed: int = 0, few: Collection[str] = ()
+) -> FusionWeights:
     """Return how much each candidate is believed.
 
     Args:
         images: `(1, C, H, W)` of each candidate, made without the held-out measurements.
-        held: The problem with only these.
+        validation: The problem with only these.
         seed: Of the halves.
         few: The candidates that share the weight as long as nothing is surely better; all of them if there are none.
     """
     names = tuple(images)
     with torch.no_grad():
-        residuals = torch.stack([(held.operator(x.to(held.y)) - held.y).cpu().double() for x in images.values()])
-    counted = torch.ones_like(held.y) if held.weights is None else held.weights
+        residuals = torch.stack(
+            [(validation.operator(x.to(validation.y)) - validation.y).cpu().double() for x in images.values()]
+        )
+    counted = torch.ones_like(validation.y) if validation.weights is None else validation.weights
     share = counted.cpu().double()
-    placed = held.operator.grid is not None and held.y.ndim == 4
-    if held.y.ndim != 4:
+    placed = validation.operator.tile_multiple is not None and validation.y.ndim == 4
+    if validation.y.ndim != 4:
         residuals, share = residuals.reshape(len(names), 1, 1, 1, -1), share.reshape(1, 1, 1, -1)
     half = torch.rand(share.shape[-2:], generator=stream(seed, "halves")) < 0.5
     halves = [share * half, share * ~half]
@@ -141,21 +150,21 @@ def weigh(images: Mapping[str, torch.Tensor], held: Problem, *, seed: int = 0, f
     single = residuals.square() * share
     errors = [_mean(row, share) for row in single]
     first = min(single, key=lambda row: float(row.sum()))
-    gain, spread = _mean(first - squares[kind], share)
-    weights = F.interpolate(final[None], held.shape[-2:], mode="bilinear", align_corners=False)[0].float()
-    return Evidence(
+    gain, standard_error = _mean(first - squares[kind], share)
+    weights = F.interpolate(final[None], validation.shape[-2:], mode="bilinear", align_corners=False)[0].float()
+    return FusionWeights(
         names=names,
         errors=tuple(error for error, _ in errors),
-        spreads=tuple(spread for _, spread in errors),
+        standard_errors=tuple(standard_error for _, standard_error in errors),
         weights=tuple(float(w.mean()) for w in weights),
         map=weights,
         kind=kind,
         gain=gain,
-        gain_spread=spread,
+        gain_standard_error=standard_error,
     )
 
 
-def even(names: Sequence[str], shape: Sequence[int]) -> Evidence:
+def uniform_weights(names: Sequence[str], shape: Sequence[int]) -> FusionWeights:
     """Return what is believed where there is no evidence: each candidate as much as the others.
 
     Args:
@@ -163,33 +172,35 @@ def even(names: Sequence[str], shape: Sequence[int]) -> Evidence:
         shape: `(1, C, H, W)` of the image.
     """
     share, unknown = 1 / len(names), (math.nan,) * len(names)
-    return Evidence(
+    return FusionWeights(
         names=tuple(names),
         errors=unknown,
-        spreads=unknown,
+        standard_errors=unknown,
         weights=(share,) * len(names),
         map=torch.full((len(names), *shape[-2:]), share),
         kind="none",
         gain=math.nan,
-        gain_spread=math.nan,
+        gain_standard_error=math.nan,
     )
 
 
-def worse(x: torch.Tensor, than: torch.Tensor, held: Problem) -> bool:
+def significantly_worse(x: torch.Tensor, than: torch.Tensor, validation: Problem) -> bool:
     """Return whether an image is further from the held-out measurements than another, by two standard errors.
 
     Args:
         x: `(1, C, H, W)`.
         than: The other image.
-        held: The problem with only the held-out measurements.
+        validation: The problem with only the held-out measurements.
     """
     with torch.no_grad():
-        squares = [(held.operator(each.to(held.y)) - held.y).cpu().double().square() for each in (x, than)]
-    share = (torch.ones_like(held.y) if held.weights is None else held.weights).cpu().double()
+        squares = [
+            (validation.operator(each.to(validation.y)) - validation.y).cpu().double().square() for each in (x, than)
+        ]
+    share = (torch.ones_like(validation.y) if validation.weights is None else validation.weights).cpu().double()
     if share.ndim != 4:
         squares, share = [each.reshape(1, 1, 1, -1) for each in squares], share.reshape(1, 1, 1, -1)
-    loss, spread = _mean((squares[0] - squares[1]) * share, share)
-    return loss > 2 * spread
+    loss, standard_error = _mean((squares[0] - squares[1]) * share, share)
+    return loss > 2 * standard_error
 
 
 def simplex(gram: torch.Tensor) -> torch.Tensor:
@@ -247,8 +258,8 @@ def _simplest(squares: Mapping[str, torch.Tensor], share: torch.Tensor) -> str:
     """Return the simplest proposal that is within two standard errors of the best."""
     best = min(squares, key=lambda name: float(squares[name].sum()))
     for kind, values in squares.items():
-        loss, spread = _mean(values - squares[best], share)
-        if kind == best or loss < 2 * spread:
+        loss, standard_error = _mean(values - squares[best], share)
+        if kind == best or loss < 2 * standard_error:
             return kind
     return best
 
@@ -271,5 +282,5 @@ def _mean(values: torch.Tensor, share: torch.Tensor) -> tuple[float, float]:
     """Return the mean over the held-out measurements, and its standard error; a pixel's channels count once."""
     chosen = share.amax((0, 1)) > 0
     each = values.sum((0, 1))[chosen] / share.sum((0, 1))[chosen]
-    spread = float(each.std(correction=1)) / math.sqrt(len(each)) if len(each) > 1 else math.inf
-    return float(each.mean()), spread
+    standard_error = float(each.std(correction=1)) / math.sqrt(len(each)) if len(each) > 1 else math.inf
+    return float(each.mean()), standard_error

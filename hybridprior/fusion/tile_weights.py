@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 import torch
 
-from hybridprior.fusion.stacking import Evidence
+from hybridprior.fusion.stacking import FusionWeights
 from hybridprior.operators.base import Box
 from hybridprior.solvers.canvas import Canvas
 
 __all__ = ["join"]
 
 
-def join(parts: Sequence[tuple[Box, Evidence]], shape: Sequence[int], overlap: int) -> Evidence:
+def join(parts: Sequence[tuple[Box, FusionWeights]], shape: Sequence[int], overlap: int) -> FusionWeights:
     """Return what the measurements of all tiles say together.
 
     A candidate that a tile does not have weighs nothing there, and its error is that of the other tiles. Where no tile
@@ -36,31 +36,31 @@ def join(parts: Sequence[tuple[Box, Evidence]], shape: Sequence[int], overlap: i
     canvas.fill(torch.tensor(1 / len(names)))
     weights = canvas.image()[0]
     found = [[_figures(box, part, name) for box, part in parts if name in part.names] for name in names]
-    errors, spreads = zip(*map(_mean, found), strict=True)
-    gain, gain_spread = _mean([(_pixels(box), part.gain, part.gain_spread) for box, part in parts])
-    return Evidence(
+    errors, standard_errors = zip(*map(_mean, found), strict=True)
+    gain, gain_standard_error = _mean([(_pixels(box), part.gain, part.gain_standard_error) for box, part in parts])
+    return FusionWeights(
         names=names,
         errors=errors,
-        spreads=spreads,
+        standard_errors=standard_errors,
         weights=tuple(float(w.mean()) for w in weights),
         map=weights,
         kind="none" if all(part.kind == "none" for _, part in parts) else "tiles",
         gain=gain,
-        gain_spread=gain_spread,
+        gain_standard_error=gain_standard_error,
     )
 
 
-def _planes(part: Evidence, names: Sequence[str]) -> torch.Tensor:
+def _planes(part: FusionWeights, names: Sequence[str]) -> torch.Tensor:
     """Return a tile's map `(1, K, h, w)` with all names."""
     planes = dict(zip(part.names, part.map, strict=True))
     nothing = torch.zeros(part.map.shape[-2:])
     return torch.stack([planes.get(name, nothing) for name in names])[None]
 
 
-def _figures(box: Box, part: Evidence, name: str) -> tuple[int, float, float]:
+def _figures(box: Box, part: FusionWeights, name: str) -> tuple[int, float, float]:
     """Return a tile's pixels, and a candidate's error there with its standard error."""
     place = part.names.index(name)
-    return _pixels(box), part.errors[place], part.spreads[place]
+    return _pixels(box), part.errors[place], part.standard_errors[place]
 
 
 def _pixels(box: Box) -> int:
@@ -69,9 +69,9 @@ def _pixels(box: Box) -> int:
 
 def _mean(figures: Sequence[tuple[int, float, float]]) -> tuple[float, float]:
     """Return the mean of figures that are known, weighed by pixels, and its standard error."""
-    known = [(pixels, value, spread) for pixels, value, spread in figures if math.isfinite(value)]
+    known = [(pixels, value, standard_error) for pixels, value, standard_error in figures if math.isfinite(value)]
     total = sum(pixels for pixels, _, _ in known)
     if not known:
         return math.nan, math.nan
     mean = sum(pixels * value for pixels, value, _ in known) / total
-    return mean, math.sqrt(sum((pixels * spread) ** 2 for pixels, _, spread in known)) / total
+    return mean, math.sqrt(sum((pixels * standard_error) ** 2 for pixels, _, standard_error in known)) / total

@@ -37,7 +37,7 @@ class Generator(nn.Module):
     smallest: int = 1
     """`forward` makes images whose sides are at least this long."""
 
-    jitters: bool = False
+    uses_input_noise: bool = False
     """Whether the solver's jitter of z regularises it; where z is not noise, or is weak noise, it would only harm."""
 
     capturable: bool = False

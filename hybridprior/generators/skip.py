@@ -136,7 +136,7 @@ class Skip(Generator):
     """Deep Image Prior's network."""
 
     Config = SkipConfig
-    jitters = True
+    uses_input_noise = True
     capturable = True
 
     def __init__(self, channels: int, config: SkipConfig | None = None) -> None:

@@ -45,7 +45,7 @@ class Operator(nn.Module):
     task: str = "denoise"
     """Whose presets suit it: "denoise", "sr", "inpaint", "deblur", "dejpeg" or "demosaic"."""
 
-    grid: int | None = None
+    tile_multiple: int | None = None
     """`crop` takes boxes of whole multiples of this number of pixels; None is an operator that has no `crop`."""
 
     images: bool = True
@@ -73,15 +73,15 @@ class Operator(nn.Module):
             (gradient,) = torch.autograd.grad(self(x), x, grad_outputs=y)
         return gradient
 
-    def initial(self, y: torch.Tensor) -> torch.Tensor:
+    def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return a cheap estimate of the image from measurements y, to look at and as a baseline."""
         return y
 
-    def frame(self, x: torch.Tensor) -> torch.Tensor:
+    def crop_to_observed(self, x: torch.Tensor) -> torch.Tensor:
         """Return the part of the image x that is shown: all of it, unless A needs to know what lies beyond."""
         return x
 
-    def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
+    def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
         """Return the image nearest to a restored one that the measurements allow; x itself where E says it all.
 
         Args:
@@ -93,9 +93,9 @@ class Operator(nn.Module):
 
     def noise_level(self, y: torch.Tensor) -> float:
         """Return the standard deviation of the noise in y, estimated from y, in units of intensity."""
-        return estimate_sigma(y, self.measured(y))
+        return estimate_sigma(y, self.observed_mask(y))
 
-    def measured(self, y: torch.Tensor) -> torch.Tensor | None:
+    def observed_mask(self, y: torch.Tensor) -> torch.Tensor | None:
         """Return which entries of y were measured at all: 1 or 0 in y's shape, or None where all were."""
         return None
 
@@ -141,7 +141,7 @@ class CallableOperator(Operator):
         """Return the given shape, or that of the measurements."""
         return self.shape or shape
 
-    def initial(self, y: torch.Tensor) -> torch.Tensor:
+    def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return y where it has the image's shape, else A^T y scaled to y's mean."""
         if self.image_shape(_shape(y)) == tuple(y.shape):
             return y

@@ -23,7 +23,7 @@ class BayerMosaic(Operator):
     """A x = the sum over colours c of m_c x_c: a mosaic `(B, 1, H, W)` of an image `(B, 3, H, W)`."""
 
     task = "demosaic"
-    grid = 2
+    tile_multiple = 2
     tile: torch.Tensor
 
     def __init__(self, pattern: str = "RGGB") -> None:
@@ -61,7 +61,7 @@ class BayerMosaic(Operator):
         """Return the mosaic's shape with three colours."""
         return (shape[0], 3, *shape[2:]) if len(shape) == 4 else shape
 
-    def initial(self, y: torch.Tensor) -> torch.Tensor:
+    def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return the bilinear interpolation of each colour."""
         seen = self.seen(y).expand(y.shape[0], -1, -1, -1)
         row = torch.tensor([1.0, 2.0, 1.0], dtype=y.dtype, device=y.device)

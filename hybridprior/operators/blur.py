@@ -49,7 +49,7 @@ class Blur(Operator):
             raise unknown_name("boundary", boundary, BOUNDARIES)
         self.register_buffer("kernel", normalised(torch.as_tensor(kernel)))
         self.boundary = boundary
-        self.grid = 1 if boundary == "valid" else None
+        self.tile_multiple = 1 if boundary == "valid" else None
 
     @property
     def margins(self) -> tuple[int, int, int, int]:
@@ -84,11 +84,11 @@ class Blur(Operator):
             return shape
         return (shape[0], shape[1], shape[2] + self.kernel.shape[0] - 1, shape[3] + self.kernel.shape[1] - 1)
 
-    def initial(self, y: torch.Tensor) -> torch.Tensor:
+    def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return y itself, its border pixels repeated beyond the frame."""
         return F.pad(y, self.margins, mode="replicate") if self.boundary == "valid" else y
 
-    def frame(self, x: torch.Tensor) -> torch.Tensor:
+    def crop_to_observed(self, x: torch.Tensor) -> torch.Tensor:
         """Return the part of the image that lies in y's frame."""
         if self.boundary != "valid":
             return x

@@ -50,15 +50,15 @@ class Compose(Operator):
             shape = operator.image_shape(shape)  # type: ignore[operator]
         return shape
 
-    def initial(self, y: torch.Tensor) -> torch.Tensor:
+    def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return the estimate of the first operator from that of the second, and so on."""
         for operator in reversed(self.operators):
-            y = operator.initial(y)  # type: ignore[operator]
+            y = operator.initial_estimate(y)  # type: ignore[operator]
         return y
 
-    def frame(self, x: torch.Tensor) -> torch.Tensor:
+    def crop_to_observed(self, x: torch.Tensor) -> torch.Tensor:
         """Return the part of the image that the first operator shows."""
-        return self.operators[0].frame(x)  # type: ignore[operator, no-any-return]
+        return self.operators[0].crop_to_observed(x)  # type: ignore[operator, no-any-return]
 
     def noise(self) -> Fidelity | None:
         """Return E for the noise that the last operator knows of."""
@@ -68,9 +68,9 @@ class Compose(Operator):
         """Return the last operator's."""
         return self.operators[-1].noise_level(y)  # type: ignore[operator, no-any-return]
 
-    def measured(self, y: torch.Tensor) -> torch.Tensor | None:
+    def observed_mask(self, y: torch.Tensor) -> torch.Tensor | None:
         """Return what the last operator measured."""
-        return self.operators[-1].measured(y)  # type: ignore[operator, no-any-return]
+        return self.operators[-1].observed_mask(y)  # type: ignore[operator, no-any-return]
 
     def check(self, y: torch.Tensor) -> None:
         """Raise `ShapeError` if y cannot be the last operator's measurements."""

@@ -46,11 +46,11 @@ class Crop(Operator):
             return shape
         return (*shape[:2], shape[2] + 2 * self.margin, shape[3] + 2 * self.margin)
 
-    def initial(self, y: torch.Tensor) -> torch.Tensor:
+    def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return y with its margin filled by averages of what is near."""
-        return Mask(self.known(y)).initial(self.adjoint(y))
+        return Mask(self.known(y)).initial_estimate(self.adjoint(y))
 
-    def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
+    def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
         """Return x with what was seen without noise as it was."""
         return x if noisy else torch.where(self.known(y).to(x) > 0, self.adjoint(y).to(x), x)
 

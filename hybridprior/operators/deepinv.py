@@ -60,7 +60,7 @@ class PhysicsOperator(Operator):
             back = self.physics.A_adjoint(torch.zeros(shape, device=buffers[0].device))
         return tuple(back.shape)  # type: ignore[return-value]
 
-    def initial(self, y: torch.Tensor) -> torch.Tensor:
+    def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return what a few iterations of conjugate gradients on A^T A x = A^T y make of the best flat image.
 
         Where A is not linear, its derivative at 0 stands for it.
@@ -78,7 +78,7 @@ class PhysicsOperator(Operator):
 
         return conjugate_gradients(curvature, self.adjoint(y - origin), start, iterations=FEW)
 
-    def measured(self, y: torch.Tensor) -> torch.Tensor | None:
+    def observed_mask(self, y: torch.Tensor) -> torch.Tensor | None:
         """Return 0 where y is the same for any image, as outside the mask of k-space; None where all is measured."""
         shape = self.image_shape(tuple(y.shape))  # type: ignore[arg-type]
         rng = stream(0, "measured")

@@ -71,7 +71,7 @@ class Downsample(Operator):
             raise unknown_name("kernel", kernel, KERNELS)
         self.factor = int(factor)
         self.kernel = kernel
-        self.grid = self.factor
+        self.tile_multiple = self.factor
         self._matrices: dict[tuple[int, torch.dtype, torch.device], torch.Tensor] = {}
 
     def matrix(self, side: int, like: torch.Tensor) -> torch.Tensor:
@@ -106,7 +106,7 @@ class Downsample(Operator):
         """Return the same operator, and the part of the small image that lies over the box."""
         return self, Box(*(side // self.factor for side in box))
 
-    def initial(self, y: torch.Tensor) -> torch.Tensor:
+    def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return the bicubic enlargement of y (a = -1/2, as the published baselines)."""
         rows, columns = (_enlarging(side, self.factor).to(y) for side in y.shape[-2:])
         return (rows @ (y @ columns.T)).clamp(0, 1)

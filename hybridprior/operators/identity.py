@@ -13,7 +13,7 @@ __all__ = ["Identity"]
 class Identity(Operator):
     """A x = x."""
 
-    grid = 1
+    tile_multiple = 1
     capturable = True
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -91,7 +91,7 @@ class Jpeg(Identity):
         squares = [_lost(plane, steps).flatten() for plane, steps in self._coefficients(self.image)]
         return Gaussian(float(torch.cat(squares).mean().sqrt()))
 
-    def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
+    def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
         """Return the image whose coefficients lie in the file's intervals, and else are x's."""
         changes: list[torch.Tensor] = []
         for (theirs, steps), (ours, _) in zip(

@@ -21,7 +21,7 @@ class Mask(Operator):
     """A x = m x with m in {0, 1}."""
 
     task = "inpaint"
-    grid = 1
+    tile_multiple = 1
     capturable = True
     known: torch.Tensor
 
@@ -52,16 +52,16 @@ class Mask(Operator):
         """Return m y."""
         return y * self.known
 
-    def measured(self, y: torch.Tensor) -> torch.Tensor:
+    def observed_mask(self, y: torch.Tensor) -> torch.Tensor:
         """Return m in y's shape."""
         return self.known.expand_as(y)
 
-    def initial(self, y: torch.Tensor) -> torch.Tensor:
+    def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return y with its holes filled by averages of what is known around them."""
         known = self.known.expand_as(y).to(y.dtype)
         return known * y + (1 - known) * pull(y * known, known)
 
-    def reconcile(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
+    def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
         """Return x with what is known without noise as it was measured."""
         return x if noisy else torch.where(self.known.to(x) > 0, y.to(x), x)
 

@@ -2,18 +2,18 @@
 
 from hybridprior.regularisers.base import REGULARISERS, Regulariser, build_regulariser
 from hybridprior.regularisers.none import NoRegulariser
-from hybridprior.regularisers.perceptual import FeatureRegulariser
-from hybridprior.regularisers.red import DenoiserRegulariser
-from hybridprior.regularisers.red_diff import ScoreRegulariser
+from hybridprior.regularisers.perceptual import Perceptual
+from hybridprior.regularisers.red import RED
+from hybridprior.regularisers.red_diff import REDDiff
 from hybridprior.regularisers.tv import TotalVariation, total_variation
 
 __all__ = [
     "REGULARISERS",
-    "DenoiserRegulariser",
-    "FeatureRegulariser",
+    "RED",
+    "Perceptual",
     "NoRegulariser",
     "Regulariser",
-    "ScoreRegulariser",
+    "REDDiff",
     "TotalVariation",
     "build_regulariser",
     "total_variation",

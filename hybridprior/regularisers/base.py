@@ -69,11 +69,11 @@ class Regulariser(nn.Module):
         """
         raise ConfigError(f"{type(self).__name__} enters by its gradient only; use solver='gradient'.")
 
-    def memory(self) -> dict[str, Any]:
+    def run_state(self) -> dict[str, Any]:
         """Return what the steps so far left behind, tensors and numbers, for a run to be resumed."""
         return {}
 
-    def recall(self, memory: Mapping[str, Any]) -> None:
+    def load_run_state(self, memory: Mapping[str, Any]) -> None:
         """Take over what `memory` returned."""
 
     def __add__(self, other: Regulariser) -> Regulariser:
@@ -108,15 +108,15 @@ class _Sum(Regulariser):
         if not self.splits:
             return super().split(x, step, scale)
         (alone,) = ((term, w) for term, w in zip(self._terms(), self.weights, strict=True) if w)
-        v, coupling = alone[0].split(x, step, scale * alone[1] ** 0.5)
-        return v, coupling / alone[1] ** 0.5
+        v, sigma_k = alone[0].split(x, step, scale * alone[1] ** 0.5)
+        return v, sigma_k / alone[1] ** 0.5
 
-    def memory(self) -> dict[str, Any]:
-        return {str(number): term.memory() for number, term in enumerate(self._terms())}
+    def run_state(self) -> dict[str, Any]:
+        return {str(number): term.run_state() for number, term in enumerate(self._terms())}
 
-    def recall(self, memory: Mapping[str, Any]) -> None:
+    def load_run_state(self, memory: Mapping[str, Any]) -> None:
         for number, term in enumerate(self._terms()):
-            term.recall(memory[str(number)])
+            term.load_run_state(memory[str(number)])
 
     def _terms(self) -> list[Regulariser]:
         return list(self.terms)  # type: ignore[arg-type]

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from hybridprior.operators import Operator
     from hybridprior.problem import Problem
 
-__all__ = ["FeatureConfig", "FeatureRegulariser"]
+__all__ = ["PerceptualConfig", "Perceptual"]
 
 TARGETS = ("guide", "measurements")
 
 
 @dataclass(frozen=True)
-class FeatureConfig:
+class PerceptualConfig:
     """Whose features, of which layers, compared with what."""
 
     network: str = "shipped"
@@ -55,16 +55,16 @@ class FeatureConfig:
 
 
 @REGULARISERS.register("feature")
-class FeatureRegulariser(Regulariser):
+class Perceptual(Regulariser):
     """R(x) = N/2 times the mean squared distance of features, in units of the guide's variance."""
 
-    Config = FeatureConfig
+    Config = PerceptualConfig
 
-    def __init__(self, config: FeatureConfig | None = None, *, guide: torch.Tensor | None = None) -> None:
+    def __init__(self, config: PerceptualConfig | None = None, *, guide: torch.Tensor | None = None) -> None:
         """Load the network.
 
         Args:
-            config: `FeatureConfig()` if not given.
+            config: `PerceptualConfig()` if not given.
             guide: Image `(1, C, H, W)` to be like, intensity in [0, 1]; the operator's cheap estimate if not given.
 
         Raises:
@@ -72,7 +72,7 @@ class FeatureRegulariser(Regulariser):
             WeightsError: Weights that cannot be used.
         """
         super().__init__()
-        self.config = config or FeatureConfig()
+        self.config = config or PerceptualConfig()
         self.encoder = _encoder(self.config)
         self.guide = guide
         self.operator: Operator | None = None
@@ -91,7 +91,9 @@ class FeatureRegulariser(Regulariser):
             target = target if self.weights is None else target * self.weights
         else:
             self.operator = None
-            target = problem.operator.initial(problem.filled()) if self.guide is None else self.guide.to(problem.y)
+            target = (
+                problem.operator.initial_estimate(problem.filled()) if self.guide is None else self.guide.to(problem.y)
+            )
             if target.shape != problem.shape:
                 raise ShapeError(f"The guide is {tuple(target.shape)}, but the image is {problem.shape}.")
         self.precision = precision
@@ -132,7 +134,7 @@ class FeatureRegulariser(Regulariser):
 Encoder = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 
 
-def _encoder(config: FeatureConfig) -> Encoder:
+def _encoder(config: PerceptualConfig) -> Encoder:
     scheme, _, name = config.network.partition(":")
     if scheme == "timm":
         return TimmStages(name, config.weights)

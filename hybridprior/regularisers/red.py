@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hybridprior.denoisers import Denoiser
     from hybridprior.problem import Problem
 
-__all__ = ["DenoiserConfig", "DenoiserRegulariser"]
+__all__ = ["REDConfig", "RED"]
 
 
 log = logging.getLogger(__name__)
@@ -45,16 +45,16 @@ LOOKS = ("iterate", "average", "measured")
 
 
 @dataclass(frozen=True)
-class DenoiserConfig(DenoisingConfig):
+class REDConfig(DenoisingConfig):
     """Which denoiser, and how it is asked."""
 
     look: str = "measured"
     """Where it looks: at the "iterate", at the "average" of the iterates, or near that at what was "measured"."""
-    coupling: float = 0.23
+    penalty: float = 0.23
     """c: how firmly u holds to x, in units of sigma^-2; as for plug-and-play."""
     refresh: int = 5
     """Steps between two looks of the denoiser."""
-    averaging: float = 0.9
+    ema_decay: float = 0.9
     """Decay of the average of the iterates."""
     noise: float = 0.0
     """Fresh noise on x before each step of a splitting but the last, in units of sigma: 1 is what D was trained to take
@@ -63,8 +63,8 @@ class DenoiserConfig(DenoisingConfig):
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         super().__post_init__()
-        if self.refresh < 1 or not 0 <= self.averaging < 1 or not self.coupling > 0:
-            raise ConfigError("denoiser: refresh >= 1, averaging in [0, 1), coupling positive.")
+        if self.refresh < 1 or not 0 <= self.ema_decay < 1 or not self.penalty > 0:
+            raise ConfigError("denoiser: refresh >= 1, ema_decay in [0, 1), penalty positive.")
         if not 0 <= self.noise < math.inf:
             raise ConfigError(f"denoiser: noise is a number, 0 or more, not {self.noise}.")
         if self.look not in LOOKS:
@@ -72,15 +72,15 @@ class DenoiserConfig(DenoisingConfig):
 
 
 @REGULARISERS.register("denoiser")
-class DenoiserRegulariser(DenoisingRegulariser[DenoiserConfig]):
+class RED(DenoisingRegulariser[REDConfig]):
     """R(x) = |x - D(x; sigma)|^2 / (2 sigma^2), D held fixed."""
 
-    Config = DenoiserConfig
+    Config = REDConfig
     splits = True
 
     def __init__(
         self,
-        config: DenoiserConfig | None = None,
+        config: REDConfig | None = None,
         *,
         denoiser: Denoiser | Callable[[torch.Tensor, torch.Tensor], Any] | None = None,
     ) -> None:
@@ -108,7 +108,7 @@ class DenoiserRegulariser(DenoisingRegulariser[DenoiserConfig]):
         average = self._averaged(x.detach())
         if self.clean is None or step % self.config.refresh == 0:
             self.sigma = self.schedule(max(step, 1))
-            mu = self.config.coupling / self.sigma**2
+            mu = self.config.penalty / self.sigma**2
             point = average if self.proximal is None else self.proximal(average, mu)
             with torch.no_grad():
                 self.clean = self.denoiser.denoise(point, self.sigma, look=step // self.config.refresh)
@@ -128,14 +128,14 @@ class DenoiserRegulariser(DenoisingRegulariser[DenoiserConfig]):
         if self.average is None or self.average.shape != x.shape:
             self.average, self.clean = x.clone(), None
         else:
-            self.average.lerp_(x, 1 if self.config.look == "iterate" else 1 - self.config.averaging)
+            self.average.lerp_(x, 1 if self.config.look == "iterate" else 1 - self.config.ema_decay)
         return self.average
 
-    def memory(self) -> dict[str, Any]:
+    def run_state(self) -> dict[str, Any]:
         """Return the average, what the denoiser made of it, and at which noise level."""
         copies = {name: getattr(self, name) for name in ("average", "clean")}
         return {**{name: None if t is None else t.clone() for name, t in copies.items()}, "sigma": self.sigma}
 
-    def recall(self, memory: Mapping[str, Any]) -> None:
+    def load_run_state(self, memory: Mapping[str, Any]) -> None:
         """Take over what `memory` returned."""
         self.average, self.clean, self.sigma = memory["average"], memory["clean"], memory["sigma"]

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from hybridprior.denoisers import Denoiser
     from hybridprior.problem import Problem
 
-__all__ = ["ScoreConfig", "ScoreRegulariser"]
+__all__ = ["REDDiffConfig", "REDDiff"]
 
 WEIGHTINGS = ("red-diff", "tweedie")
 
 
 @dataclass(frozen=True)
-class ScoreConfig(DenoisingConfig):
+class REDDiffConfig(DenoisingConfig):
     """Which denoiser, and the noise it looks through."""
 
     sigma_start: float = 100 / 255
@@ -45,12 +45,12 @@ class ScoreConfig(DenoisingConfig):
 
 
 @REGULARISERS.register("score")
-class ScoreRegulariser(DenoisingRegulariser[ScoreConfig]):
+class REDDiff(DenoisingRegulariser[REDDiffConfig]):
     """R with the gradient w(sigma) (x - D(x + sigma n; sigma)) / sigma^2."""
 
-    Config = ScoreConfig
+    Config = REDDiffConfig
 
-    def __init__(self, config: ScoreConfig | None = None, *, denoiser: Denoiser | None = None) -> None:
+    def __init__(self, config: REDDiffConfig | None = None, *, denoiser: Denoiser | None = None) -> None:
         """Load the denoiser; see `DenoisingRegulariser`."""
         super().__init__(config, denoiser=denoiser)
         self.seed = 0

@@ -19,22 +19,22 @@ from hybridprior.generators.base import Generator
 from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
 from hybridprior.result import TracePoint
-from hybridprior.solvers.divergence import Guard
+from hybridprior.solvers.divergence import DivergenceMonitor
 from hybridprior.solvers.fingerprint import agree, copied, fingerprint, snapshot
-from hybridprior.solvers.graphed_step import Stride
-from hybridprior.solvers.input_noise import Jitter
+from hybridprior.solvers.graphed_step import GraphedStep
+from hybridprior.solvers.input_noise import InputNoise
 from hybridprior.stopping.base import StoppingRule
 
-__all__ = ["Memory"]
+__all__ = ["CheckpointedRun"]
 
 log = logging.getLogger(__name__)
 
-NUMBERS = ("step", "chosen", "average", "best", "kept", "seconds", "best_theta", "best_at", "ended")
+NUMBERS = ("step", "chosen", "average", "best", "last_good_state", "seconds", "best_theta", "best_at", "ended")
 """What a run remembers besides theta, the optimiser, the random numbers, the rule, the guard and the trace."""
 
 
-class Memory:
-    """A run's parts and where it is; the loop itself is `Solver`'s."""
+class CheckpointedRun:
+    """A run's parts and where it is; the loop itself is `GradientSolver`'s."""
 
     problem: Problem
     config: RestoreConfig
@@ -42,52 +42,52 @@ class Memory:
     regulariser: Regulariser
     optimiser: torch.optim.Optimizer
     stopping: StoppingRule
-    guard: Guard
-    jittered: Jitter
+    divergence: DivergenceMonitor
+    input_noise: InputNoise
     step: int
     """Steps so far."""
     average: torch.Tensor | None
     """That of the iterates, `(1, C, H, W)`."""
     trace: list[TracePoint]
-    kept: dict[str, Any]
+    last_good_state: dict[str, Any]
     """The last state that was seen to be good."""
-    stride: Stride | None
+    graphed_step: GraphedStep | None
     """The next step as recordings, which any other state makes worthless."""
 
     def _roll_back(self, energy: float) -> None:
         """Go back to the last kept theta, with a slightly shorter step."""
-        self.guard.count()
+        self.divergence.count()
         log.warning("step %d: E = %.3g nats a measurement; rolled back", self.step, energy)
-        self.stride = None
-        self.generator.load_state_dict(self.kept["theta"])
-        if self.kept["average"] is not None and self.average is not None:
-            self.average.copy_(self.kept["average"])
-        self._recall_prior(copied(self.kept["prior"], self.problem.y.device))
-        self.optimiser.load_state_dict(copy.deepcopy(self.kept["adam"]))
+        self.graphed_step = None
+        self.generator.load_state_dict(self.last_good_state["theta"])
+        if self.last_good_state["average"] is not None and self.average is not None:
+            self.average.copy_(self.last_good_state["average"])
+        self._load_regulariser_state(copied(self.last_good_state["prior"], self.problem.y.device))
+        self.optimiser.load_state_dict(copy.deepcopy(self.last_good_state["adam"]))
         for group in self.optimiser.param_groups:
-            group["lr"] *= self.guard.shorter
+            group["lr"] *= self.divergence.lr_factor
 
     def _theta(self) -> dict[str, Any]:
         """Return a copy of where the run is, as far as steps change it."""
         theta, adam = dict(self.generator.state_dict()), self.optimiser.state_dict()
-        return snapshot({"theta": theta, "adam": adam, "average": self.average, "prior": self._prior_memory()})
+        return snapshot({"theta": theta, "adam": adam, "average": self.average, "prior": self._regulariser_state()})
 
-    def _prior_memory(self) -> dict[str, Any]:
+    def _regulariser_state(self) -> dict[str, Any]:
         """Return what R remembers of the steps so far."""
-        return self.regulariser.memory()
+        return self.regulariser.run_state()
 
-    def _recall_prior(self, memory: Mapping[str, Any]) -> None:
-        """Take over what `_prior_memory` returned."""
-        self.regulariser.recall(memory)
+    def _load_regulariser_state(self, memory: Mapping[str, Any]) -> None:
+        """Take over what `_regulariser_state` returned."""
+        self.regulariser.load_run_state(memory)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the run needs to go on to the same bits; `torch.load(weights_only=True)` reads it."""
         return {
             **self._theta(),
             **{name: getattr(self, name) for name in NUMBERS},
-            "rng": self.jittered.rng.get_state(),
+            "rng": self.input_noise.rng.get_state(),
             "rule": self.stopping.state_dict(),
-            "guard": self.guard.state_dict(),
+            "divergence": self.divergence.state_dict(),
             "trace": [[p.step, p.energy, p.prior, p.score] for p in self.trace],
             "fingerprint": self._fingerprint(),
         }
@@ -105,13 +105,13 @@ class Memory:
         if state.keys() != self.state_dict().keys():
             raise ConfigError("This is not the saved state of a run; start a new one.")
         agree(state["fingerprint"], self._fingerprint())
-        state, self.stride = copied(state, self.problem.y.device), None
+        state, self.graphed_step = copied(state, self.problem.y.device), None
         self.generator.load_state_dict(state["theta"])
         self.optimiser.load_state_dict(state["adam"])
         self.trace = [TracePoint(*row) for row in state["trace"]]
         for name in NUMBERS:
             setattr(self, name, state[name])
-        self.jittered.rng.set_state(state["rng"].cpu())
+        self.input_noise.rng.set_state(state["rng"].cpu())
         self.stopping.load_state_dict(state["rule"])
-        self.guard.load_state_dict(state["guard"])
-        self._recall_prior(state["prior"])
+        self.divergence.load_state_dict(state["divergence"])
+        self._load_regulariser_state(state["prior"])

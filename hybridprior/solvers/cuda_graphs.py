@@ -19,9 +19,9 @@ from hybridprior._internal.device import Precision
 from hybridprior.generators.base import Generator
 from hybridprior.operators.base import Operator
 
-__all__ = ["Captured", "Recording", "evaluated", "recordable"]
+__all__ = ["GraphedGenerator", "Recording", "evaluated", "recordable"]
 
-REHEARSALS = 1
+WARMUP_RUNS = 1
 """Runs before a recording, in which libraries choose their kernels and take their memory."""
 
 RECORDING = threading.Lock()
@@ -45,7 +45,7 @@ def evaluated(generator: Generator, z: torch.Tensor, precision: Precision) -> Ca
     """
     if precision.graphs and recordable(generator) and not REFUSED.is_set():
         try:
-            return Captured(generator, z, precision)
+            return GraphedGenerator(generator, z, precision)
         except RuntimeError as error:
             log.warning("f_theta is not recorded as a CUDA graph: %s", error)
             REFUSED.set()
@@ -77,7 +77,7 @@ class Recording(Generic[T]):
         work: Callable[[], T],
         device: torch.device,
         *,
-        rehearsal: Callable[[], object] = lambda: None,
+        warmup: Callable[[], object] = lambda: None,
         after: Recording[torch.Tensor] | None = None,
         beside: Recording[torch.Tensor] | None = None,
     ) -> None:
@@ -86,7 +86,7 @@ class Recording(Generic[T]):
         Args:
             work: What to do, with tensors that stay where they are.
             device: The GPU.
-            rehearsal: What is done before the recording.
+            warmup: What is done before the recording.
             after: What is always done before; both have one stream and one memory.
             beside: Another one's stream, in which it is recorded, with a memory of its own.
 
@@ -101,8 +101,8 @@ class Recording(Generic[T]):
         pool = None if after is None else after.graph.pool()
         self.aside.wait_stream(here)
         with torch.cuda.stream(self.aside):
-            for _ in range(REHEARSALS):
-                rehearsal()
+            for _ in range(WARMUP_RUNS):
+                warmup()
         here.wait_stream(self.aside)
         recording = torch.cuda.graph(self.graph, pool, self.aside, capture_error_mode="thread_local")
         with torch.cuda.stream(here), recording:  # a recording that fails does not go back by itself
@@ -114,7 +114,7 @@ class Recording(Generic[T]):
         return self.made
 
 
-class Captured:
+class GraphedGenerator:
     """f_theta as two graphs: one makes x of z, the other makes theta's gradient of x's.
 
     Theta may be changed in place only. A backward pass is of the last x, and puts the gradient in place of an earlier
@@ -137,21 +137,21 @@ class Captured:
         self.theta = [p for p in generator.parameters() if p.requires_grad]
         self.z, self.anchor = z.clone(), torch.zeros((), device=z.device, requires_grad=True)
         self.x: torch.Tensor
-        self.asked = 0
+        self.calls = 0
         with RECORDING:
-            self.forth = Recording(self._forth, z.device, rehearsal=self._rehearse)
-            self.gradient = torch.zeros_like(self.forth.made)
-            self.back = Recording(lambda: self._back(self.gradient), z.device, after=self.forth)
-        self.x = self.forth.made
+            self.forward_graph = Recording(self._forward, z.device, warmup=self._warm_up)
+            self.gradient = torch.zeros_like(self.forward_graph.made)
+            self.backward_graph = Recording(lambda: self._backward(self.gradient), z.device, after=self.forward_graph)
+        self.x = self.forward_graph.made
 
-    def _rehearse(self) -> None:
-        self._back(torch.zeros_like(self._forth()))
+    def _warm_up(self) -> None:
+        self._backward(torch.zeros_like(self._forward()))
 
-    def _forth(self) -> torch.Tensor:
+    def _forward(self) -> torch.Tensor:
         self.x = self.f(self.z)
         return self.x.detach()
 
-    def _back(self, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def _backward(self, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return theta's gradients, laid out in memory as theta is, which a fused optimiser takes for granted."""
         found = torch.autograd.grad(self.x, self.theta, gradient, allow_unused=True)
         return tuple(
@@ -173,20 +173,20 @@ class _Replayed(torch.autograd.Function):
     """The two graphs, as autograd sees them."""
 
     @staticmethod
-    def forward(ctx: Any, anchor: torch.Tensor, z: torch.Tensor, captured: Captured) -> torch.Tensor:
+    def forward(ctx: Any, anchor: torch.Tensor, z: torch.Tensor, graphed: GraphedGenerator) -> torch.Tensor:
         """Copy z in, run, copy x out."""
-        captured.asked += 1
-        ctx.captured, ctx.number = captured, captured.asked
-        captured.z.copy_(z)
-        return captured.forth().clone()
+        graphed.calls += 1
+        ctx.graphed, ctx.number = graphed, graphed.calls
+        graphed.z.copy_(z)
+        return graphed.forward_graph().clone()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None]:  # type: ignore[override]
         """Put theta's gradients where the optimiser looks for them."""
-        captured = ctx.captured
-        if ctx.number != captured.asked:
+        graphed = ctx.graphed
+        if ctx.number != graphed.calls:
             raise RuntimeError("The network was evaluated again, and only its last image has a gradient.")
-        captured.gradient.copy_(gradient)
-        for p, found in zip(captured.theta, captured.back(), strict=True):
+        graphed.gradient.copy_(gradient)
+        for p, found in zip(graphed.theta, graphed.backward_graph(), strict=True):
             p.grad = found
         return None, None, None

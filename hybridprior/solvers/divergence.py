@@ -12,16 +12,16 @@ from typing import Any
 
 from hybridprior.config import SolverConfig
 
-__all__ = ["Guard"]
+__all__ = ["DivergenceMonitor"]
 
-SETTLING = 20
+WARMUP_STEPS = 20
 """Steps before a leap of E counts as an accident."""
 
-SHORTER = 0.9
+LR_FACTOR = 0.9
 """What each accident multiplies the learning rate by, so that it is not repeated."""
 
 
-class Guard:
+class DivergenceMonitor:
     """What is usual of a run, and the accidents it has had."""
 
     def __init__(self, config: SolverConfig) -> None:
@@ -31,60 +31,64 @@ class Guard:
             config: What counts as a leap, how often a state is kept, how many accidents in a row end the run.
         """
         self.config = config
-        self.accidents, self.row = 0, 0
+        self.divergences, self.consecutive = 0, 0
         """All of them, and those since a state was last kept."""
-        self.usual = math.inf
+        self.energy_average = math.inf
         """Running average of E, in nats a measurement."""
 
     @property
     def given_up(self) -> bool:
         """Whether there were too many accidents in a row."""
-        return self.row > self.config.rollbacks
+        return self.consecutive > self.config.rollbacks
 
     @property
-    def shorter(self) -> float:
+    def lr_factor(self) -> float:
         """What the step size of the kept state is to be multiplied by, after the accidents since."""
-        return SHORTER**self.row
+        return LR_FACTOR**self.consecutive
 
-    def accident(self, step: int, energy: float) -> bool:
+    def is_divergence(self, step: int, energy: float) -> bool:
         """Return whether a step is one, by its E.
 
         Args:
             step: Counted from 1.
             energy: E in nats a measurement.
         """
-        leaps = step > SETTLING and energy > self.config.collapse * self.usual
+        leaps = step > WARMUP_STEPS and energy > self.config.collapse * self.energy_average
         return leaps or not math.isfinite(energy)
 
     def count(self) -> None:
         """Note an accident."""
-        self.accidents, self.row = self.accidents + 1, self.row + 1
+        self.divergences, self.consecutive = self.divergences + 1, self.consecutive + 1
 
-    def passed(self, step: int, energy: float) -> bool:
+    def accept(self, step: int, energy: float) -> bool:
         """Note a good step; return whether its state is one to go back to.
 
         Args:
             step: Counted from 1.
             energy: E in nats a measurement.
         """
-        self.usual = energy if self.usual == math.inf else 0.95 * self.usual + 0.05 * energy
-        keep = step % self.config.keep_every == 0 and energy <= 2 * self.usual
+        self.energy_average = energy if self.energy_average == math.inf else 0.95 * self.energy_average + 0.05 * energy
+        keep = step % self.config.keep_every == 0 and energy <= 2 * self.energy_average
         if keep:
-            self.kept()
+            self.mark_good()
         return keep
 
-    def kept(self) -> None:
+    def mark_good(self) -> None:
         """Note that a state is kept to go back to."""
-        self.row = 0
+        self.consecutive = 0
 
-    def afresh(self) -> None:
+    def reset(self) -> None:
         """Forget what was usual: other measurements come."""
-        self.usual, self.row = math.inf, 0
+        self.energy_average, self.consecutive = math.inf, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was seen."""
-        return {"accidents": self.accidents, "row": self.row, "usual": self.usual}
+        return {"divergences": self.divergences, "consecutive": self.consecutive, "energy_average": self.energy_average}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what another guard has seen."""
-        self.accidents, self.row, self.usual = state["accidents"], state["row"], state["usual"]
+        self.divergences, self.consecutive, self.energy_average = (
+            state["divergences"],
+            state["consecutive"],
+            state["energy_average"],
+        )

@@ -26,15 +26,15 @@ from hybridprior.generators.base import Generator
 from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
 from hybridprior.result import Result, Status, Step, Timings, TracePoint
-from hybridprior.solvers.checkpoint import Memory
-from hybridprior.solvers.cuda_graphs import Captured, evaluated
-from hybridprior.solvers.divergence import Guard
-from hybridprior.solvers.graphed_step import Stride, stride_of
-from hybridprior.solvers.input_noise import Jitter
+from hybridprior.solvers.checkpoint import CheckpointedRun
+from hybridprior.solvers.cuda_graphs import GraphedGenerator, evaluated
+from hybridprior.solvers.divergence import DivergenceMonitor
+from hybridprior.solvers.graphed_step import GraphedStep, graphed_step_of
+from hybridprior.solvers.input_noise import InputNoise
 from hybridprior.solvers.optimisers import OPTIMISERS
 from hybridprior.stopping.base import StoppingRule
 
-__all__ = ["Callback", "Solver", "as_callbacks"]
+__all__ = ["Callback", "GradientSolver", "as_callbacks"]
 
 Callback = Callable[[Step], None]
 
@@ -57,10 +57,10 @@ def as_callbacks(given: Iterable[Callback]) -> tuple[Callback, ...]:
     return functions
 
 
-class Solver(Memory):
+class GradientSolver(CheckpointedRun):
     """One run of the loop, from its first step or from a saved state."""
 
-    strides = True
+    uses_graphed_steps = True
     """Whether whole steps may be recorded for a GPU."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Solver(Memory):
         config: RestoreConfig,
         precision: Precision,
         started: float | None = None,
-        judge: Problem | None = None,
+        validation: Problem | None = None,
     ) -> None:
         """Put the parts on the problem's device and draw z.
 
@@ -85,16 +85,16 @@ class Solver(Memory):
             config: lambda, the loop's numbers and the seed.
             precision: The generator's arithmetic.
             started: `time.perf_counter()` when the set-up began; now if not given.
-            judge: Other measurements for the rule, in place of some that are held out.
+            validation: Other measurements for the rule, in place of some that are held out.
         """
         started = time.perf_counter() if started is None else started
         device = problem.y.device
         layout = torch.channels_last if precision.channels_last else torch.contiguous_format
-        self.problem, self.held = problem, judge
-        share = stopping.held_share(problem.pixels) if judge is None else 0.0
+        self.problem, self.validation = problem, validation
+        share = stopping.validation_fraction(problem.pixels) if validation is None else 0.0
         if share:
-            self.problem, self.held = problem.hold_out(share, config.seed)
-        self.share_held = 0.0 if self.held is None else self.problem.share(self.held)
+            self.problem, self.validation = problem.hold_out(share, config.seed)
+        self.validation_share = 0.0 if self.validation is None else self.problem.share(self.validation)
         self.regulariser, self.stopping = regulariser.to(device), stopping
         regulariser.prepare(self.problem, steps=config.solver.max_steps, seed=config.seed, precision=config.precision)
         self.config = config
@@ -103,19 +103,21 @@ class Solver(Memory):
         self.generator = generator.to(device).to(memory_format=layout)
         self.z = z.to(memory_format=layout) if z.ndim == 4 else z
         self.f_theta = evaluated(self.generator, self.z, precision)
-        self.precision = dataclasses.replace(precision, graphs=isinstance(self.f_theta, Captured))
-        self.jittered = Jitter(self.z, config.solver.jitter if generator.jitters else 0.0, seed=config.seed)
+        self.precision = dataclasses.replace(precision, graphs=isinstance(self.f_theta, GraphedGenerator))
+        self.input_noise = InputNoise(
+            self.z, config.solver.input_noise_std if generator.uses_input_noise else 0.0, seed=config.seed
+        )
         theta = list(generator.parameters())
         self.optimiser = OPTIMISERS.find(config.solver.optimiser)(theta, config.solver, precision)
-        self.guard = Guard(config.solver)
+        self.divergence = DivergenceMonitor(config.solver)
         self.step, self.chosen, self.ended = 0, 0, False
         self.average: torch.Tensor | None = None
         self.best: torch.Tensor | None = None
         self.trace: list[TracePoint] = []
         self.keep_best, self.best_at = False, 0
-        self.stride: Stride | None = None
+        self.graphed_step: GraphedStep | None = None
         self.best_theta: dict[str, Any] | None = None
-        self.kept = self._theta()
+        self.last_good_state = self._theta()
         self.setup, self.seconds = time.perf_counter() - started, 0.0
 
     def run(self, callbacks: Sequence[Callback] = ()) -> Result:
@@ -137,7 +139,7 @@ class Solver(Memory):
                 if step is not None:
                     for callback in callbacks:
                         callback(step)
-                if self.guard.given_up:
+                if self.divergence.given_up:
                     status = Status.DIVERGED
                     break
                 if stop:
@@ -152,7 +154,7 @@ class Solver(Memory):
         self.chosen, self.best, self.best_theta = self.step, self.average.clone(), self._theta()
         return self.best
 
-    def go_on(
+    def continue_from(
         self,
         problem: Problem,
         steps: int,
@@ -183,16 +185,16 @@ class Solver(Memory):
             regulariser.prepare(problem, steps=steps, seed=self.config.seed, precision=self.config.precision)
         self.config = dataclasses.replace(self.config, weight=weight)
         self.optimiser = optimiser or self.optimiser
-        self.problem, self.held, self.kept, self.stride = problem, None, self._theta(), None
-        self.guard.afresh()
+        self.problem, self.validation, self.last_good_state, self.graphed_step = problem, None, self._theta(), None
+        self.divergence.reset()
         with interruptible() as interrupted:
             for self.step in range(1, steps + 1):
                 iterate, _, _ = self._descend()
                 if iterate is not None:
-                    self.average = self._averaged(iterate, self.config.solver.averaging)
+                    self.average = self._averaged(iterate, self.config.solver.ema_decay)
                     if seen is not None:
                         seen(iterate)
-                if interrupted.is_set() or self.guard.given_up:
+                if interrupted.is_set() or self.divergence.given_up:
                     break
         assert self.average is not None
         return self.average.clone(), self._theta()
@@ -201,7 +203,7 @@ class Solver(Memory):
         """Take one step; return what it showed (None if it was rolled back) and whether the rule says stop."""
         self.step += 1
         # Departs from the paper, whose average lags behind at first: the window grows with the run up to the paper's.
-        decay = min(self.config.solver.averaging, self.step / (self.step + 10))
+        decay = min(self.config.solver.ema_decay, self.step / (self.step + 10))
         iterate, energy, prior, error = self._taken(decay)
         if iterate is None:
             return None, False
@@ -213,11 +215,11 @@ class Solver(Memory):
             iterate=iterate,
             energy=energy,
             prior=prior,
-            held_error=error,
+            validation_error=error,
             chosen=self.chosen,
             seconds=self.setup + self.seconds,
         )
-        verdict = self.stopping.judge(step)
+        verdict = self.stopping.update(step)
         if verdict.best:
             if self.keep_best and (self.best_theta is None or self.step >= self.best_at + BEST_EVERY):
                 self.best_theta, self.best_at = self._theta(), self.step
@@ -228,26 +230,26 @@ class Solver(Memory):
 
     def _taken(self, decay: float) -> tuple[torch.Tensor | None, float, float, float | None]:
         """Take a gradient step and average; return as `_descend` does, and the average's error on what was held out."""
-        if self.stride is None and self.strides:
-            self.stride = stride_of(self)
-            self.strides = self.stride is not None
-        if self.stride is None:
+        if self.graphed_step is None and self.uses_graphed_steps:
+            self.graphed_step = graphed_step_of(self)
+            self.uses_graphed_steps = self.graphed_step is not None
+        if self.graphed_step is None:
             iterate, energy, prior = self._descend()
             if iterate is not None:
                 self.average = self._averaged(iterate, decay)
-            judge, average = self.held, self.average
-            return iterate, energy, prior, None if judge is None or average is None else judge.misfit(average)
+            validation, average = self.validation, self.average
+            return iterate, energy, prior, None if validation is None or average is None else validation.misfit(average)
         # Once the stride is taken theta is another, of which nobody knows yet how good it is.
-        before = self._theta() if self.step % self.config.solver.keep_every == 0 else self.kept
-        iterate, energy, error = self.stride(self.jittered(), 0.0 if self.average is None else decay)
-        self.average = self.stride.average
-        if self.guard.accident(self.step, energy):
-            if self.kept["average"] is None:
+        before = self._theta() if self.step % self.config.solver.keep_every == 0 else self.last_good_state
+        iterate, energy, error = self.graphed_step(self.input_noise(), 0.0 if self.average is None else decay)
+        self.average = self.graphed_step.average
+        if self.divergence.is_divergence(self.step, energy):
+            if self.last_good_state["average"] is None:
                 self.average = None
             self._roll_back(energy)
             return None, energy, math.nan, None
-        if self.guard.passed(self.step, energy):
-            self.kept = before
+        if self.divergence.accept(self.step, energy):
+            self.last_good_state = before
         return iterate, energy, 0.0, error
 
     def _averaged(self, iterate: torch.Tensor, decay: float) -> torch.Tensor:
@@ -256,23 +258,23 @@ class Solver(Memory):
 
     def _descend(self) -> tuple[torch.Tensor | None, float, float]:
         """Take a gradient step on theta; return the iterate it started from, E and lambda R, each a measurement."""
-        x = self.problem.crop(self.f_theta(self.jittered()))
+        x = self.problem.crop(self.f_theta(self.input_noise()))
         energy = self.problem.energy(x) / self.problem.count
         value = float(energy.detach())
-        if self.guard.accident(self.step, value):
+        if self.divergence.is_divergence(self.step, value):
             self._roll_back(value)
             return None, value, math.nan
         prior = self.config.weight * self._prior(x) / self.problem.count if self.config.weight else energy.new_zeros(())
-        believed = float(prior.detach()) if self.config.weight else 0.0
-        if not math.isfinite(believed):
+        prior_value = float(prior.detach()) if self.config.weight else 0.0
+        if not math.isfinite(prior_value):
             self._roll_back(value)
             return None, value, math.nan
-        if self.guard.passed(self.step, value):
-            self.kept = self._theta()
+        if self.divergence.accept(self.step, value):
+            self.last_good_state = self._theta()
         self.optimiser.zero_grad(set_to_none=True)
         (energy + prior).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        return x.detach(), value, believed
+        return x.detach(), value, prior_value
 
     def _prior(self, x: torch.Tensor) -> torch.Tensor:
         """Return R(x), or what has its gradient, in nats."""
@@ -280,21 +282,21 @@ class Solver(Memory):
         return value
 
     def _result(self, status: Status) -> Result:
-        best = self.problem.operator.initial(self.problem.y) if self.best is None else self.best
+        best = self.problem.operator.initial_estimate(self.problem.y) if self.best is None else self.best
         return Result(
             image=best.detach().float().cpu().clone(),
             step=self.chosen,
             status=status,
             message=status.said(
                 found=self.best is not None,
-                rollbacks=self.guard.accidents,
-                held=None if self.held is None else self.share_held,
+                rollbacks=self.divergence.divergences,
+                validation=None if self.validation is None else self.validation_share,
             ),
             trace=tuple(self.trace),
             config=self.config,
             sigma=self.problem.fidelity.sigma,
             timings=Timings(self.setup, self.seconds),
             precision=str(self.precision),
-            held_out=self.share_held,
+            held_out=self.validation_share,
             checkpoint=self.state_dict() if status is Status.INTERRUPTED else None,
         )

@@ -20,42 +20,42 @@ from hybridprior.solvers.optimisers import Muon
 
 if TYPE_CHECKING:
     from hybridprior.problem import Problem
-    from hybridprior.solvers.gradient import Solver
+    from hybridprior.solvers.gradient import GradientSolver
 
-__all__ = ["Stride", "stride_of"]
+__all__ = ["GraphedStep", "graphed_step_of"]
 
 log = logging.getLogger(__name__)
 
 
-def stride_of(run: Solver) -> Stride | None:
+def graphed_step_of(run: GradientSolver) -> GraphedStep | None:
     """Return a run's next steps as recordings, or None where it has R, or anything that may not be recorded.
 
     Args:
         run: Where it is; nothing of it is changed.
     """
-    if not isinstance(run.f_theta, cuda_graphs.Captured) or cuda_graphs.REFUSED.is_set():
+    if not isinstance(run.f_theta, cuda_graphs.GraphedGenerator) or cuda_graphs.REFUSED.is_set():
         return None
-    parts = (run.problem, *(() if run.held is None else (run.held,)))
+    parts = (run.problem, *(() if run.validation is None else (run.validation,)))
     fit = all(cuda_graphs.recordable(part.operator) and type(part.fidelity) is Gaussian for part in parts)
     alone = isinstance(run.regulariser, NoRegulariser) or not run.config.weight
     if not (fit and alone and type(run.optimiser) in (torch.optim.Adam, Muon)):
         return None
     try:
-        return Stride(run.f_theta, run.problem, run.held, run.optimiser, run.average)
+        return GraphedStep(run.f_theta, run.problem, run.validation, run.optimiser, run.average)
     except RuntimeError as error:
         log.warning("A step is not recorded as CUDA graphs: %s", error)
         cuda_graphs.REFUSED.set()
         return None
 
 
-class Stride:
+class GraphedStep:
     """Steps of one problem, one optimiser and one average, which stay where they are in memory."""
 
     def __init__(
         self,
-        f_theta: cuda_graphs.Captured,
+        f_theta: cuda_graphs.GraphedGenerator,
         problem: Problem,
-        held: Problem | None,
+        validation: Problem | None,
         optimiser: torch.optim.Optimizer,
         average: torch.Tensor | None,
     ) -> None:
@@ -64,42 +64,42 @@ class Stride:
         Args:
             f_theta: The recorded network.
             problem: E.
-            held: The measurements that judge the average, if any.
+            validation: The measurements that judge the average, if any.
             optimiser: How theta descends.
             average: That of the iterates so far, if any.
 
         Raises:
             RuntimeError: Something in E or in the optimiser cannot be recorded.
         """
-        self.f_theta, self.problem, self.held, self.optimiser = f_theta, problem, held, optimiser
-        x = problem.crop(f_theta.forth.made)
+        self.f_theta, self.problem, self.validation, self.optimiser = f_theta, problem, validation, optimiser
+        x = problem.crop(f_theta.forward_graph.made)
         self.average = torch.zeros_like(x) if average is None else average.clone()
         self.share, self.found = x.new_ones(()), x.new_zeros(2)
-        restore, stream = _restoring(optimiser, self.average), f_theta.forth
+        restore, stream = _restoring(optimiser, self.average), f_theta.forward_graph
         try:
             with cuda_graphs.RECORDING:
-                self.judged = cuda_graphs.Recording(self._judge, x.device, rehearsal=self._judge, beside=stream)
-                self.moved = cuda_graphs.Recording(self._move, x.device, rehearsal=self._move, beside=stream)
+                self.energy_graph = cuda_graphs.Recording(self._energy, x.device, warmup=self._energy, beside=stream)
+                self.update_graph = cuda_graphs.Recording(self._update, x.device, warmup=self._update, beside=stream)
         finally:
             restore()
 
-    def _judge(self) -> torch.Tensor:
+    def _energy(self) -> torch.Tensor:
         """Write E a measurement, and its gradient to where the network looks for it."""
-        x = self.f_theta.forth.made.detach().requires_grad_()
+        x = self.f_theta.forward_graph.made.detach().requires_grad_()
         energy = self.problem.energy(self.problem.crop(x)) / self.problem.count
         (gradient,) = torch.autograd.grad(energy, x)
         self.f_theta.gradient.copy_(gradient)
         self.found[0].copy_(energy.detach())
         return self.found
 
-    def _move(self) -> torch.Tensor:
+    def _update(self) -> torch.Tensor:
         """Move theta by its gradient, average, and write the average's error."""
-        for p, gradient in zip(self.f_theta.theta, self.f_theta.back.made, strict=True):
+        for p, gradient in zip(self.f_theta.theta, self.f_theta.backward_graph.made, strict=True):
             p.grad = gradient
         self.optimiser.step()
-        self.average.lerp_(self.problem.crop(self.f_theta.forth.made), self.share)
-        if self.held is not None:
-            self.found[1].copy_(self.held.error(self.average))
+        self.average.lerp_(self.problem.crop(self.f_theta.forward_graph.made), self.share)
+        if self.validation is not None:
+            self.found[1].copy_(self.validation.error(self.average))
         return self.found
 
     @torch.no_grad()
@@ -111,30 +111,30 @@ class Stride:
             decay: What is left of the average so far; 0 where there is none.
         """
         f_theta = self.f_theta
-        f_theta.asked += 1
+        f_theta.calls += 1
         f_theta.z.copy_(z)
         self.share.fill_(1 - decay)
-        for recording in (f_theta.forth, self.judged, f_theta.back, self.moved):
+        for recording in (f_theta.forward_graph, self.energy_graph, f_theta.backward_graph, self.update_graph):
             recording()
         energy, error = self.found.tolist()
-        return self.problem.crop(f_theta.forth.made).clone(), energy, None if self.held is None else error
+        return self.problem.crop(f_theta.forward_graph.made).clone(), energy, None if self.validation is None else error
 
 
 def _restoring(optimiser: torch.optim.Optimizer, average: torch.Tensor) -> functools.partial[None]:
     """Return what takes theta, the optimiser's memory and the average back, in place, to where they are now."""
     theta = [p for group in optimiser.param_groups for p in group["params"]]
-    kept = [(tensor, tensor.detach().clone()) for tensor in (average, *theta)]
+    saved = [(tensor, tensor.detach().clone()) for tensor in (average, *theta)]
     memory = {p: {name: value.clone() for name, value in optimiser.state.get(p, {}).items()} for p in theta}
-    return functools.partial(_restore, optimiser, kept, memory)
+    return functools.partial(_restore, optimiser, saved, memory)
 
 
 @torch.no_grad()
 def _restore(
     optimiser: torch.optim.Optimizer,
-    kept: list[tuple[torch.Tensor, torch.Tensor]],
+    saved: list[tuple[torch.Tensor, torch.Tensor]],
     memory: dict[torch.Tensor, dict[str, torch.Tensor]],
 ) -> None:
-    for tensor, value in kept:
+    for tensor, value in saved:
         tensor.copy_(value)
     for p, before in memory.items():
         for name, value in optimiser.state.get(p, {}).items():

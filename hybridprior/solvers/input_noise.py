@@ -10,10 +10,10 @@ import torch
 
 from hybridprior._internal.random import stream
 
-__all__ = ["Jitter"]
+__all__ = ["InputNoise"]
 
 
-class Jitter:
+class InputNoise:
     """z with fresh noise, again and again."""
 
     def __init__(self, z: torch.Tensor, s: float, *, seed: int) -> None:

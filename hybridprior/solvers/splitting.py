@@ -27,19 +27,19 @@ from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser
 from hybridprior.regularisers.schedule import Schedule
-from hybridprior.solvers.gradient import Solver
+from hybridprior.solvers.gradient import GradientSolver
 from hybridprior.stopping import StoppingRule
 
 __all__ = ["SplittingSolver"]
 
-SPLIT = ("clean", "dual", "coupling")
+SPLIT = ("clean", "dual", "penalty")
 """What the splitting remembers: v, u and sigma_k."""
 
 
-class SplittingSolver(Solver):
+class SplittingSolver(GradientSolver):
     """The loop with R entering by splitting."""
 
-    strides = False
+    uses_graphed_steps = False
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class SplittingSolver(Solver):
         started: float | None = None,
         start: torch.Tensor | None = None,
     ) -> None:
-        """Put the parts together, as `Solver` does; pixels start at the operator's cheap estimate.
+        """Put the parts together, as `GradientSolver` does; pixels start at the operator's cheap estimate.
 
         Args:
             problem: What to solve.
@@ -74,14 +74,14 @@ class SplittingSolver(Solver):
         self.exact = isinstance(generator, Pixels)
         self.clean: torch.Tensor | None = None
         self.dual: torch.Tensor | None = None
-        self.coupling = math.inf
+        self.sigma_k = math.inf
         split = config.splitting
-        self.hold = Schedule(split.coupling, split.coupling_end or split.coupling, config.solver.max_steps)
+        self.penalty = Schedule(split.penalty, split.penalty_end or split.penalty, config.solver.max_steps)
         """c over the steps."""
         if isinstance(self.generator, Pixels):
-            cheap = self.problem.operator.initial(self.problem.filled()) if start is None else start
+            cheap = self.problem.operator.initial_estimate(self.problem.filled()) if start is None else start
             self.generator.theta.data = cheap.to(self.problem.y).clone()
-            self.kept = self._theta()
+            self.last_good_state = self._theta()
             self.proximal = Proximal(self.problem)
             if not self.proximal.exact:
                 raise ConfigError(
@@ -89,12 +89,12 @@ class SplittingSolver(Solver):
                 )
 
     def _descend(self) -> tuple[torch.Tensor | None, float, float]:
-        """Take one iteration on pixels, or one step on theta; return as `Solver._descend` does."""
+        """Take one iteration on pixels, or one step on theta; return as `GradientSolver._descend` does."""
         return self._solve() if self.exact else super()._descend()
 
     def _prior(self, x: torch.Tensor) -> torch.Tensor:
         """Return the distance of x and v, with a new v every few steps."""
-        if self.clean is None or (self.step - 1) % self.config.splitting.inner == 0:
+        if self.clean is None or (self.step - 1) % self.config.splitting.inner_steps == 0:
             self._split(x.detach() if self.average is None else self.average, self.step)
         return self._distance(x)
 
@@ -102,15 +102,15 @@ class SplittingSolver(Solver):
         """Renew v, and u where there are duals; return v."""
         if self.dual is None:
             self.dual = torch.zeros_like(x)
-        if self.config.splitting.dual and self.clean is not None:
+        if self.config.splitting.admm and self.clean is not None:
             self.dual = self.dual + x - self.clean
-        self.clean, self.coupling = self.regulariser.split(x + self.dual, step, scale)
+        self.clean, self.sigma_k = self.regulariser.split(x + self.dual, step, scale)
         return self.clean
 
     def _distance(self, x: torch.Tensor) -> torch.Tensor:
         """Return |x - v + u|^2 / (2 sigma_k^2)."""
         assert self.clean is not None and self.dual is not None
-        return (x - self.clean + self.dual).square().sum() / (2 * self.coupling**2)
+        return (x - self.clean + self.dual).square().sum() / (2 * self.sigma_k**2)
 
     def _solve(self) -> tuple[torch.Tensor | None, float, float]:
         """Take one iteration on pixels; the image is v."""
@@ -120,7 +120,7 @@ class SplittingSolver(Solver):
         denoising = isinstance(self.problem.operator, Identity) and self.problem.weights is None
         # Departs from the paper for A = 1: one step of R on y itself, with lambda in its noise level, is the answer.
         v = self._split(theta, self.step, math.sqrt(weight) if denoising else 1.0)
-        mu = weight * self.hold(self.step) / self.coupling**2
+        mu = weight * self.penalty(self.step) / self.sigma_k**2
         if not denoising:
             near = v if self.dual is None else v - self.dual
             self.generator.theta.data = self.proximal(near, mu, start=theta)
@@ -130,16 +130,16 @@ class SplittingSolver(Solver):
         if not math.isfinite(energy + prior):
             self._roll_back(energy)
             return None, energy, math.nan
-        self.kept = self._theta()
-        self.guard.kept()
+        self.last_good_state = self._theta()
+        self.divergence.mark_good()
         return (v if weight else self.generator.theta.data.clone()), energy, prior
 
-    def _prior_memory(self) -> dict[str, Any]:
+    def _regulariser_state(self) -> dict[str, Any]:
         split = {name: getattr(self, name, None) for name in SPLIT}
         copies = {name: value.clone() if torch.is_tensor(value) else value for name, value in split.items()}
-        return {"regulariser": super()._prior_memory(), "split": copies}
+        return {"regulariser": super()._regulariser_state(), "split": copies}
 
-    def _recall_prior(self, memory: Mapping[str, Any]) -> None:
-        super()._recall_prior(memory["regulariser"])
+    def _load_regulariser_state(self, memory: Mapping[str, Any]) -> None:
+        super()._load_regulariser_state(memory["regulariser"])
         for name in SPLIT:
             setattr(self, name, memory["split"][name])

@@ -21,7 +21,7 @@ from hybridprior._internal.interrupt import interruptible
 from hybridprior._internal.random import stream
 from hybridprior.config import RestoreConfig, TileConfig
 from hybridprior.errors import ConfigError, InputError
-from hybridprior.fusion.stacking import Evidence
+from hybridprior.fusion.stacking import FusionWeights
 from hybridprior.fusion.tile_weights import join
 from hybridprior.generators import Generator
 from hybridprior.operators.base import Box
@@ -76,7 +76,7 @@ def settle_tiles(
     elif not side and pixels > SMALL:
         longest = longest_side(generator(), problem.shape, problem.y.device, bf16=precision.bf16)
         side = longest if pixels > longest**2 else 0
-    if side and side < max(problem.shape[-2:]) and problem.operator.grid is None:
+    if side and side < max(problem.shape[-2:]) and problem.operator.tile_multiple is None:
         log.warning("This operator cannot be cut into tiles, and the image may be too large for the memory.")
         side = 0
     return dataclasses.replace(config, tiles=dataclasses.replace(config.tiles, side=side))
@@ -95,15 +95,15 @@ def longest_side(generator: Generator, shape: Sequence[int], device: torch.devic
     return max(256, math.isqrt(int(room / _bytes_a_pixel(generator, shape, bf16))) // 64 * 64)
 
 
-def lay_out(shape: Sequence[int], config: TileConfig, grid: int) -> list[Box]:
+def lay_out(shape: Sequence[int], config: TileConfig, multiple: int) -> list[Box]:
     """Return tiles that cover an image, row by row and evenly spread.
 
     Args:
         shape: `(1, C, H, W)` of the image.
         config: Side and overlap.
-        grid: Corners and sides are multiples of this number, if the image's sides are.
+        multiple: Corners and sides are multiples of this number, if the image's sides are.
     """
-    rows, columns = (_stretches(length, config, grid) for length in shape[-2:])
+    rows, columns = (_stretches(length, config, multiple) for length in shape[-2:])
     return [Box(top, left, height, width) for top, height in rows for left, width in columns]
 
 
@@ -128,8 +128,8 @@ def restore_tiles(
     """
     done, results, pending = _begun(checkpoint, problem, config)
     places = [box for box in boxes[: len(done)] if _tile(problem, box) is not None]
-    initial = problem.operator.initial(problem.y).cpu()
-    with interruptible() as pressed:
+    initial = problem.operator.initial_estimate(problem.y).cpu()
+    with interruptible() as interrupted:
         for number in range(len(done), len(boxes)):
             told = [_numbered(callback, number + 1, len(boxes)) for callback in callbacks]
             part = _tile(problem, boxes[number])
@@ -142,7 +142,7 @@ def restore_tiles(
             if result.status is Status.INTERRUPTED:
                 break
             done.append(result.image)
-            if pressed.is_set() and len(done) < len(boxes):
+            if interrupted.is_set() and len(done) < len(boxes):
                 break
     canvas = Canvas(problem.shape, config.tiles.overlap)
     for box, tile in zip(boxes, done, strict=False):
@@ -163,7 +163,7 @@ def restore_tiles(
             canvas.add(boxes[len(done)], last.image)
         canvas.fill(initial)
     whole = _joined(canvas.image(), results, boxes, config, problem.fidelity.sigma, unfinished)
-    return whole if unfinished else _believed(whole, places, results)
+    return whole if unfinished else _with_fusion_weights(whole, places, results)
 
 
 def _begun(
@@ -175,7 +175,7 @@ def _begun(
     if checkpoint.keys() != {"tiles", "results", "run", "side", "mark"}:
         raise ConfigError("This is not the saved state of a run in tiles; start a new one.")
     agree(checkpoint["mark"], fingerprint(problem, config, {}))
-    return list(checkpoint["tiles"]), [_recalled(note, config) for note in checkpoint["results"]], checkpoint["run"]
+    return list(checkpoint["tiles"]), [_loaded(note, config) for note in checkpoint["results"]], checkpoint["run"]
 
 
 def _noted(result: Result) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def _noted(result: Result) -> dict[str, Any]:
     }
 
 
-def _recalled(note: Mapping[str, Any], config: RestoreConfig) -> Result:
+def _loaded(note: Mapping[str, Any], config: RestoreConfig) -> Result:
     """Return a finished tile's result, without its image."""
     return Result(
         image=torch.empty(0),
@@ -199,18 +199,18 @@ def _recalled(note: Mapping[str, Any], config: RestoreConfig) -> Result:
         config=config,
         timings=Timings(*note["timings"]),
         **{name: note[name] for name in NOTED},
-        fusion=Evidence(**note["fusion"]) if note.get("fusion") else None,
+        fusion=FusionWeights(**note["fusion"]) if note.get("fusion") else None,
     )
 
 
-def _stretches(length: int, config: TileConfig, grid: int) -> list[tuple[int, int]]:
+def _stretches(length: int, config: TileConfig, multiple: int) -> list[tuple[int, int]]:
     """Return (start, length) of evenly spread stretches that cover a side."""
-    side = config.side // grid * grid
+    side = config.side // multiple * multiple
     if not side or length <= side:
         return [(0, length)]
     count = math.ceil((length - config.overlap) / (side - config.overlap))
-    starts = [round(i * (length - side) / (count - 1) / grid) * grid for i in range(count - 1)]
-    starts.append(math.ceil((length - side) / grid) * grid)  # the last one reaches the end, whatever the grid
+    starts = [round(i * (length - side) / (count - 1) / multiple) * multiple for i in range(count - 1)]
+    starts.append(math.ceil((length - side) / multiple) * multiple)  # the last one reaches the end, whatever the grid
     return [(start, min(side, length - start)) for start in starts]
 
 
@@ -260,15 +260,17 @@ def _joined(
     )
 
 
-def _believed(whole: Result, places: Sequence[Box], results: Sequence[Result]) -> Result:
+def _with_fusion_weights(whole: Result, places: Sequence[Box], results: Sequence[Result]) -> Result:
     """Return the result with the evidence of all tiles, where each has its own."""
     found = [(box, result.fusion) for box, result in zip(places, results, strict=True) if result.fusion is not None]
     if not found or len(found) < len(results):
         return whole
-    evidence = join(found, whole.image.shape, whole.config.tiles.overlap)
-    said = "Nothing can judge where the noise of neighbours is correlated" if evidence.kind == "none" else "Believed"
-    message = f"{whole.message} {said}: {evidence.shares} (tile by tile)."
-    return dataclasses.replace(whole, fusion=evidence, message=message)
+    fusion_weights = join(found, whole.image.shape, whole.config.tiles.overlap)
+    said = (
+        "Nothing can judge where the noise of neighbours is correlated" if fusion_weights.kind == "none" else "Believed"
+    )
+    message = f"{whole.message} {said}: {fusion_weights.shares} (tile by tile)."
+    return dataclasses.replace(whole, fusion=fusion_weights, message=message)
 
 
 def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> float:
@@ -276,14 +278,14 @@ def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> fl
     probe = copy.deepcopy(generator).cpu()
     small = probe.padded((1, shape[1], PROBE, PROBE))
     z = probe.input(small, stream(0, "memory"))
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
+        saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        held = probe(z)
-    return IMAGES + sum(kept.values()) / float(held.shape[-2] * held.shape[-1])
+        validation = probe(z)
+    return IMAGES + sum(saved.values()) / float(validation.shape[-2] * validation.shape[-1])

@@ -38,7 +38,7 @@ class StoppingRule:
     Config: type
     """The part's frozen dataclass of options."""
 
-    def judge(self, step: Step) -> Verdict:
+    def update(self, step: Step) -> Verdict:
         """Return what the rule says of a step.
 
         Args:
@@ -46,7 +46,7 @@ class StoppingRule:
         """
         raise NotImplementedError
 
-    def held_share(self, pixels: int) -> float:
+    def validation_fraction(self, pixels: int) -> float:
         """Return the share of the measurements that the solver is to keep out of E for this rule.
 
         Args:

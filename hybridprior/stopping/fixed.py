@@ -24,6 +24,6 @@ class Fixed(StoppingRule):
     def __init__(self, config: FixedConfig | None = None) -> None:
         """Take the empty configuration that every part takes."""
 
-    def judge(self, step: Step) -> Verdict:
+    def update(self, step: Step) -> Verdict:
         """Return that this step is the best so far."""
         return Verdict(best=True)

@@ -58,23 +58,23 @@ class Heldout(StoppingRule):
         self.least = float("inf")
         self.least_at = 0
 
-    def held_share(self, pixels: int) -> float:
+    def validation_fraction(self, pixels: int) -> float:
         """Return `fraction`, or as much more as a small image needs for a judgement."""
         return max(self.config.fraction, min(self.config.least / max(pixels, 1), self.config.most))
 
-    def judge(self, step: Step) -> Verdict:
+    def update(self, step: Step) -> Verdict:
         """Rank by the step's error on the held-out measurements.
 
         Raises:
             ConfigError: The step has none, because nothing was held out.
         """
-        if step.held_error is None:
+        if step.validation_error is None:
             raise ConfigError("heldout: nothing was held out; let the solver split the problem.")
-        best = step.held_error < self.least
+        best = step.validation_error < self.least
         if best:
-            self.least, self.least_at = step.held_error, step.number
+            self.least, self.least_at = step.validation_error, step.number
         patience = max(self.config.patience, self.config.longer * self.least_at)
-        return Verdict(best, step.number - self.least_at >= patience, step.held_error)
+        return Verdict(best, step.number - self.least_at >= patience, step.validation_error)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the least error so far and its step."""

@@ -60,7 +60,7 @@ class Variance(StoppingRule):
         self.least = float("inf")
         self.least_at = 0
 
-    def judge(self, step: Step) -> Verdict:
+    def update(self, step: Step) -> Verdict:
         """Update the moving variance with the step's raw iterate and rank by it."""
         alpha, x = self.config.alpha, step.iterate
         if self.mean is None:

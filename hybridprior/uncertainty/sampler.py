@@ -30,7 +30,7 @@ from hybridprior.problem import Problem
 from hybridprior.regularisers import build_regulariser
 from hybridprior.resolve import FUSED, configure, without_fusion
 from hybridprior.result import Result, Status, Timings
-from hybridprior.solvers.gradient import Callback, Solver, as_callbacks
+from hybridprior.solvers.gradient import Callback, GradientSolver, as_callbacks
 from hybridprior.stopping import build_stopping_rule
 from hybridprior.uncertainty.calibration import fit_variance
 from hybridprior.uncertainty.config import Moments, Uncertainty, UncertaintyConfig
@@ -110,10 +110,10 @@ def restore_with_uncertainty(
 
 def _reconciled(result: Result, operator: Operator, y: torch.Tensor, *, noisy: bool) -> Result:
     """Return the result as the measurements allow it; what is known without noise is certain."""
-    image, found = operator.reconcile(result.image, y, noisy=noisy), result.uncertainty
+    image, found = operator.enforce_consistency(result.image, y, noisy=noisy), result.uncertainty
     if found is not None and isinstance(operator, Mask | Crop):
         none = torch.zeros_like(y)
-        std, raw = (operator.reconcile(deviation, none, noisy=noisy) for deviation in (found.std, found.raw))
+        std, raw = (operator.enforce_consistency(deviation, none, noisy=noisy) for deviation in (found.std, found.raw))
         found = dataclasses.replace(found, std=std, raw=raw)
     return dataclasses.replace(result, image=image, uncertainty=found)
 
@@ -146,23 +146,23 @@ class _Sampling:
         self.precision = choose_precision(problem.y.device, config.precision)
         self.noisy = isinstance(problem.fidelity, Gaussian) and problem.fidelity.sigma > CLEAN
         if self.noisy:
-            self.kept, self.held = problem.part(options.share, config.seed)
+            self.train, self.validation = problem.recorrupt(options.share, config.seed)
         else:
-            share = build_stopping_rule(RULE).held_share(problem.pixels)
-            self.kept, self.held = problem.hold_out(share, config.seed)
+            share = build_stopping_rule(RULE).validation_fraction(problem.pixels)
+            self.train, self.validation = problem.hold_out(share, config.seed)
 
     def result(self, callbacks: Sequence[Callback], checkpoint: Mapping[str, Any] | None) -> Result:
         """Return the image with its uncertainty."""
         local = self._solver(self.config.seed)
         if checkpoint is not None:
             local.load_state_dict(checkpoint)
-        with interruptible() as pressed:
+        with interruptible() as interrupted:
             found = dataclasses.replace(local.run(callbacks), config=self.config, sigma=self.problem.fidelity.sigma)
             if found.status in (Status.INTERRUPTED, Status.DIVERGED) or local.best_theta is None:
                 return found
             saved, begun = local.state_dict(), time.perf_counter()
             image, uncertainty = self._sampled(local, found.image)
-            if pressed.is_set():
+            if interrupted.is_set():
                 status = Status.INTERRUPTED
                 return dataclasses.replace(found, status=status, message=status.value, checkpoint=saved)
         return dataclasses.replace(
@@ -174,23 +174,23 @@ class _Sampling:
             held_out=0.0 if self.options.method == "langevin" else found.held_out,
         )
 
-    def _solver(self, seed: int) -> Solver:
+    def _solver(self, seed: int) -> GradientSolver:
         config = dataclasses.replace(self.config, seed=seed)
         channels, part = self.problem.shape[1], config.generator
-        solver = Solver(
-            self.kept,
+        solver = GradientSolver(
+            self.train,
             build_generator(part.name, channels, part.options, seed=seed),
             build_regulariser(config.regulariser.name, config.regulariser.options, config.weights),
             build_stopping_rule(RULE),
             config=config,
             precision=self.precision,
             started=self.started,
-            judge=self.held,
+            validation=self.validation,
         )
         solver.keep_best = True
         return solver
 
-    def _sampled(self, local: Solver, first: torch.Tensor) -> tuple[torch.Tensor, Uncertainty]:
+    def _sampled(self, local: GradientSolver, first: torch.Tensor) -> tuple[torch.Tensor, Uncertainty]:
         """Return the image and its uncertainty; `first` is what the first network made."""
         images, measured = Moments(), Moments()
         if self.options.method == "langevin":
@@ -207,7 +207,9 @@ class _Sampling:
         if self.options.method == "langevin":
             steps = max(FEWEST, round(self.options.refit * local.chosen))
             prior, weight = local.regulariser, self.config.weight
-            image, _ = local.go_on(self.problem, steps, start=local.best_theta, regulariser=prior, weight=weight)
+            image, _ = local.continue_from(
+                self.problem, steps, start=local.best_theta, regulariser=prior, weight=weight
+            )
         raw = images.variance
         return image, Uncertainty(
             std=(scale**2 * raw + floor**2).sqrt().float(),
@@ -220,7 +222,7 @@ class _Sampling:
             samples=images.count,
         )
 
-    def _wander(self, local: Solver, images: Moments, measured: Moments) -> None:
+    def _wander(self, local: GradientSolver, images: Moments, measured: Moments) -> None:
         """Let theta wander from its best step on, and see where it comes by."""
         seen = 0
 
@@ -230,13 +232,13 @@ class _Sampling:
             if seen > self.options.burn_in:
                 self._see(image, images, measured)
 
-        rng = stream(self.config.seed, "langevin", self.kept.y.device)
-        rate, count = self.options.learning_rate, self.kept.count
+        rng = stream(self.config.seed, "langevin", self.train.y.device)
+        rate, count = self.options.learning_rate, self.train.count
         walk = Langevin(local.generator.parameters(), learning_rate=rate, count=count, rng=rng)
         assert local.best_theta is not None
         local.generator.load_state_dict(local.best_theta["theta"])
         steps, prior, weight = self.options.burn_in + self.options.samples, local.regulariser, self.config.weight
-        local.go_on(self.kept, steps, regulariser=prior, weight=weight, optimiser=walk, seen=see)
+        local.continue_from(self.train, steps, regulariser=prior, weight=weight, optimiser=walk, seen=see)
 
     @torch.no_grad()
     def _see(self, image: torch.Tensor, images: Moments, measured: Moments) -> None:
@@ -262,8 +264,8 @@ class _Sampling:
         With d = -m / a, what parted noise added to y, |y + d - A x|^2 - d^2 - sigma^2 is without bias and has less
         variance than without the known d^2 (Oliveira, Lei, Tibshirani 2021).
         """
-        y, sigma = self.held.y.cpu().double(), self.problem.fidelity.sigma
-        weights = torch.ones_like(y) if self.held.weights is None else self.held.weights.cpu()
+        y, sigma = self.validation.y.cpu().double(), self.problem.fidelity.sigma
+        weights = torch.ones_like(y) if self.validation.weights is None else self.validation.weights.cpu()
         counted = weights > 0
         squared = (y - predicted).square()
         if not self.noisy:

@@ -168,11 +168,11 @@ class Ideal(nn.Module):
         levels = ((1 - self.table) / self.table).sqrt().log()
         low = t.floor().long().clamp(0, len(levels) - 2)
         level = (levels[low] + (t - low) * (levels[low + 1] - levels[low])).exp().reshape(-1, 1, 1, 1)
-        kept = (1 + level.square()).rsqrt()
+        train = (1 + level.square()).rsqrt()
         gain = self.spread**2 / (self.spread**2 + level.square())
-        clean = self.mean + gain * (x / kept - self.mean)
-        noise = (x / kept - clean) / level
-        output = {"epsilon": noise, "sample": clean, "v_prediction": kept * noise - kept * level * clean}
+        clean = self.mean + gain * (x / train - self.mean)
+        noise = (x / train - clean) / level
+        output = {"epsilon": noise, "sample": clean, "v_prediction": train * noise - train * level * clean}
         return SimpleNamespace(sample=output[self.prediction])
 
 

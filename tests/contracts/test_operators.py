@@ -82,7 +82,7 @@ def test_shapes_and_first_estimate(name: str, operator: Operator, shape: tuple[i
     y = operator(torch.full(shape, 0.25))
     assert operator.image_shape(tuple(y.shape)) == shape
     operator.check(y)
-    estimate = operator.initial(y)
+    estimate = operator.initial_estimate(y)
     assert estimate.shape == shape
     torch.testing.assert_close(estimate, torch.full(shape, 0.25), atol=1e-3, rtol=0)
 
@@ -110,4 +110,4 @@ def test_any_callable_is_an_operator() -> None:
     y = operator(torch.full((1, 3, 5, 7), 0.5))
     assert operator.image_shape(tuple(y.shape)) == (1, 3, 5, 7)
     torch.testing.assert_close(operator.adjoint(y), torch.full((1, 3, 5, 7), 0.5 / 3))
-    torch.testing.assert_close(operator.initial(y), torch.full((1, 3, 5, 7), 0.5))
+    torch.testing.assert_close(operator.initial_estimate(y), torch.full((1, 3, 5, 7), 0.5))

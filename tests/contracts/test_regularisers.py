@@ -11,7 +11,7 @@ from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import (
     REGULARISERS,
-    FeatureRegulariser,
+    Perceptual,
     Regulariser,
     TotalVariation,
     build_regulariser,
@@ -48,7 +48,7 @@ def test_a_finite_scalar_with_a_finite_gradient(regulariser: Regulariser, shape:
 
 
 def test_the_gradient_is_the_values(regulariser: Regulariser) -> None:
-    if not regulariser.has_value or isinstance(regulariser, FeatureRegulariser):
+    if not regulariser.has_value or isinstance(regulariser, Perceptual):
         pytest.skip("the value is not known, or not in double precision")
     x = torch.rand(1, 2, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     _prepared(regulariser, x)
@@ -71,9 +71,9 @@ def test_what_is_remembered_goes_on_to_the_same_numbers(regulariser: Regulariser
     _prepared(regulariser, images[0])
     for step, x in enumerate(images[:4]):
         regulariser(x, step + 1)
-    memory = copy.deepcopy(regulariser.memory())
+    memory = copy.deepcopy(regulariser.run_state())
     _prepared(regulariser, images[0])
-    regulariser.recall(memory)
+    regulariser.load_run_state(memory)
     assert [float(regulariser(x, step + 5)) for step, x in enumerate(images[4:])] == whole[4:]
 
 

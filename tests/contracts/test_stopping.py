@@ -32,18 +32,18 @@ def _steps(count: int = 400) -> list[Step]:
     for number in range(1, count + 1):
         wander = 0.5 * 0.97**number + 0.0002 * max(0, number - PEAK)
         x = torch.full((1, 1, 8, 8), 0.5) + wander * torch.randn(1, 1, 8, 8, generator=rng)
-        held = 0.01 + 1.0 / number + 0.0001 * max(0, number - PEAK)
-        steps.append(Step(number, x, x, 1.0, 0.0, held, 0, 0.1 * number))
+        validation = 0.01 + 1.0 / number + 0.0001 * max(0, number - PEAK)
+        steps.append(Step(number, x, x, 1.0, 0.0, validation, 0, 0.1 * number))
     return steps
 
 
 def _verdicts(rule: StoppingRule, steps: list[Step]) -> list[Verdict]:
-    return [rule.judge(step) for step in steps]
+    return [rule.update(step) for step in steps]
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_the_first_step_is_the_best_so_far(name: str) -> None:
-    verdict = build_stopping_rule(name, OPTIONS[name]).judge(_steps(1)[0])
+    verdict = build_stopping_rule(name, OPTIONS[name]).update(_steps(1)[0])
     assert verdict.best
     assert not verdict.stop
 
@@ -90,4 +90,4 @@ def test_heldout_waits_longer_the_later_the_best_step_was(best: int, last: int) 
     rule = build_stopping_rule("heldout", {})
     x = torch.zeros(1, 1, 2, 2)
     steps = (Step(k, x, x, 1.0, 0.0, 1.0 + abs(k - best) / best, 0, 0.1 * k) for k in range(1, 2000))
-    assert next(step.number for step in steps if rule.judge(step).stop) == last
+    assert next(step.number for step in steps if rule.update(step).stop) == last

@@ -177,7 +177,7 @@ def draw_impedance(found: Sequence[Impedance]) -> bytes:
 def _plain(config: RestoreConfig) -> RestoreConfig:
     """Return the configuration without R, jitter, averaging and early stop."""
     plain = configure(config, regulariser="none", stopping="fixed")
-    return dataclasses.replace(plain, solver=dataclasses.replace(plain.solver, jitter=0.0, averaging=0.0))
+    return dataclasses.replace(plain, solver=dataclasses.replace(plain.solver, input_noise_std=0.0, ema_decay=0.0))
 
 
 def _fitted(target: torch.Tensor, config: RestoreConfig, device: str) -> list[float]:

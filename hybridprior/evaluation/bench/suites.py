@@ -198,17 +198,17 @@ def measure(
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     y, operator = degrade(truth, how)
-    sigma = None if how.told is None else told * how.told
+    sigma = None if how.nominal_sigma is None else told * how.nominal_sigma
 
     def shown_of(x: torch.Tensor) -> torch.Tensor:
-        return operator.frame(operator.reconcile(x, y, noisy=sigma is None or sigma > SIGMA_FLOOR))
+        return operator.crop_to_observed(operator.enforce_consistency(x, y, noisy=sigma is None or sigma > SIGMA_FLOOR))
 
-    oracle = Oracle(operator.frame(truth), how.task, shown_of, every=every, keep=keep)
+    oracle = Oracle(operator.crop_to_observed(truth), how.task, shown_of, every=every, keep=keep)
     result = restore(y, operator, config=config, sigma=sigma, device=device, callbacks=[oracle, *callbacks])
     if result.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
-    baseline = metrics.psnr_for_task(operator.frame(operator.initial(y)), oracle.truth, how.task)
-    shown = replace(result, image=operator.frame(result.image))
+    baseline = metrics.psnr_for_task(operator.crop_to_observed(operator.initial_estimate(y)), oracle.truth, how.task)
+    shown = replace(result, image=operator.crop_to_observed(result.image))
     return Trial(_row(image, shown, oracle, baseline), shown, oracle)
 
 

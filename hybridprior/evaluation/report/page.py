@@ -65,18 +65,18 @@ class Share:
     """How much one candidate of the fusion was believed."""
 
     name: str
-    """The candidate: "local", "global", "hybrid", "handed" ..."""
+    """The candidate: "local", "global", "hybrid", "warm_started" ..."""
     weight: float | None
     """Its mean weight in the image, in [0, 1]."""
     error: float | None = None
     """Its mean squared residual on measurements that it has not seen, noise included."""
-    error_spread: float | None = None
+    standard_error: float | None = None
     """Standard error of that."""
 
     @property
     def measured(self) -> str:
         """The error and its spread in words, to the digits that the spread leaves."""
-        return _measured(self.error, self.error_spread)
+        return _measured(self.error, self.standard_error)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Believed:
     """The candidates."""
     gain: float | None = None
     """What the fusion's mean squared residual is less than that of the best candidate."""
-    gain_spread: float | None = None
+    gain_standard_error: float | None = None
     """Standard error of the gain."""
     map: Shown | None = None
     """Where: red local, blue global, green both."""
@@ -97,7 +97,7 @@ class Believed:
     @property
     def gained(self) -> str:
         """The gain and its spread in words; "" where the fusion is its best candidate."""
-        return _measured(self.gain, self.gain_spread) if self.gain else ""
+        return _measured(self.gain, self.gain_standard_error) if self.gain else ""
 
 
 @dataclass(frozen=True)

@@ -205,10 +205,10 @@ def _believed(record: Mapping[str, Any], map: Shown | None) -> Believed | None:
     return Believed(
         kind=word(fusion.get("kind")),
         shares=tuple(
-            Share(name, *(number(each.get(key)) for key in ("weight", "error", "error_spread")))
+            Share(name, *(number(each.get(key)) for key in ("weight", "error", "standard_error")))
             for name, each in candidates
         ),
         gain=number(fusion.get("gain")),
-        gain_spread=number(fusion.get("gain_spread")),
+        gain_standard_error=number(fusion.get("gain_standard_error")),
         map=map,
     )
