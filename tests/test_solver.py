@@ -101,7 +101,7 @@ def test_the_time_of_callbacks_is_not_counted(y: torch.Tensor) -> None:
     assert result.timings.total < 24 * 0.2
 
 
-class _Accident(Skip):
+class _Divergence(Skip):
     """A network that breaks once, at a given forward pass."""
 
     def __init__(self, how: str, at: int) -> None:
@@ -122,7 +122,7 @@ def test_an_accident_is_rolled_back(how: str) -> None:
     y = torch.full((1, 3, 21, 18), 0.9)
     config = dataclasses.replace(SMALL, solver=SolverConfig(max_steps=60, keep_every=5, learning_rate=0.02))
     torch.manual_seed(0)
-    result = restore(y, sigma=0.05, config=config, generator=_Accident(how, 47))
+    result = restore(y, sigma=0.05, config=config, generator=_Divergence(how, 47))
     assert torch.isfinite(result.image).all()
     assert result.status is Status.FINISHED
     assert "Rolled back 1 time." in result.message
@@ -180,7 +180,7 @@ class _Remembering(Regulariser):
 def test_what_r_remembers_is_rolled_back_as_well(y: torch.Tensor) -> None:
     """One image that is no number must not stay in R's average."""
     config = dataclasses.replace(SMALL, solver=dataclasses.replace(SMALL.solver, collapse=4.0))
-    result = restore(y, config=config, sigma=0.1, generator=_Accident("nan", 12), regulariser=_Remembering())
+    result = restore(y, config=config, sigma=0.1, generator=_Divergence("nan", 12), regulariser=_Remembering())
     assert result.status is Status.FINISHED
     assert torch.isfinite(result.image).all()
     assert "Rolled back 1 time." in result.message

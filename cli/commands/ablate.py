@@ -41,7 +41,7 @@ app = typer.Typer(
     cls=_Verbs, no_args_is_help=True, rich_markup_mode=None, help="What each part is worth, on clean images."
 )
 
-Pictures = Annotated[
+Images = Annotated[
     list[Path] | None, typer.Argument(metavar="IMAGES", help="Clean images, or folders of them; they are degraded.")
 ]
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")]
@@ -59,7 +59,7 @@ Steps = Annotated[int | None, typer.Option(min=1, help="The most steps of a netw
 
 @app.command()
 def grid(
-    images: Pictures = None,
+    images: Images = None,
     output: Output = Path("ablation"),
     config: Annotated[
         Path | None, typer.Option(help="TOML file that says the same; what is said here comes before it.")

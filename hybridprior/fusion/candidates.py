@@ -122,8 +122,8 @@ class Candidates:
         if self.shown is not None:
             images["blind"] = self.pretrained(self._as_shown(problem))
         elif self.finetuner.is_applicable(problem):
-            finetuner = self.finetuner.best_image(problem, validation)
-            images |= {} if finetuner is None else {"finetuned": finetuner}
+            finetuned = self.finetuner.best_image(problem, validation)
+            images |= {} if finetuned is None else {"finetuned": finetuned}
         return {name: x for name, x in images.items() if name == "local" or bool(torch.isfinite(x).all())}
 
     def refitted(self, name: str, problem: Problem, local: torch.Tensor) -> torch.Tensor:

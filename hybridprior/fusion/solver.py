@@ -291,7 +291,7 @@ def _message(fusion_weights: FusionWeights, nominal_sigma: float, shown: float |
     doubt = "" if shown is None else f" The image shows noise of {255 * shown:.3g}, not {255 * nominal_sigma:.3g}."
     if fusion_weights.kind == "none":
         return f"The noise of neighbours is correlated, so that nothing can judge: {fusion_weights.shares}.{doubt}"
-    kind = "global and handed, asked first" if fusion_weights.kind == "few" else fusion_weights.kind
+    kind = "global and warm_started, asked first" if fusion_weights.kind == "few" else fusion_weights.kind
     behind = fusion_weights.most("local") >= LEAST and fusion_weights.most("local", "warm_started") < COUNTS
     but = ", but in the network's part only those that did not judge" if behind else ""
     return f"Believed: {fusion_weights.shares} ({kind}). All measurements are in the image{but}.{doubt}"

@@ -32,7 +32,7 @@ from hybridprior.stopping import StoppingRule
 
 __all__ = ["SplittingSolver"]
 
-SPLIT = ("clean", "dual", "penalty")
+SPLIT = ("clean", "dual", "sigma_k")
 """What the splitting remembers: v, u and sigma_k."""
 
 

@@ -287,5 +287,5 @@ def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> fl
 
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        validation = probe(z)
-    return IMAGES + sum(saved.values()) / float(validation.shape[-2] * validation.shape[-1])
+        x = probe(z)
+    return IMAGES + sum(saved.values()) / float(x.shape[-2] * x.shape[-1])

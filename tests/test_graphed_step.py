@@ -181,7 +181,7 @@ def test_a_rehearsal_before_a_failure_leaves_no_trace(monkeypatch: pytest.Monkey
     class Failing(Replayed):
         def __init__(self, work: Any, *arguments: Any, **named: Any) -> None:
             super().__init__(work, *arguments, **named)
-            if work.__name__ == "_move":
+            if work.__name__ == "_update":
                 raise RuntimeError("out of memory")
 
     monkeypatch.setattr("hybridprior.solvers.cuda_graphs.Recording", Failing)
