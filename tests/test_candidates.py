@@ -70,7 +70,7 @@ def _listened(monkeypatch: pytest.MonkeyPatch) -> tuple[list, list]:
         runs.append((image, prior.config, how))
         return image
 
-    monkeypatch.setattr(PretrainedPrior, "plugged", listen)
+    monkeypatch.setattr(PretrainedPrior, "plug_and_play", listen)
     monkeypatch.setattr(Candidates, "warm_started", lambda *a: found.append(warm_started(*a)) or found[-1])
     return runs, found
 

@@ -208,7 +208,7 @@ def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
     with monkeypatch.context() as patched:  # a second time while the image is made, which loses nothing
         patched.setattr(fusion_solver, "_best", lambda *found: (signal.raise_signal(signal.SIGINT), best(*found))[1])
         if stage == "lesson":
-            patched.setattr(finetuning, "_of_itself", _pressed(5))
+            patched.setattr(finetuning, "internal_adaptation_loss", _pressed(5))
         part = restore(y, callbacks=[press], **arguments)
     assert part.status is Status.INTERRUPTED and len(part.trace) == (0 if stage == "lesson" else 49)
     shipped = load_denoiser("shipped")
@@ -219,7 +219,7 @@ def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
         assert "denoiser alone" in part.message
         torch.testing.assert_close(part.image, alone)
     with monkeypatch.context() as patched:  # and while the run that goes on is in its lessons
-        patched.setattr(finetuning, "_of_itself", _pressed(3))
+        patched.setattr(finetuning, "internal_adaptation_loss", _pressed(3))
         again = restore(y, checkpoint=part.checkpoint, **arguments)
     assert again.status is Status.INTERRUPTED and len(again.trace) == len(part.trace)
     assert again.checkpoint["rule"] == part.checkpoint["rule"]
