@@ -62,7 +62,7 @@ def test_far_down_the_network_s_own_image_is_one_of_the_runs(
 
 def _listened(monkeypatch: pytest.MonkeyPatch) -> tuple[list, list]:
     """Return what plug-and-play makes, with its denoiser's configuration and how it was asked, and what `handed` makes."""
-    plugged, warm_started = PretrainedPrior.plugged, Candidates.warm_started
+    plugged, warm_started = PretrainedPrior.plug_and_play, Candidates.warm_started
     runs, found = [], []
 
     def listen(self, problem, prior, **how):
