@@ -13,7 +13,7 @@ from hybridprior.evaluation.ablation import Grid, ablate
 from hybridprior.evaluation.degradation import Degradation
 from hybridprior.io.image import ImageData, as_tensor
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def example(name: str) -> ModuleType:

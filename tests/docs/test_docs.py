@@ -13,7 +13,7 @@ from hybridprior.operators import OPERATORS
 from hybridprior.regularisers import REGULARISERS
 from hybridprior.stopping import STOPPING_RULES
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 CONFIG = RestoreConfig(generator=Component("pixels"), solver=SolverConfig(max_steps=3), precision="fp32")
 
 
