@@ -52,6 +52,9 @@ def denoiser(
     optimiser: Annotated[str | None, typer.Option(help="One of timm's: muon, adamw ...")] = None,
     widths: Annotated[str | None, typer.Option(help="Channels of the levels, with commas.")] = None,
     blocks: Annotated[int | None, typer.Option(min=1, help="Residual blocks of a level.")] = None,
+    degradation: Annotated[
+        str | None, typer.Option(help="What to learn to remove: white, camera, jpeg or mixed; white if not given.")
+    ] = None,
     validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations and checkpoints.")] = 2000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in RUN.")] = False,
     init: Annotated[str | None, typer.Option(help="Start from the weights of a denoiser: shipped, file:PATH.")] = None,
@@ -73,6 +76,7 @@ def denoiser(
     if not resume and (output / CHECKPOINT).exists():
         raise OutputError(f"'{output}' holds a training; go on with --resume, or name another folder.")
     changes: dict[str, Any] = {
+        **_shares(degradation),
         "steps": steps,
         "batch": batch,
         "patch": patch,
@@ -93,6 +97,17 @@ def denoiser(
     if state is not None:
         trainer.resume(state)
     _run(trainer, judge, output, validate_every)
+
+
+def _shares(degradation: str | None) -> dict[str, float]:
+    """Return the shares of the degradations by the recipe's name."""
+    from hybridprior.training.config import DEGRADATIONS
+
+    if degradation is None:
+        return {}
+    check_name("degradation", degradation, tuple(DEGRADATIONS))
+    camera, jpeg = DEGRADATIONS[degradation]
+    return {"camera": camera, "jpeg": jpeg}
 
 
 def _widths(text: str | None) -> tuple[int, ...] | None:
@@ -122,10 +137,12 @@ def _prepare(
     from hybridprior.denoisers.unet import UNetConfig
     from hybridprior.training import Photographs, TrainConfig, Trainer, Validation
     from hybridprior.training.data import find_photographs, read_names, split
+    from hybridprior.training.degradations import PLANES
 
     before = {"config": {}, "size": {}} if state is None else state
     config = build_config(TrainConfig, {**before["config"], **changes}, part="training")
-    network = build_config(UNetConfig, {**before["size"], **size}, part="network")
+    conditions = PLANES if config.camera or config.jpeg else 0
+    network = build_config(UNetConfig, {"conditions": conditions, **before["size"], **size}, part="network")
     where = choose_device(device)
     paths = find_photographs(data, without=output)
     last = paths[29::30] or paths[-1:]
@@ -150,10 +167,9 @@ def _start_from(trainer: Trainer, name: str) -> None:
     from hybridprior.denoisers import UNetDenoiser, load_denoiser
 
     given = load_denoiser(name)
-    if not isinstance(given, UNetDenoiser) or given.network.config != trainer.network.config:
+    if not isinstance(given, UNetDenoiser) or not trainer.fits(given.network):
         raise ConfigError(f"'{name}' is no network of this size; set --widths and --blocks to its own.")
-    trainer.network.load_state_dict(given.network.state_dict())
-    trainer.mean.load_state_dict(given.network.state_dict())
+    trainer.start_from(given.network)
 
 
 def _run(trainer: Trainer, judge: Validation, output: Path, every: int) -> None:
@@ -200,7 +216,10 @@ def _keep(trainer: Trainer, judge: Validation, output: Path, loss: float | None)
     from hybridprior.training.plot import draw_curve
 
     figures = {str(sigma): round(value, 3) for sigma, value in judge.measure(trainer.denoise).items()}
-    trainer.history.append({"step": trainer.step, "loss": loss, "psnr": figures})
+    row: dict[str, Any] = {"step": trainer.step, "loss": loss, "psnr": figures}
+    if trainer.mean.config.conditions:
+        row["gain"] = {name: round(gain, 3) for name, gain in judge.measure_degraded(trainer.denoise).items()}
+    trainer.history.append(row)
     trainer.save(output / CHECKPOINT)
     record = {"config": asdict(trainer.config), "network": asdict(trainer.mean.config), "history": trainer.history}
     write_json(output / HISTORY, record)

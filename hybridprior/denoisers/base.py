@@ -18,6 +18,7 @@ from hybridprior._internal.device import choose_precision
 from hybridprior._internal.random import DRAWING
 from hybridprior._internal.registry import Registry
 from hybridprior.errors import ConfigError, ShapeError
+from hybridprior.noise_model import NoiseModel
 
 __all__ = ["DENOISERS", "Denoiser", "as_sigma", "extend", "once"]
 
@@ -45,6 +46,9 @@ class Denoiser(nn.Module):
     precision: str = "auto"
     """Arithmetic of the convolutions: "auto", "fp32" or "bf16"."""
 
+    conditioned: bool = False
+    """Whether `estimate_conditioned` is there: the network is given a noise model and not its level only."""
+
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Return the clean images.
 
@@ -54,12 +58,23 @@ class Denoiser(nn.Module):
         """
         raise NotImplementedError
 
-    def denoise(self, x: torch.Tensor, sigma: Sigma, *, look: int | None = None) -> torch.Tensor:
+    def estimate_conditioned(self, x: torch.Tensor, level: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+        """Return the clean images under noise that is not white.
+
+        Args:
+            x: Noisy images, as for `estimate`.
+            level: Local standard deviation of the noise, `(B, 1, H, W)`, within `sigma_range`.
+            planes: How it is correlated and quantised, `(B, P, H, W)`, see `NoiseModel.planes`.
+        """
+        raise NotImplementedError
+
+    def denoise(self, x: torch.Tensor, sigma: Sigma | NoiseModel, *, look: int | None = None) -> torch.Tensor:
         """Return the clean images, float32, in the shape and on the device of x; differentiable in x.
 
         Args:
             x: Noisy images `(B, C, H, W)`, intensity in [0, 1] plus noise, any C, H, W >= 1.
-            sigma: Standard deviation of the noise in units of intensity: a number, or one for each image `(B,)`.
+            sigma: Standard deviation of the noise in units of intensity: a number, or one for each image `(B,)`. Or
+                a noise model, of which a network that is not `conditioned` is given the level only.
             look: The number of this look, where many come after each other: it then costs one view only, and the
                 turns average out over the looks (Terris et al., "Equivariant Plug-and-Play", CVPR 2024).
 
@@ -69,29 +84,42 @@ class Denoiser(nn.Module):
         """
         if x.ndim != 4 or min(x.shape) < 1:
             raise ShapeError(f"A denoiser takes images (B, C, H, W), not {tuple(x.shape)}.")
-        level = as_sigma(sigma, x)
         turns = range(self.views) if look is None else [look % self.views]
-        if x.shape[1] in self.channels:
-            return self._padded(x, level, turns)
-        return self._by_channel(x, level, turns)
+        if isinstance(sigma, NoiseModel):
+            model, sigma = sigma, sigma.sigma
+            if self.conditioned and not (model.is_white and len(model.levels) == 1):
+                level = model.level_map(x).expand(-1, -1, *x.shape[-2:])
+                return self._by_channel(x, torch.cat([level, model.planes(level)], 1), turns)
+        return self._by_channel(x, as_sigma(sigma, x), turns)
 
-    def _by_channel(self, x: torch.Tensor, sigma: torch.Tensor, turns: Sequence[int]) -> torch.Tensor:
-        """Denoise each channel as a grey image."""
+    def _by_channel(self, x: torch.Tensor, known: torch.Tensor, turns: Sequence[int]) -> torch.Tensor:
+        """Denoise the image, or each of its channels as a grey one where the network does not take them together."""
+        if x.shape[1] in self.channels:
+            return self._padded(x, known, turns)
         count = self.channels[0]
         grey = x.flatten(0, 1)[:, None].expand(-1, count, -1, -1)
-        return self._padded(grey, sigma.repeat_interleave(x.shape[1], 0), turns).mean(1).reshape(x.shape)
+        return self._padded(grey, known.repeat_interleave(x.shape[1], 0), turns).mean(1).reshape(x.shape)
 
-    def _padded(self, x: torch.Tensor, sigma: torch.Tensor, turns: Sequence[int]) -> torch.Tensor:
+    def _estimated(self, x: torch.Tensor, known: torch.Tensor, turn: int) -> torch.Tensor:
+        """Return what the network makes of a turned image: sigma is known of its noise, or level map and planes."""
+        sigma = known[:, :1].clamp(*self.sigma_range)
+        if known.shape[1] == 1:
+            return self.estimate(x, sigma)
+        maps = torch.rot90(torch.cat([sigma, known[:, 1:]], 1), turn, (2, 3))
+        return self.estimate_conditioned(x, maps[:, :1], maps[:, 1:])
+
+    def _padded(self, x: torch.Tensor, known: torch.Tensor, turns: Sequence[int]) -> torch.Tensor:
         height, width = x.shape[-2:]
         x = extend(x, self.multiple)
-        sigma = sigma.clamp(*self.sigma_range)
+        if known.shape[1] > 1:
+            known = extend(known, self.multiple)
         precision = choose_precision(x.device, self.precision)
         layout = torch.channels_last if precision.channels_last else torch.contiguous_format
         found = torch.zeros_like(x, dtype=torch.float32)
         for turn in turns:
             turned = torch.rot90(x.float(), turn, (2, 3)).contiguous(memory_format=layout)
             with torch.autocast(x.device.type, torch.bfloat16, enabled=precision.bf16):
-                clean = self.estimate(turned, sigma)
+                clean = self._estimated(turned, known, turn)
             if clean.shape != turned.shape:
                 given, made = tuple(turned.shape), tuple(clean.shape)
                 raise ShapeError(f"A denoiser returns an image of the shape it was given, {given}, not {made}.")

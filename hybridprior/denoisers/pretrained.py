@@ -36,16 +36,22 @@ class UNetDenoiser(Denoiser):
     channels = (3,)
     views = 4
 
-    def __init__(self, network: UNet, *, sigma_range: tuple[float, float] = (0.0, 1.0)) -> None:
+    def __init__(
+        self, network: UNet, *, sigma_range: tuple[float, float] = (0.0, 1.0), camera: UNet | None = None
+    ) -> None:
         """Wrap a network.
 
         Args:
             network: With its weights.
             sigma_range: What it was trained on, in units of intensity.
+            camera: Another network, for noise that is not white; the first one if not given and it knows conditions.
         """
         super().__init__()
         self.network = network.requires_grad_(False).eval()
         self.sigma_range = sigma_range
+        if camera is not None:
+            self.camera = camera.requires_grad_(False).eval()
+        self.conditioned = (camera or network).config.conditions > 0
 
     @classmethod
     def read(cls, path: Path) -> UNetDenoiser:
@@ -71,6 +77,11 @@ class UNetDenoiser(Denoiser):
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Return the clean images `(B, 3, H, W)`."""
         return restrained(x, self.network(x, sigma).float())
+
+    def estimate_conditioned(self, x: torch.Tensor, level: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+        """Return the clean images `(B, 3, H, W)` under noise that is not white."""
+        network = getattr(self, "camera", self.network)
+        return restrained(x, network(x, level, planes).float())
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Return the encoder's maps of images `(B, 3, H, W)`, the finest first."""

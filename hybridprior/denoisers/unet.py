@@ -39,10 +39,13 @@ class UNetConfig:
     """Pixels along a side that make up one position of the first level."""
     channels: int = 3
     """Channels of the image."""
+    conditions: int = 0
+    """Planes beside the noise level that say how the noise is correlated or quantised; 0 for white noise only."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a network without levels, blocks or channels."""
-        if not self.widths or min(self.widths) < 1 or self.blocks < 1 or self.unshuffle < 1 or self.channels < 1:
+        sizes = (*self.widths, self.blocks, self.unshuffle, self.channels)
+        if not self.widths or min(sizes) < 1 or self.conditions < 0:
             raise ConfigError("A U-Net has one or more levels, blocks and channels, and unshuffles by 1 or more.")
 
 
@@ -74,7 +77,7 @@ class UNet(nn.Module):
         self.multiple = config.unshuffle * 2 ** (len(config.widths) - 1)
         patch, widths = config.channels * config.unshuffle**2, config.widths
         pairs = list(zip(widths, widths[1:], strict=False))
-        self.head = _conv(patch + 1, widths[0])
+        self.head = _conv(patch + 1 + config.conditions, widths[0])
         self.encoder = nn.ModuleList(_level(width, config.blocks) for width in widths)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in pairs)
         self.expand = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in pairs)
@@ -85,26 +88,33 @@ class UNet(nn.Module):
                 module.second.weight.data.mul_(0.1)
         nn.init.zeros_(self.tail.weight)
 
-    def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None = None) -> torch.Tensor:
         """Return the denoised image.
 
         Args:
             x: Noisy images `(B, C, H, W)`, intensity in [0, 1] plus noise, any H, W >= 1.
             sigma: Standard deviation of the noise in the same unit, `(B, 1, 1, 1)` or a map `(B, 1, H, W)`.
+            planes: What else is known of the noise, `(B, conditions, 1, 1)` or `(B, conditions, H, W)`; white if not
+                given.
         """
         level = sigma.clamp_min(FINEST)
-        maps = self._features(x - GREY, level.expand(-1, -1, *x.shape[-2:]))
+        maps = self._features(x - GREY, level, planes)
         noise = F.pixel_shuffle(self.tail(self._decode(maps)), self.config.unshuffle)
         return x - sigma / level * noise[..., : x.shape[-2], : x.shape[-1]].float()
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Return what the encoder sees in clean images x, a map for each level, the finest first."""
-        return self._features(x - GREY, torch.full_like(x[:, :1], FINEST))
+        return self._features(x - GREY, torch.full_like(x[:, :1], FINEST), None)
 
-    def _features(self, x: torch.Tensor, level: torch.Tensor) -> list[torch.Tensor]:
-        x, level = extend(x, self.multiple), extend(level, self.multiple)
+    def _features(self, x: torch.Tensor, level: torch.Tensor, planes: torch.Tensor | None) -> list[torch.Tensor]:
+        known = level.expand(-1, -1, *x.shape[-2:])
+        if self.config.conditions:
+            if planes is None:
+                planes = level.new_zeros(1, self.config.conditions, 1, 1)
+            known = torch.cat([known, planes.expand(len(x), -1, *x.shape[-2:])], dim=1)
+        x, known = extend(x, self.multiple), extend(known, self.multiple)
         factor = self.config.unshuffle
-        h = self.head(torch.cat([F.pixel_unshuffle(x, factor), F.avg_pool2d(level, factor)], dim=1))
+        h = self.head(torch.cat([F.pixel_unshuffle(x, factor), F.avg_pool2d(known, factor)], dim=1))
         maps = [self.encoder[0](h)]
         for shrink, blocks in zip(self.shrink, list(self.encoder)[1:], strict=True):
             maps.append(blocks(shrink(maps[-1])))

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from hybridprior.errors import ConfigError
 
-__all__ = ["TrainConfig"]
+__all__ = ["DEGRADATIONS", "TrainConfig"]
+
+DEGRADATIONS = {"white": (0.0, 0.0), "camera": (0.6, 0.0), "jpeg": (0.0, 0.6), "mixed": (0.38, 0.2)}
+"""Recipes by name: the share of patches with a camera's noise and that with JPEG alone; the rest is white noise."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class TrainConfig:
     """m: half of the noise levels drawn are less, in units of intensity."""
     sigma_spread: float = 1.0
     """s: standard deviation of the noise levels' logarithm."""
+    camera: float = 0.0
+    """Share of patches with the noise of a camera."""
+    jpeg: float = 0.0
+    """Share of patches with JPEG alone; the rest has white Gaussian noise."""
     shrink: float = 3.0
     """Photographs are shrunk by up to this factor."""
     grey: float = 0.15
@@ -55,6 +62,8 @@ class TrainConfig:
             raise ConfigError("learning_rate is positive, and decay lies in [0, 1].")
         if not 0 <= self.average < 1 or not 0 <= self.grey <= 1 or self.shrink < 1 or self.warmup < 0:
             raise ConfigError("average lies in [0, 1), grey in [0, 1]; shrink is 1 or more, warmup 0 or more.")
+        if min(self.camera, self.jpeg) < 0 or self.camera + self.jpeg > 1:
+            raise ConfigError("camera and jpeg are shares of the patches: 0 or more, and together 1 at most.")
         if not (self.sigma_median > 0 and self.sigma_spread >= 0):
             raise ConfigError("sigma_median is positive, and sigma_spread 0 or more.")
 

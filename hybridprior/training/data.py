@@ -81,6 +81,17 @@ class Photographs:
         if not self.images:
             raise InputError(f"None of the {len(paths)} images can be read and has sides of {smallest} or more.")
 
+    @classmethod
+    def of(cls, images: Sequence[torch.Tensor]) -> Photographs:
+        """Return photographs that are in memory already.
+
+        Args:
+            images: Each `(1, 3, H, W)`, intensity in [0, 1].
+        """
+        made = cls.__new__(cls)
+        made.images = [(image[0].clamp(0, 1) * 255).round().to(torch.uint8) for image in images]
+        return made
+
     def __len__(self) -> int:
         """Return how many photographs there are."""
         return len(self.images)

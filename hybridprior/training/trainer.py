@@ -1,4 +1,4 @@
-"""Training of the denoiser D(x; sigma): noise on patches of photographs, and a network that takes it off again.
+"""Training of the denoiser D(x; sigma): degraded patches of photographs, and a network that restores them.
 
 min over theta of  E |D(x + sigma n; sigma) - x|_1 / sqrt(sigma),  n ~ N(0, 1),  ln sigma ~ N(ln m, s^2)
 
@@ -8,6 +8,9 @@ batch depends on the seed and its number alone, so that a run that was broken of
 
 The last fifth of the steps minimises the logarithm of each patch's squared error instead, on larger patches: Tweedie's
 formula asks for the mean of what a noisy image may show, which squares find and absolute values do not.
+
+Beside white noise there are a camera's noise and JPEG (`hybridprior.training.degradations`); the network is then given
+a map of the level, and planes that say how the noise is correlated and quantised.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from hybridprior.errors import ConfigError, InputError
 from hybridprior.io.files import write_atomically
 from hybridprior.training.config import TrainConfig
 from hybridprior.training.data import Photographs
+from hybridprior.training.degradations import PLANES, DegradationConfig, degrade
 
 __all__ = ["Progress", "Trainer", "read_checkpoint"]
 
@@ -47,8 +51,8 @@ PREFETCHED = 8
 SKIPS = 20
 """Batches in a row whose loss is no number, after which a training is given up."""
 
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Clean patches, unit noise, sigma."""
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""Clean patches, noisy patches, the noise's level, and the planes that say how it is correlated."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,13 @@ class Trainer:
         Args:
             photographs: What to learn from.
             config: `TrainConfig()` if not given.
-            network: The network's size.
+            network: The network's size; with conditions where there is other than white noise if not given.
             device: Where to train.
             precision: The arithmetic of the convolutions; fp32 if not given.
             held: The photographs to validate with, for the checkpoint.
+
+        Raises:
+            ConfigError: An unknown optimiser, or a number of conditions that the degradations do not have.
         """
         from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 
@@ -92,6 +99,9 @@ class Trainer:
         self.device = torch.device(device)
         self.precision = precision or Precision(False, True, "the default")
         layout = torch.channels_last if self.precision.channels_last else torch.contiguous_format
+        network = network or UNetConfig(conditions=PLANES if self.config.camera or self.config.jpeg else 0)
+        if network.conditions not in (0, PLANES):
+            raise ConfigError(f"A network is given {PLANES} conditions of the noise, or none.")
         with drawn(self.config.seed, "network"):
             self.network = UNet(network).to(self.device).to(memory_format=layout)
         self.mean = copy.deepcopy(self.network).requires_grad_(False)
@@ -117,8 +127,8 @@ class Trainer:
         started = time.perf_counter()
         last = min(self.config.steps, until or self.config.steps)
         with contextlib.closing(self._batches(last)) as batches, interruptible() as interrupted:
-            for clean, noise, sigma in batches:
-                loss = self._descend(clean.to(self.device), noise.to(self.device), sigma.to(self.device))
+            for batch in batches:
+                loss = self._descend(*(part.to(self.device) for part in batch))
                 self.step += 1
                 if callback is not None:
                     callback(Progress(self.step, loss, time.perf_counter() - started))
@@ -126,17 +136,18 @@ class Trainer:
                     break
             return self.step == last and not interrupted.is_set()
 
-    def denoise(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    def denoise(self, x: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None = None) -> torch.Tensor:
         """Return what the averaged network makes of noisy images `(B, 3, H, W)`."""
+        planes = None if planes is None else planes.to(self.device)
         with torch.no_grad(), self._autocast():
-            image: torch.Tensor = self.mean(x.to(self.device), sigma.to(self.device))
+            image: torch.Tensor = self.mean(x.to(self.device), sigma.to(self.device), planes)
         return image
 
-    def _descend(self, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> float:
+    def _descend(self, clean: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.rate(self.step)
         with self._autocast():
-            output = self.network(clean + sigma * noise, sigma)
+            output = self.network(noisy, sigma, planes)
         if self.config.finishing(self.step):
             loss = ((output - clean).square().mean((1, 2, 3)) + TINY).log().mean()
         else:
@@ -181,21 +192,36 @@ class Trainer:
                 yield drawn.pop(0).result()
 
     def batch(self, step: int) -> Batch:
-        """Return the clean patches `(B, 3, H, W)`, unit noise and sigma `(B, 1, 1, 1)` of a step counted from 0."""
+        """Return the clean and noisy patches `(B, 3, H, W)`, level and planes of a step counted from 0."""
         config, rng = self.config, stream(self.config.seed, f"batch {step}")
         large = (max(1, config.batch // 4), 2 * config.patch)
         count, size = large if config.finishing(step) else (config.batch, config.patch)
-        clean = self.photographs.patches(count, size, rng, shrink=config.shrink, grey=config.grey)
-        grey = (clean == clean[:, :1]).flatten(1).all(1)
-        noise = torch.randn(clean.shape, generator=rng)
-        noise[grey] = noise[grey, :1].expand(-1, 3, -1, -1)
-        logarithm = torch.randn((count, 1, 1, 1), generator=rng) * config.sigma_spread + math.log(config.sigma_median)
-        layout = torch.channels_last if self.precision.channels_last else torch.contiguous_format
-        return (
-            clean.contiguous(memory_format=layout),
-            noise.contiguous(memory_format=layout),
-            logarithm.exp().clamp(SIGMA_LEAST, 1),
+        kinds = DegradationConfig(
+            camera=config.camera, jpeg=config.jpeg, sigma_median=config.sigma_median, sigma_spread=config.sigma_spread
         )
+
+        def draw(number: int, side: int) -> torch.Tensor:
+            return self.photographs.patches(number, side, rng, shrink=config.shrink, grey=config.grey)
+
+        sample = degrade(draw, count, size, rng, kinds)
+        layout = torch.channels_last if self.precision.channels_last else torch.contiguous_format
+        clean, noisy = (part.contiguous(memory_format=layout) for part in (sample.clean, sample.noisy))
+        return clean, noisy, sample.level, sample.planes
+
+    def fits(self, network: UNet) -> bool:
+        """Return whether the training can start from a network: of the same size, perhaps with fewer conditions."""
+        own = self.network.config
+        same = dataclasses.replace(network.config, conditions=own.conditions) == own
+        return same and network.config.conditions <= own.conditions
+
+    def start_from(self, network: UNet) -> None:
+        """Start from the weights of a network that `fits`; conditions that it does not know have no effect at first."""
+        weights = dict(network.state_dict())
+        missing = self.network.config.conditions - network.config.conditions
+        head = weights["head.weight"]
+        weights["head.weight"] = torch.cat([head, head.new_zeros(len(head), missing, *head.shape[2:])], 1)
+        self.network.load_state_dict(weights)
+        self.mean.load_state_dict(weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the training needs to go on."""

@@ -80,9 +80,11 @@ def test_a_batch_depends_on_the_seed_and_its_number_alone(photographs: Photograp
     for ours, theirs in zip(one.batch(7), other.batch(7), strict=True):
         assert torch.equal(ours, theirs)
     assert not torch.equal(one.batch(7)[0], one.batch(8)[0])
-    clean, noise, sigma = one.batch(3)
-    assert clean.shape == noise.shape == (8, 3, 32, 32)
-    assert sigma.shape == (8, 1, 1, 1)
+    clean, noisy, level, planes = one.batch(3)
+    assert clean.shape == noisy.shape == (8, 3, 32, 32)
+    assert level.shape == (8, 1, 32, 32)
+    assert planes.shape[:2] == (8, 5)
+    assert float(planes.abs().max()) == 0
     assert one.batch(149)[0].shape == (2, 3, 64, 64)
 
 
@@ -96,6 +98,32 @@ def test_it_learns(photographs: Photographs, folder: Path) -> None:
     assert trainer.step == len(losses) == 150
     assert sum(losses[-15:]) < 0.7 * sum(losses[:15])
     assert all(after[sigma] > before[sigma] + 2 for sigma in (25, 50))
+
+
+def test_camera_noise_and_jpeg_are_learned_with_their_conditions(photographs: Photographs, folder: Path) -> None:
+    config = dataclasses.replace(BRIEF, steps=60, camera=0.4, jpeg=0.3)
+    network = dataclasses.replace(SMALL, conditions=5)
+    trainer = Trainer(photographs, config, network=network)
+    judge = Validation.read([folder / "more" / "3.png"], side=96, sigmas=(25,))
+    before = judge.measure_degraded(trainer.denoise, side=48)
+    trainer.run()
+    after = judge.measure_degraded(trainer.denoise, side=48)
+    assert after["camera"] > before["camera"] + 0.5
+    assert set(after) == {"camera", "jpeg"}
+    assert Trainer(photographs, config).network.config.conditions == 5
+    with pytest.raises(ConfigError, match="conditions"):
+        Trainer(photographs, config, network=dataclasses.replace(SMALL, conditions=2))
+
+
+def test_conditions_that_a_network_did_not_know_have_no_effect_at_first(photographs: Photographs) -> None:
+    white = Trainer(photographs, BRIEF, network=SMALL)
+    white.run(10)
+    more = Trainer(photographs, BRIEF, network=dataclasses.replace(SMALL, conditions=5))
+    assert more.fits(white.mean)
+    assert not white.fits(more.mean)
+    more.start_from(white.mean)
+    x, sigma = torch.rand(1, 3, 24, 24), torch.full((1, 1, 1, 1), 0.1)
+    torch.testing.assert_close(more.mean(x, sigma, torch.rand(1, 5, 24, 24)), white.mean(x, sigma))
 
 
 def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(photographs: Photographs, tmp_path: Path) -> None:

@@ -1,0 +1,166 @@
+"""The noise of an image as a value: level as a function of intensity, spatial and channel correlation, JPEG.
+
+White Gaussian noise of level sigma is the simplest one: `NoiseModel.white(sigma)`. The estimate from an image is
+`hybridprior.analysis.estimate_noise`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from hybridprior.errors import ConfigError
+
+__all__ = ["LAGS", "NoiseModel", "quantisation"]
+
+LAGS = (1, 2, 4)
+"""Distances in pixels, along rows and columns, at which the correlation is known."""
+
+WINDOW = 5
+"""Side of the window over which the intensity is averaged before the level is looked up."""
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """The distribution of an image's noise."""
+
+    intensities: tuple[float, ...] = (0.5,)
+    """Where the level is known, ascending, in [0, 1]."""
+    levels: tuple[float, ...] = (0.0,)
+    """Standard deviation at each of them, in units of intensity; linear in between, constant beyond."""
+    correlation: tuple[float, ...] = (0.0,) * len(LAGS)
+    """Correlation of the noise of two pixels at each of `LAGS`; zeros for white noise."""
+    channel_correlation: float = 0.0
+    """Mean correlation of the noise of two channels; 0 for independent ones."""
+    quantisation: float = 0.0
+    """Standard deviation of the rounding of JPEG's coefficients, in units of intensity; 0 for none."""
+    sigma: float = 0.0
+    """Root of the noise's mean variance over the image it was estimated from."""
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for numbers out of their range."""
+        values = (*self.levels, self.quantisation, self.sigma)
+        if len(self.intensities) != len(self.levels) or not self.levels:
+            raise ConfigError("A NoiseModel has one level for each intensity, and one at least.")
+        if list(self.intensities) != sorted(set(self.intensities)):
+            raise ConfigError("The intensities of a NoiseModel ascend.")
+        if not all(math.isfinite(value) and value >= 0 for value in values):
+            raise ConfigError("The levels of a NoiseModel are numbers, 0 or more, in units of intensity.")
+        if len(self.correlation) != len(LAGS):
+            raise ConfigError(f"A NoiseModel has a correlation for each of the lags {LAGS}.")
+
+    @classmethod
+    def white(cls, sigma: float) -> NoiseModel:
+        """Return white Gaussian noise.
+
+        Args:
+            sigma: Its standard deviation, in units of intensity.
+
+        Example:
+            >>> NoiseModel.white(25 / 255).is_white
+            True
+        """
+        return cls(levels=(float(sigma),), sigma=float(sigma))
+
+    @property
+    def is_white(self) -> bool:
+        """Whether neighbours and channels are independent and nothing was quantised."""
+        return not any(self.correlation) and not self.channel_correlation and not self.quantisation
+
+    def level_map(self, y: torch.Tensor) -> torch.Tensor:
+        """Return the standard deviation at each pixel of noisy images.
+
+        Args:
+            y: `(B, C, H, W)`, intensity in [0, 1].
+
+        Returns:
+            `(B, 1, H, W)`, or `(B, 1, 1, 1)` where the level is the same everywhere.
+        """
+        levels = torch.tensor(self.levels, dtype=torch.float32, device=y.device)
+        if len(self.levels) == 1:
+            return levels.reshape(1, 1, 1, 1).expand(len(y), 1, 1, 1)
+        knots = torch.tensor(self.intensities, dtype=torch.float32, device=y.device)
+        mean = local_mean(y).clamp(knots[0], knots[-1])
+        above = torch.searchsorted(knots, mean.contiguous()).clamp(1, len(knots) - 1)
+        share = (mean - knots[above - 1]) / (knots[above] - knots[above - 1])
+        level: torch.Tensor = levels[above - 1].lerp(levels[above], share)
+        return level
+
+    def planes(self, level: torch.Tensor) -> torch.Tensor:
+        """Return what a denoiser is given beside the level map, `(B, len(LAGS) + 2, H, W)`: 0 for white noise.
+
+        Args:
+            level: What `level_map` returned.
+        """
+        shares = [level * share for share in (*self.correlation, self.channel_correlation)]
+        return torch.cat([*shares, torch.full_like(level, self.quantisation)], 1)
+
+    def covariance(self, reach: int = 9) -> torch.Tensor:
+        """Return the spatial correlation `(2 reach + 1, 2 reach + 1)`: 1 in the middle.
+
+        Between the lags that are known it is interpolated over the distance, and beyond them it falls geometrically.
+
+        Args:
+            reach: Largest lag.
+        """
+        offset = torch.arange(-reach, reach + 1, dtype=torch.float64)
+        distance = (offset[:, None] ** 2 + offset[None] ** 2).sqrt()
+        knots, values = [0.0, *map(float, LAGS)], [1.0, *self.correlation]
+        found = torch.zeros_like(distance)
+        for low, high, start, end in zip(knots, knots[1:], values, values[1:], strict=False):
+            share = (distance - low) / (high - low)
+            found = torch.where((distance >= low) & (distance <= high), start + (end - start) * share, found)
+        tail = values[-1] * torch.exp(-(distance - knots[-1]) / 2)
+        return torch.where(distance > knots[-1], tail, found)
+
+    def sample(self, x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """Return noise for clean images, in their shape; the rounding of JPEG is not part of it.
+
+        Args:
+            x: Clean images `(B, C, H, W)`, intensity in [0, 1].
+            rng: CPU generator of random numbers.
+        """
+        noise = torch.randn(x.shape, generator=rng)
+        if any(self.correlation):
+            noise = self._correlated(noise)
+        if self.channel_correlation and x.shape[1] > 1:
+            count = x.shape[1]
+            share = min(max(self.channel_correlation, -0.99 / (count - 1)), 1.0)
+            matrix = torch.full((count, count), share).fill_diagonal_(1.0).double()
+            values, vectors = torch.linalg.eigh(matrix)
+            root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+            noise = torch.einsum("ij,njhw->nihw", root.float(), noise)
+        return noise.to(x) * self.level_map(x)
+
+    def _correlated(self, noise: torch.Tensor) -> torch.Tensor:
+        """Return white noise with the model's spatial correlation, by a filter in Fourier space."""
+        height, width = noise.shape[-2:]
+        reach = max(1, min(9, (min(height, width) - 1) // 2))
+        kernel = torch.zeros(height, width, dtype=torch.float64)
+        side = min(2 * reach + 1, height, width)
+        kernel[:side, :side] = self.covariance(reach)[:side, :side]
+        kernel = kernel.roll((-reach, -reach), (0, 1))
+        power = torch.fft.fft2(kernel).real.clamp_min(0)
+        power = power / power.mean()
+        filtered: torch.Tensor = torch.fft.ifft2(torch.fft.fft2(noise.double()) * power.sqrt()).real.float()
+        return filtered
+
+
+def local_mean(y: torch.Tensor) -> torch.Tensor:
+    """Return the intensity averaged over channels and a small window, `(B, 1, H, W)`."""
+    mean = y.float().mean(1, keepdim=True)
+    found: torch.Tensor = F.avg_pool2d(F.pad(mean, (WINDOW // 2,) * 4, mode="replicate"), WINDOW, 1)
+    return found
+
+
+def quantisation(quality: float) -> float:
+    """Return the standard deviation of rounding to the coarsest low luminance step of a JPEG quality.
+
+    Args:
+        quality: From 1 to 100, as the Independent JPEG Group scales it.
+    """
+    scale = 50 / quality if quality < 50 else 2 - quality / 50
+    return max(scale * 16, 1.0) / math.sqrt(12) / 255

@@ -1,0 +1,106 @@
+"""Training of the noise estimator, on the degradations that the denoiser is trained on.
+
+The loss of a position is |p - t| / s + log s for each parameter: t is what `degradations.conditions` says of the noise
+that was added, p and s are the network's location and scale. A share of the patches is left clean, so that the network
+knows an image without noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from hybridprior._internal.random import drawn, stream
+from hybridprior.analysis.estimator import OUTPUTS, NoiseNetwork
+from hybridprior.training.data import Photographs
+from hybridprior.training.degradations import DegradationConfig, Sample, degrade
+
+__all__ = ["EstimatorConfig", "targets", "train_estimator"]
+
+FLOOR = 0.2 / 255
+"""Level that a clean image is given."""
+
+
+@dataclass(frozen=True)
+class EstimatorConfig:
+    """How the estimator is trained."""
+
+    steps: int = 10_000
+    """Batches."""
+    batch: int = 8
+    """Patches of a batch."""
+    patch: int = 96
+    """Side of a patch."""
+    learning_rate: float = 2e-3
+    """Step size of Adam after the warm-up; it falls to 0 along half a cosine."""
+    clean: float = 0.1
+    """Share of patches without noise."""
+    camera: float = 0.5
+    """Share of patches with the noise of a camera."""
+    jpeg: float = 0.15
+    """Share of patches with JPEG alone; the rest has white noise."""
+    seed: int = 0
+    """Seed of the weights' start, the patches and the noise."""
+
+
+def targets(sample: Sample) -> torch.Tensor:
+    """Return what the network should say of a sample, `(B, OUTPUTS, H / 2, W / 2)`."""
+    level = sample.level.clamp_min(FLOOR)
+    shares = sample.planes[:, :-1] / level
+    rest = torch.log1p(255 * sample.planes[:, -1:])
+    return torch.nn.functional.avg_pool2d(torch.cat([(255 * level).log(), shares, rest], 1), 2)
+
+
+def train_estimator(
+    photographs: Photographs,
+    config: EstimatorConfig | None = None,
+    *,
+    callback: Callable[[int, float, NoiseNetwork], None] | None = None,
+) -> NoiseNetwork:
+    """Return a trained estimator.
+
+    Args:
+        photographs: Clean photographs.
+        config: `EstimatorConfig()` if not given.
+        callback: Called with the number of each step, its loss and the network.
+    """
+    config = config or EstimatorConfig()
+    with drawn(config.seed, "noise estimator"):
+        network = NoiseNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-3)
+    kinds = DegradationConfig(camera=config.camera, jpeg=config.jpeg, uncertainty=0.0, sigma_median=12 / 255)
+    for step in range(config.steps):
+        rate = config.learning_rate * min(1, (step + 1) / 200) * (1 + math.cos(math.pi * step / config.steps)) / 2
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        sample = _batch(photographs, step, config, kinds)
+        with torch.autocast("cpu", torch.bfloat16):
+            location, scale = network(sample.noisy)
+        loss = ((location - targets(sample)).abs() * (-scale).exp() + scale).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        if callback is not None:
+            callback(step + 1, float(loss.detach()), network)
+    assert location.shape[1] == OUTPUTS
+    return network.requires_grad_(False).eval()
+
+
+def _batch(photographs: Photographs, step: int, config: EstimatorConfig, kinds: DegradationConfig) -> Sample:
+    rng = stream(config.seed, f"estimator batch {step}")
+
+    def draw(number: int, side: int) -> torch.Tensor:
+        return photographs.patches(number, side, rng, shrink=3.0, grey=0.15)
+
+    sample = degrade(draw, config.batch, config.patch, rng, kinds)
+    untouched = torch.rand((config.batch, 1, 1, 1), generator=rng) < config.clean
+    return Sample(
+        sample.clean,
+        torch.where(untouched, sample.clean, sample.noisy.clamp(0, 1)),
+        torch.where(untouched, torch.full_like(sample.level, FLOOR), sample.level),
+        torch.where(untouched, torch.zeros_like(sample.planes), sample.planes),
+    )
