@@ -13,10 +13,10 @@ import math
 import torch
 import torch.nn.functional as F
 
-from hybridprior.analysis.estimator import load_noise_network
+from hybridprior.analysis.estimator import CELL, load_noise_network
 from hybridprior.analysis.noise import estimate_sigma
 from hybridprior.denoisers.weights import shipped_file
-from hybridprior.noise_model import LAGS, NoiseModel, local_mean
+from hybridprior.noise_model import LAGS, NoiseModel
 
 __all__ = ["estimate_noise"]
 
@@ -38,7 +38,7 @@ COARSE = 0.35 / 255
 AGREED = 1.35
 """Ratio of the two estimates of the level up to which they agree."""
 
-SMALLEST = 8
+SMALLEST = 16
 """Side of an image below which nothing is estimated."""
 
 
@@ -50,7 +50,7 @@ def estimate_noise(y: torch.Tensor) -> NoiseModel:
         y: `(1, C, H, W)`, intensity in [0, 1]. Channels other than three are estimated one by one and averaged.
 
     Returns:
-        The model; level 0 for an image of fewer than 8 x 8 pixels.
+        The model; level 0 for an image of fewer than 16 x 16 pixels.
 
     Example:
         >>> import torch
@@ -86,8 +86,8 @@ def estimate_noise(y: torch.Tensor) -> NoiseModel:
 
 
 def _crops(image: torch.Tensor) -> list[torch.Tensor]:
-    """Return crops of one size, spread evenly over a large image, or the image with even sides."""
-    height, width = (side // 2 * 2 for side in image.shape[-2:])
+    """Return crops of one size, spread evenly over a large image, or the image cut to whole cells."""
+    height, width = (side // CELL * CELL for side in image.shape[-2:])
     if height * width <= CROPS * SIDE**2 or min(height, width) < SIDE:
         return [image[..., :height, :width]]
     rows = max(1, round(math.sqrt(CROPS * height / width)))
@@ -98,14 +98,11 @@ def _crops(image: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _parameters(crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return locations, logarithms of scales and the local intensity, `(B, ..., H / 2, W / 2)`, clipped pixels out."""
+    """Return locations and logarithms of scales, `(B, OUTPUTS, H / 8, W / 8)`, and the intensity of each cell."""
     network = load_noise_network(shipped_file("noise"))
     parts = [network(crop[None]) for crop in crops]
     location, scale = (torch.cat(part) for part in zip(*parts, strict=True))
-    clipped = ((crops <= 0) | (crops >= 1)).float().mean(1, keepdim=True)
-    clipped = F.avg_pool2d(F.avg_pool2d(clipped, 2), 5, 1, 2, count_include_pad=False)
-    scale = scale + 8 * (clipped > 0.5)
-    return location, scale, F.avg_pool2d(local_mean(crops), 2)[:, 0]
+    return location, scale, F.avg_pool2d(crops.mean(1, keepdim=True), CELL)[:, 0]
 
 
 def _pooled(values: torch.Tensor, weights: torch.Tensor) -> float:

@@ -1,9 +1,10 @@
-"""A small network that estimates the noise of an image: level, correlation and quantisation at every position.
+"""A small network that estimates the noise of an image: level, correlation and quantisation, cell by cell.
 
-It is trained on the same degradations as the denoiser (`hybridprior.training.estimator`). Each position gives a
-location and a scale of a Laplace distribution (Kendall and Gal, "What Uncertainties Do We Need in Bayesian Deep
-Learning for Computer Vision?", NeurIPS 2017, eq. 8), so that flat regions, where noise is seen clearly, count more than
-texture.
+The first layer is a bank of learned filters; the logarithm of their energy in a cell of 8 x 8 pixels is what the
+following layers are given, so that a level twice as high shifts all features by the same amount. It is trained on the
+degradations of the denoiser (`hybridprior.training.estimator`). Each cell gives a location and a scale of a Laplace
+distribution (Kendall and Gal, "What Uncertainties Do We Need in Bayesian Deep Learning for Computer Vision?", NeurIPS
+2017, eq. 8), so that flat regions, where noise is seen clearly, count more than texture.
 """
 
 from __future__ import annotations
@@ -29,18 +30,29 @@ OUTPUTS = len(LAGS) + 3
 """Logarithm of the level, correlation at each lag, correlation of the channels, logarithm of the quantisation."""
 
 
+CELL = 8
+"""Side of a cell, in pixels."""
+
+TINY = 2e-3
+"""Energy, in squared grey levels of 255, below which filters see nothing."""
+
+
 @dataclass(frozen=True)
 class NoiseNetworkConfig:
     """The size of the network."""
 
-    width: int = 40
-    """Channels of each layer."""
-    depth: int = 6
-    """3 x 3 convolutions before the last one."""
+    filters: int = 48
+    """Filters of the bank."""
+    side: int = 9
+    """Side of a filter, in pixels."""
+    width: int = 96
+    """Channels of the layers behind it."""
+    depth: int = 3
+    """Layers behind it: one of 1 x 1, the others of 3 x 3 cells."""
 
 
 class NoiseNetwork(nn.Module):
-    """Noise parameters at every second pixel, each with its uncertainty."""
+    """Noise parameters of each cell, with their uncertainty."""
 
     def __init__(self, config: NoiseNetworkConfig | None = None) -> None:
         """Build the network with weights drawn from torch's own stream.
@@ -50,24 +62,29 @@ class NoiseNetwork(nn.Module):
         """
         super().__init__()
         self.config = config = config or NoiseNetworkConfig()
-        widths = [24, *[config.width] * config.depth]
-        layers: list[nn.Module] = []
-        for inward, outward in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(inward, outward, 3, padding=1, padding_mode="replicate"), nn.ReLU()]
-        self.body = nn.Sequential(*layers, nn.Conv2d(config.width, 2 * OUTPUTS, 1))
+        self.bank = nn.Conv2d(3, config.filters, config.side, bias=False)
+        layers: list[nn.Module] = [nn.Conv2d(2 * config.filters + 6, config.width, 1), nn.SiLU()]
+        for _ in range(config.depth - 1):
+            layers += [nn.Conv2d(config.width, config.width, 3, padding=1), nn.SiLU()]
+        self.head = nn.Sequential(*layers, nn.Conv2d(config.width, 2 * OUTPUTS, 1))
 
     def forward(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return locations and logarithms of scales, each `(B, OUTPUTS, H / 2, W / 2)`.
+        """Return locations and logarithms of scales, each `(B, OUTPUTS, H / 8, W / 8)`.
 
         Args:
-            y: `(B, 3, H, W)`, intensity in [0, 1], H and W even and 6 or more.
+            y: `(B, 3, H, W)`, intensity in [0, 1], H and W multiples of 8.
         """
-        fine = y - F.avg_pool2d(F.pad(y, (2,) * 4, mode="reflect"), 5, 1)
-        # The logarithm shows noise of 0.3 and of 60 grey levels at a similar scale.
-        fine = fine.sign() * torch.log1p(255 * fine.abs())
-        both = torch.cat([F.pixel_unshuffle(y, 2) - 0.5, F.pixel_unshuffle(fine, 2)], 1)
-        location, scale = self.body(both).float().chunk(2, 1)
-        return location, scale.clamp(-6, 3)
+        reach = self.config.side // 2
+        kernels = self.bank.weight - self.bank.weight.mean((2, 3), keepdim=True)
+        padded = F.pad(255 * y, (reach,) * 4, mode="replicate")
+        energy = F.conv2d(padded, kernels).square()
+        fine = (F.avg_pool2d(energy, CELL) + TINY).log() / 2
+        # A quarter of a cell: where even the emptiest quarter is rough, the roughness is likely noise.
+        least = (-F.max_pool2d(-F.avg_pool2d(energy, CELL // 2), 2) + TINY).log() / 2
+        clipped = ((y <= 0) | (y >= 1)).float()
+        parts = [fine, least, F.avg_pool2d(y, CELL), F.avg_pool2d(clipped, CELL)]
+        location, scale = self.head(torch.cat(parts, 1)).chunk(2, 1)
+        return location, scale.clamp(-4, 3)
 
 
 def pack(network: NoiseNetwork, *, note: str = "") -> bytes:

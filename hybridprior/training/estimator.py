@@ -1,8 +1,8 @@
 """Training of the noise estimator, on the degradations that the denoiser is trained on.
 
-The loss of a position is |p - t| / s + log s for each parameter: t is what `degradations.conditions` says of the noise
-that was added, p and s are the network's location and scale. A share of the patches is left clean, so that the network
-knows an image without noise.
+The loss of a cell is |p - t| for each parameter, and |p - t| / s + log s for the scale alone: t is what
+`degradations.conditions` says of the noise that was added, p and s are the network's location and scale. A share of the
+patches is left clean, so that the network knows an image without noise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from hybridprior._internal.random import drawn, stream
-from hybridprior.analysis.estimator import OUTPUTS, NoiseNetwork
+from hybridprior.analysis.estimator import CELL, OUTPUTS, NoiseNetwork
 from hybridprior.training.data import Photographs
 from hybridprior.training.degradations import DegradationConfig, Sample, degrade
 
@@ -30,7 +30,7 @@ class EstimatorConfig:
 
     steps: int = 10_000
     """Batches."""
-    batch: int = 8
+    batch: int = 12
     """Patches of a batch."""
     patch: int = 96
     """Side of a patch."""
@@ -47,11 +47,11 @@ class EstimatorConfig:
 
 
 def targets(sample: Sample) -> torch.Tensor:
-    """Return what the network should say of a sample, `(B, OUTPUTS, H / 2, W / 2)`."""
+    """Return what the network should say of a sample, `(B, OUTPUTS, H / 8, W / 8)`."""
     level = sample.level.clamp_min(FLOOR)
     shares = sample.planes[:, :-1] / level
     rest = torch.log1p(255 * sample.planes[:, -1:])
-    return torch.nn.functional.avg_pool2d(torch.cat([(255 * level).log(), shares, rest], 1), 2)
+    return torch.nn.functional.avg_pool2d(torch.cat([(255 * level).log(), shares, rest], 1), CELL)
 
 
 def train_estimator(
@@ -69,7 +69,7 @@ def train_estimator(
     """
     config = config or EstimatorConfig()
     with drawn(config.seed, "noise estimator"):
-        network = NoiseNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = NoiseNetwork()
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-3)
     kinds = DegradationConfig(camera=config.camera, jpeg=config.jpeg, uncertainty=0.0, sigma_median=12 / 255)
     for step in range(config.steps):
@@ -77,11 +77,12 @@ def train_estimator(
         for group in optimiser.param_groups:
             group["lr"] = rate
         sample = _batch(photographs, step, config, kinds)
-        with torch.autocast("cpu", torch.bfloat16):
-            location, scale = network(sample.noisy)
-        loss = ((location - targets(sample)).abs() * (-scale).exp() + scale).mean()
+        location, scale = network(sample.noisy)
+        error = (location - targets(sample)).abs()
+        loss = error.mean()
+        likelihood = (error.detach() * (-scale).exp() + scale).mean()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss + 0.1 * likelihood).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         if callback is not None:
