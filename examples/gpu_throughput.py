@@ -24,6 +24,7 @@ from hybridprior._internal.device import choose_device
 from hybridprior._internal.random import stream
 from hybridprior.evaluation.bench import find_images, read_truth
 from hybridprior.metrics import psnr
+from hybridprior.overrides import Overrides
 from hybridprior.resolve import configure
 
 SIGMA = 25 / 255
@@ -37,13 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     if not truths:
         raise SystemExit(f"There is no image of {options.size} x {options.size} or more in '{options.images}'.")
     noisy = [x + SIGMA * torch.randn(x.shape, generator=stream(n, "camera")) for n, x in enumerate(truths)]
-    reference = configure(preset("paper", "denoise"), precision="contiguous")
-    ours = {name: configure(preset(name, "denoise"), regulariser="none") for name in ("balanced", "fast")}
-    chosen = configure(preset(options.preset, "denoise"), regulariser=options.reg)
+    reference = configure(preset("paper", "denoise"), Overrides(precision="contiguous"))
+    ours = {name: configure(preset(name, "denoise"), Overrides(regulariser="none")) for name in ("balanced", "fast")}
+    chosen = configure(preset(options.preset, "denoise"), Overrides(regulariser=options.reg))
     figures = {}
     for name, config in ({"paper": reference, "strict": reference} | ours).items():
         torch.backends.cudnn.allow_tf32 = name != "strict"
-        figures[name] = rate(noisy[0], configure(config, stopping="fixed", max_steps=options.steps), options.device)
+        figures[name] = rate(
+            noisy[0], configure(config, Overrides(stopping="fixed", max_steps=options.steps)), options.device
+        )
         print(f"{name:10s}{figures[name]:8.1f} steps/s")
     for jobs in map(int, options.jobs.split(",")):
         started = time.perf_counter()

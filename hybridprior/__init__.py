@@ -30,6 +30,7 @@ _WHERE = {
     "Operator": "operators",
     "OutputError": "errors",
     "Component": "config",
+    "Overrides": "overrides",
     "Poisson": "fidelities",
     "Problem": "problem",
     "Regulariser": "regularisers",
@@ -76,6 +77,7 @@ __all__ = [
     "Operator",
     "OutputError",
     "Component",
+    "Overrides",
     "Poisson",
     "Problem",
     "Regulariser",
@@ -117,6 +119,7 @@ if TYPE_CHECKING:
     from hybridprior.io.files import read_image, write_image
     from hybridprior.operators import BayerMosaic, Blur, Compose, Crop, Downsample, Identity, Jpeg, Mask, Operator
     from hybridprior.operators.kernels import make_psf
+    from hybridprior.overrides import Overrides
     from hybridprior.presets import preset
     from hybridprior.problem import Problem
     from hybridprior.regularisers import Regulariser, TotalVariation

@@ -7,14 +7,14 @@ another name starts from that part's own defaults.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hybridprior._internal.registry import build_config
 from hybridprior.config import Component, RestoreConfig
-from hybridprior.denoisers import Denoiser
 from hybridprior.errors import ConfigError
 from hybridprior.generators import GENERATORS, Generator
+from hybridprior.overrides import Overrides
 from hybridprior.regularisers import REGULARISERS, Regulariser, build_regulariser
 from hybridprior.stopping import STOPPING_RULES, StoppingRule
 
@@ -26,18 +26,7 @@ FUSED = "auto"
 
 def configure(
     config: RestoreConfig,
-    *,
-    generator: str | Generator | None = None,
-    regulariser: str | Regulariser | None = None,
-    weight: float | Mapping[str, float] | None = None,
-    denoiser: str | Denoiser | Callable[..., Any] | None = None,
-    denoiser_sigma: tuple[float, float] | None = None,
-    solver: str | None = None,
-    stopping: str | StoppingRule | None = None,
-    max_steps: int | None = None,
-    seed: int | None = None,
-    precision: str | None = None,
-    tile_size: int | None = None,
+    overrides: Overrides,
 ) -> RestoreConfig:
     """Return a configuration with some choices replaced; what is None stays.
 
@@ -49,28 +38,16 @@ def configure(
 
     Args:
         config: Where to start from.
-        generator: Name of the generator, or the generator.
-        regulariser: Name of the regulariser, or the regulariser.
-        weight: lambda, or one for each term of the regulariser by its name.
-        denoiser: The denoiser that the regulariser asks, as `load_denoiser` takes it.
-        denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
-        solver: "gradient" or "splitting".
-        stopping: Name of the stopping rule, or the rule.
-        max_steps: The most steps.
-        seed: The seed.
-        precision: The precision.
-        tile_size: Longest side of a tile.
+        overrides: What replaces it.
 
     Raises:
         ConfigError: A number out of its range, or a denoiser for a regulariser that asks none.
     """
-    if isinstance(regulariser, Regulariser) and (
-        denoiser is not None or denoiser_sigma is not None or isinstance(weight, Mapping)
-    ):
-        raise ConfigError("A regulariser given as an object has its own denoiser, sigma and weights; set them there.")
-    if regulariser is not None and not isinstance(regulariser, str | Regulariser):
-        raise ConfigError(f"A regulariser is a name or a Regulariser, not {_called(regulariser)}.")
-    changes: dict[str, Any] = {"seed": seed, "precision": precision, "method": solver}
+    generator, regulariser, weight = overrides.generator, overrides.regulariser, overrides.weight
+    denoiser, denoiser_sigma = overrides.denoiser, overrides.denoiser_sigma
+    solver, stopping, max_steps = overrides.solver, overrides.stopping, overrides.max_steps
+    tile_size = overrides.tile_size
+    changes: dict[str, Any] = {"seed": overrides.seed, "precision": overrides.precision, "method": solver}
     changes |= _parts(config, {"generator": generator, "regulariser": regulariser, "stopping": stopping})
     if isinstance(weight, Mapping):
         changes["weights"] = dict(weight)
@@ -95,11 +72,6 @@ def configure(
     if max_steps is not None:
         made = dataclasses.replace(made, solver=dataclasses.replace(made.solver, max_steps=max_steps))
     return made
-
-
-def _called(thing: object) -> str:
-    """Return what somebody gave in a word or two."""
-    return f"the class {thing.__name__}; give one of it" if isinstance(thing, type) else f"a {type(thing).__name__}"
 
 
 def _check_fused(config: RestoreConfig, stopping: object, weight: float | Mapping[str, float] | None) -> None:
@@ -134,7 +106,7 @@ def without_stacking(config: RestoreConfig) -> RestoreConfig:
     if not _not_stacked(config.regulariser):
         return config
     asked = config.regulariser.options.get("denoiser")
-    return configure(config, generator="pixels", regulariser="denoiser", denoiser=asked)
+    return configure(config, Overrides(generator="pixels", regulariser="denoiser", denoiser=asked))
 
 
 def _not_stacked(regulariser: Component) -> bool:

@@ -16,13 +16,13 @@ from hybridprior._internal.device import Precision, choose_device, choose_precis
 from hybridprior._internal.registry import build_config
 from hybridprior.config import Component, RestoreConfig
 from hybridprior.denoisers import Denoiser, owned
-from hybridprior.errors import ConfigError
 from hybridprior.fidelities import Fidelity
 from hybridprior.fusion import FusionConfig, restore_fused
 from hybridprior.generators import Generator, build_generator
 from hybridprior.io.image import as_tensor
 from hybridprior.operators import Identity, Operator, as_operator
 from hybridprior.operators.base import Shape, placed
+from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser, build_regulariser
@@ -43,7 +43,6 @@ NOT_STACKED = "The denoiser alone is believed: there is no noise that evidence c
 """The stopping rule that is settled by the noise."""
 
 
-@with_gradients()
 def restore(
     y: torch.Tensor | np.ndarray | Image.Image,
     operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -111,12 +110,7 @@ def restore(
         WeightsError: Weights that are missing, corrupt, unsafe or of another network.
         ShapeError: Shapes that do not fit together.
     """
-    torch.optim.Adam([torch.zeros(1)])  # its first use imports much, which is not the restoration's time
-    started, callbacks = time.perf_counter(), as_callbacks(callbacks)
-    a = as_operator(operator, shape=shape)
-    measurement = as_tensor(y, image=a.images and shape is None)
-    config = configure(
-        config or find_preset(preset, a.task),
+    overrides = Overrides(
         generator=generator,
         regulariser=regulariser,
         weight=weight,
@@ -129,6 +123,60 @@ def restore(
         precision=precision,
         tile_size=tile_size,
     )
+    return restore_with(
+        y,
+        operator,
+        overrides,
+        preset=preset,
+        config=config,
+        sigma=sigma,
+        fidelity=fidelity,
+        device=device,
+        shape=shape,
+        callbacks=callbacks,
+        checkpoint=checkpoint,
+    )
+
+
+@with_gradients()
+def restore_with(
+    y: torch.Tensor | np.ndarray | Image.Image,
+    operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None,
+    overrides: Overrides,
+    *,
+    preset: str = "balanced",
+    config: RestoreConfig | None = None,
+    sigma: float | None = None,
+    fidelity: str | Fidelity | None = None,
+    device: str = "auto",
+    shape: Shape | None = None,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: Mapping[str, Any] | None = None,
+) -> Result:
+    """Restore one image as `restore` does, with the choices in one value.
+
+    Args:
+        y: The measurements.
+        operator: A, or None for denoising.
+        overrides: What replaces choices of the preset or configuration.
+        preset: Name of the preset.
+        config: The configuration, in place of a preset.
+        sigma: Standard deviation of the noise in [0, 1].
+        fidelity: E, by name or as an object.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        shape: `(1, C, H, W)` of the image, for callables.
+        callbacks: Called with each `Step`.
+        checkpoint: `Result.checkpoint` of an interrupted run.
+
+    Raises:
+        HybridPriorError: As of `restore`.
+    """
+    torch.optim.Adam([torch.zeros(1)])  # its first use imports many modules, which is not part of the restoration
+    generator, regulariser, stopping = overrides.generator, overrides.regulariser, overrides.stopping
+    started, callbacks = time.perf_counter(), as_callbacks(callbacks)
+    a = as_operator(operator, shape=shape)
+    measurement = as_tensor(y, image=a.images and shape is None)
+    config = configure(config or find_preset(preset, a.task), overrides)
     where = choose_device(device)
     arithmetic = choose_precision(where, config.precision)
     problem = Problem.make(measurement.to(where), placed(a, where), fidelity, sigma=sigma)
@@ -216,6 +264,4 @@ def _regulariser(given: str | Regulariser | None, config: RestoreConfig) -> Regu
 def _stopping(given: str | StoppingRule | None, config: RestoreConfig) -> StoppingRule:
     if isinstance(given, StoppingRule):
         return copy.deepcopy(given)
-    if given is not None and not isinstance(given, str):
-        raise ConfigError(f"A stopping rule is a name or a StoppingRule, not {type(given).__name__}.")
     return build_stopping_rule(config.stopping.name, config.stopping.options)

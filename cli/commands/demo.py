@@ -39,6 +39,7 @@ def demo(
     from hybridprior.evaluation.degradation import Degradation, degrade
     from hybridprior.evaluation.oracle import Oracle
     from hybridprior.io.files import ImageData, read_image, write_atomically, write_image
+    from hybridprior.overrides import Overrides
     from hybridprior.presets import preset
     from hybridprior.resolve import configure
     from hybridprior.restoration import restore
@@ -49,7 +50,7 @@ def demo(
     sigma = DEGRADATION_SIGMA.get(task, 0.0) / 255
     how = Degradation(task=task, sigma=sigma, seed=seed)
     y, operator = degrade(truth, how)
-    config = configure(preset("fast", task), seed=seed, max_steps=QUICK_STEPS if quick else None)
+    config = configure(preset("fast", task), Overrides(seed=seed, max_steps=QUICK_STEPS if quick else None))
     prepare(output / "after.png", 4 * truth.numel())
     oracle = Oracle(truth, task)
     with progress("otter.png", config.solver.max_steps, shown=True) as callbacks:

@@ -41,9 +41,10 @@ class Asked:
 
     def plain(self, base: RestoreConfig, **parts: Any) -> RestoreConfig:
         """Return a preset's configuration with what is asked of every run, and these parts."""
+        from hybridprior.overrides import Overrides
         from hybridprior.resolve import configure
 
-        return configure(base, stopping=self.stop, max_steps=self.steps, precision=self.dtype, **parts)
+        return configure(base, Overrides(stopping=self.stop, max_steps=self.steps, precision=self.dtype, **parts))
 
     def both(self, base: RestoreConfig, **parts: Any) -> RestoreConfig:
         """Return it with f_theta and R as asked, and these parts."""
@@ -52,9 +53,10 @@ class Asked:
 
     def alone(self, base: RestoreConfig) -> RestoreConfig:
         """Return R on pixels: plug-and-play to its last iteration where R splits."""
+        from hybridprior.overrides import Overrides
         from hybridprior.resolve import configure
 
-        alone = configure(base, generator="pixels", **self._r)
+        alone = configure(base, Overrides(generator="pixels", **self._r))
         return alone if alone.method == "splitting" else self.plain(base, generator="pixels", **self._r)
 
     @property
@@ -95,10 +97,11 @@ def runs_of(suite: str, task: str, asked: Asked) -> dict[str, RestoreConfig]:
 
 def _raced(task: str, asked: Asked) -> dict[str, RestoreConfig]:
     """Return the paper's preset in the layout of the original code, and those that are named."""
+    from hybridprior.overrides import Overrides
     from hybridprior.presets import preset
     from hybridprior.resolve import configure
 
-    runs = {REFERENCE: configure(preset(REFERENCE, task), max_steps=asked.steps, precision="contiguous")}
+    runs = {REFERENCE: configure(preset(REFERENCE, task), Overrides(max_steps=asked.steps, precision="contiguous"))}
     for name in asked.preset.split(","):
         base, _, reg = name.partition("+")
         parts = {"regulariser": reg} if reg else {}
@@ -116,9 +119,10 @@ def _apart_and_together(base: RestoreConfig, asked: Asked) -> dict[str, RestoreC
 
 def _fused(base: RestoreConfig, asked: Asked) -> RestoreConfig:
     """Return both as evidence weighs them."""
+    from hybridprior.overrides import Overrides
     from hybridprior.resolve import configure
 
-    return configure(base, regulariser="auto", denoiser=asked.denoiser, max_steps=asked.steps)
+    return configure(base, Overrides(regulariser="auto", denoiser=asked.denoiser, max_steps=asked.steps))
 
 
 def _shortened(config: RestoreConfig) -> RestoreConfig:

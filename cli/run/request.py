@@ -12,6 +12,7 @@ from hybridprior.errors import ConfigError
 from hybridprior.fidelities import FIDELITIES, Fidelity, Poisson
 from hybridprior.operators.external import load_operator
 from hybridprior.operators.kernels import make_psf
+from hybridprior.overrides import Overrides
 from hybridprior.presets import preset
 from hybridprior.resolve import check_parts, configure, without_fusion
 from hybridprior.restoration import AUTO
@@ -81,17 +82,19 @@ class Request:
         instead = "denoiser" if named else "none"
         return configure(
             without_fusion(chosen, instead) if self.uncertainty and self.reg is None else chosen,
-            generator=self.generator,
-            regulariser=self.reg,
-            weight=self.weight,
-            denoiser=self.denoiser,
-            denoiser_sigma=self.denoiser_sigma,
-            solver=self.solver,
-            stopping=self.stop,
-            max_steps=self.steps,
-            seed=self.seed,
-            precision=self.dtype,
-            tile_size=self.tile,
+            Overrides(
+                generator=self.generator,
+                regulariser=self.reg,
+                weight=self.weight,
+                denoiser=self.denoiser,
+                denoiser_sigma=self.denoiser_sigma,
+                solver=self.solver,
+                stopping=self.stop,
+                max_steps=self.steps,
+                seed=self.seed,
+                precision=self.dtype,
+                tile_size=self.tile,
+            ),
         )
 
 

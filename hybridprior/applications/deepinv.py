@@ -13,8 +13,9 @@ import torch
 from hybridprior.config import RestoreConfig
 from hybridprior.errors import ConfigError
 from hybridprior.generators import Generator
+from hybridprior.overrides import Overrides
 from hybridprior.regularisers import Regulariser
-from hybridprior.restoration import restore
+from hybridprior.restoration import restore_with
 
 if TYPE_CHECKING:
     from deepinv.models import Reconstructor
@@ -51,21 +52,10 @@ def reconstructor(
     Raises:
         ConfigError: deepinv is not installed.
     """
+    overrides = Overrides(generator=generator, regulariser=regulariser, weight=weight, max_steps=max_steps, seed=seed)
 
     def one(y: torch.Tensor, physics: Any) -> torch.Tensor:
-        result = restore(
-            y,
-            physics,
-            preset=preset,
-            config=config,
-            sigma=sigma,
-            generator=generator,
-            regulariser=regulariser,
-            weight=weight,
-            max_steps=max_steps,
-            seed=seed,
-            device=str(y.device),
-        )
+        result = restore_with(y, physics, overrides, preset=preset, config=config, sigma=sigma, device=str(y.device))
         return result.image.to(y)
 
     return _model()(one)  # type: ignore[no-any-return]

@@ -18,6 +18,7 @@ from hybridprior.config import RestoreConfig
 from hybridprior.errors import ShapeError
 from hybridprior.generators import Skip, SkipConfig
 from hybridprior.generators.base import Shape
+from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
 from hybridprior.resolve import configure, without_fusion
 from hybridprior.restoration import restore
@@ -93,7 +94,9 @@ def restore_flash(
     """
     if dim.ndim != 4 or flash.ndim != 4 or dim.shape[-2:] != flash.shape[-2:]:
         raise ShapeError(f"The photographs are {tuple(dim.shape)} and {tuple(flash.shape)}; align and crop them first.")
-    config = configure(config or without_fusion(find_preset(preset, "denoise")), max_steps=max_steps, seed=seed)
+    config = configure(
+        config or without_fusion(find_preset(preset, "denoise")), Overrides(max_steps=max_steps, seed=seed)
+    )
     options = config.generator.options if config.generator.name == "skip" else {}
     network = Guided(flash.float(), dim.shape[1], build_config(SkipConfig, options, part="skip"), seed=seed)
     return restore(dim, config=config, generator=network, sigma=sigma, device=device, callbacks=callbacks)

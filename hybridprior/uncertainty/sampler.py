@@ -25,6 +25,7 @@ from hybridprior.generators import build_generator
 from hybridprior.io.image import as_tensor
 from hybridprior.operators import Crop, Mask, Operator, as_operator
 from hybridprior.operators.base import Shape, placed
+from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
 from hybridprior.regularisers import build_regulariser
@@ -98,7 +99,7 @@ def restore_with_uncertainty(
     started, callbacks = time.perf_counter(), as_callbacks(callbacks)
     a = as_operator(operator, shape=shape)
     config = config or without_fusion(find_preset(preset, a.task))
-    config = configure(config, regulariser=regulariser, weight=weight, max_steps=max_steps, seed=seed)
+    config = configure(config, Overrides(regulariser=regulariser, weight=weight, max_steps=max_steps, seed=seed))
     check_sampled(config)
     config = dataclasses.replace(config, stopping=Component(RULE))
     where = choose_device(device)

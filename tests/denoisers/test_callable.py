@@ -10,6 +10,7 @@ from torch import nn
 from hybridprior import ConfigError, ShapeError, preset, restore
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
+from hybridprior.overrides import Overrides
 from hybridprior.regularisers import RED
 from hybridprior.resolve import configure
 
@@ -112,7 +113,7 @@ def test_a_denoiser_that_cannot_be_copied_serves(crop: torch.Tensor) -> None:
     ],
 )
 def test_what_evidence_leaves_no_room_for(asked: dict, name: str) -> None:
-    assert configure(preset("balanced", "denoise"), **asked).regulariser.name == name
+    assert configure(preset("balanced", "denoise"), Overrides(**asked)).regulariser.name == name
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_what_is_no_denoiser_is_said(given: object, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [(lambda x: x.sum(), "not a function"), (RED, "not the class DenoiserRegulariser")],
+    [(lambda x: x.sum(), "not a function"), (RED, "not the class RED")],
 )
 def test_what_is_no_regulariser_is_said(crop: torch.Tensor, given: object, said: str) -> None:
     with pytest.raises(ConfigError, match=f"A regulariser is a name or a Regulariser, {said}"):

@@ -10,6 +10,7 @@ from hybridprior.fidelities import Gaussian
 from hybridprior.fusion.finetuning import DenoiserFinetuner
 from hybridprior.metrics import psnr
 from hybridprior.operators import Identity
+from hybridprior.overrides import Overrides
 from hybridprior.presets import preset
 from hybridprior.problem import Problem
 from hybridprior.resolve import configure
@@ -17,7 +18,7 @@ from hybridprior.resolve import configure
 
 def _plugged(denoiser: Denoiser, problem: Problem) -> torch.Tensor:
     config = preset("fast", "sr")
-    config = configure(config, generator="pixels", regulariser="denoiser")
+    config = configure(config, Overrides(generator="pixels", regulariser="denoiser"))
     return restore(problem.y, problem.operator, sigma=0.0, config=config, denoiser=denoiser).image
 
 

@@ -14,6 +14,7 @@ from hybridprior.io.files import read_image, write_image
 from hybridprior.io.image import ImageData, from_pillow, to_pil
 from hybridprior.metrics import psnr
 from hybridprior.operators import Identity
+from hybridprior.overrides import Overrides
 from hybridprior.presets import preset
 from hybridprior.resolve import configure
 
@@ -95,7 +96,7 @@ def test_dejpeg_reads_the_tables_of_the_file(hprior, tmp_path: Path, photograph:
 
 def test_the_oracle_sees_what_is_shown(crop: torch.Tensor) -> None:
     """A network that is still far off is projected onto the file, at the oracle's steps as in the result."""
-    config = configure(preset("fast", "dejpeg"), max_steps=20, stopping="fixed")
+    config = configure(preset("fast", "dejpeg"), Overrides(max_steps=20, stopping="fixed"))
     row = measure("otter", crop, Degradation("dejpeg", quality=20), config).row
     assert row.chosen_step == 20
     assert row.oracle_psnr >= row.psnr - 1e-3
@@ -111,7 +112,7 @@ def test_a_jpeg_gets_the_denoiser_alone_unless_something_else_is_asked_for(crop:
     assert torch.equal(ours.image, alone.image)
     network = restore(y, jpeg, preset="fast", regulariser="none", max_steps=2).config
     assert (network.generator.name, network.regulariser.name) == ("skip", "none")
-    assert configure(preset("balanced", "dejpeg"), generator="decoder").regulariser.name == "none"
+    assert configure(preset("balanced", "dejpeg"), Overrides(generator="decoder")).regulariser.name == "none"
     weighed = restore(y, jpeg, preset="fast", regulariser="auto", max_steps=3)
     assert weighed.fusion is not None
     mine = restore(y, jpeg, denoiser="shipped").config.regulariser

@@ -17,6 +17,7 @@ from hybridprior.config import RestoreConfig
 from hybridprior.errors import ConfigError
 from hybridprior.evaluation.degradation import Degradation
 from hybridprior.generators import GENERATORS
+from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
 from hybridprior.regularisers import REGULARISERS
 from hybridprior.resolve import FUSED, check_parts, configure
@@ -119,13 +120,15 @@ class Grid:
         alone = parts.generator == PIXELS
         return configure(
             find_preset(self.preset, how.task),
-            generator=parts.generator,
-            regulariser=parts.regulariser,
-            weight=1.0 if parts.weight is None else parts.weight,
-            denoiser=self.denoiser if _asks(parts.regulariser) else None,
-            stopping="fixed" if alone and parts.regulariser == "none" else None,
-            max_steps=None if alone else self.steps,
-            seed=seed,
+            Overrides(
+                generator=parts.generator,
+                regulariser=parts.regulariser,
+                weight=1.0 if parts.weight is None else parts.weight,
+                denoiser=self.denoiser if _asks(parts.regulariser) else None,
+                stopping="fixed" if alone and parts.regulariser == "none" else None,
+                max_steps=None if alone else self.steps,
+                seed=seed,
+            ),
         )
 
     def check(self) -> None:

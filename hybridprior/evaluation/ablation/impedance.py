@@ -27,6 +27,7 @@ from hybridprior.config import RestoreConfig
 from hybridprior.errors import InputError
 from hybridprior.evaluation.ablation.plots import png
 from hybridprior.evaluation.ablation.table import markdown
+from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
 from hybridprior.resolve import configure
 from hybridprior.restoration import restore
@@ -100,7 +101,9 @@ def impedance(
         values: list[float] = []
         curves: dict[str, list[list[float]]] = {target: [] for target in TARGETS}
         for seed in seeds:
-            config = _plain(configure(find_preset(preset, "denoise"), generator=name, max_steps=max_steps, seed=seed))
+            config = _plain(
+                configure(find_preset(preset, "denoise"), Overrides(generator=name, max_steps=max_steps, seed=seed))
+            )
             for target, x in targets(image, sigma, seed).items():
                 curves[target].append(_fitted(x, config, device))
                 done += 1
@@ -176,7 +179,7 @@ def draw_impedance(found: Sequence[Impedance]) -> bytes:
 
 def _plain(config: RestoreConfig) -> RestoreConfig:
     """Return the configuration without R, jitter, averaging and early stop."""
-    plain = configure(config, regulariser="none", stopping="fixed")
+    plain = configure(config, Overrides(regulariser="none", stopping="fixed"))
     return dataclasses.replace(plain, solver=dataclasses.replace(plain.solver, input_noise_std=0.0, ema_decay=0.0))
 
 
