@@ -158,14 +158,14 @@ def test_the_papers_network_has_its_published_size() -> None:
         assert config.precision == "fp32"
         assert config.stopping.name == "fixed"
     denoise, sr, inpaint = (preset("paper", task).solver for task in ("denoise", "sr", "inpaint"))
-    assert (denoise.steps, denoise.input_noise_std, denoise.ema_decay, denoise.learning_rate) == (
+    assert (denoise.max_steps, denoise.input_noise_std, denoise.ema_decay, denoise.learning_rate) == (
         1800,
         1 / 30,
         0.99,
         0.01,
     )
-    assert (sr.steps, sr.input_noise_std, sr.ema_decay, sr.learning_rate) == (2000, 0.03, 0.0, 0.01)
-    assert (inpaint.steps, inpaint.input_noise_std, inpaint.ema_decay, inpaint.learning_rate) == (
+    assert (sr.max_steps, sr.input_noise_std, sr.ema_decay, sr.learning_rate) == (2000, 0.03, 0.0, 0.01)
+    assert (inpaint.max_steps, inpaint.input_noise_std, inpaint.ema_decay, inpaint.learning_rate) == (
         11000,
         0.03,
         0.0,

@@ -41,7 +41,7 @@ def test_the_command_line_reads_a_file_and_what_is_said_comes_before_it(
         ("eye", condition, 3) for condition in ("sigma 10", "sigma 20", "80 % missing")
     }
     configs = [json.loads(Path(f"out/cells/{row.id}.json").read_text())["config"] for row in table]
-    assert {c["solver"]["steps"] for c in configs if c["generator"]["name"] == "decoder"} == {2}
+    assert {c["solver"]["max_steps"] for c in configs if c["generator"]["name"] == "decoder"} == {2}
     assert json.loads((tmp_path / "out/ablation.json").read_text())["command"].startswith("hprior ablate --config")
 
 

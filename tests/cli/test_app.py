@@ -23,7 +23,7 @@ def test_restore_writes_the_image_and_its_sidecar(hprior, small: Path) -> None:
     assert {"psnr", "ssim", "oracle_psnr", "chosen_step", "seconds", "status", "message"} <= said.keys()
     record = json.loads(Path("out.png.json").read_text())
     assert record["psnr"] == said["psnr"]
-    assert record["config"]["solver"]["steps"] == 2
+    assert record["config"]["solver"]["max_steps"] == 2
     assert record["sigma"] == 25
     assert {"hybridprior", "torch"} <= record["versions"].keys()
     assert len(record["trace"]["energy"]) == 2

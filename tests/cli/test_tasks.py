@@ -64,13 +64,13 @@ def test_noise_by_name(hprior, small: Path, noise: list, sigma: float) -> None:
 
 OWN = """
 import torch
-from hybridprior.operators import Operator, Resample
+from hybridprior.operators import Operator, Downsample
 
 def mirror(x):
     return x.flip(-1)
 
 def halved():
-    return Resample(2, "area")
+    return Downsample(2, "area")
 
 class Negative(Operator):
     def forward(self, x):

@@ -22,7 +22,7 @@ def test_every_registered_rule_is_tested() -> None:
 
 def test_a_step_holds_no_ground_truth() -> None:
     names = {field.name for field in dataclasses.fields(Step)}
-    assert names == {"number", "image", "iterate", "energy", "prior", "held_error", "chosen", "seconds", "tile"}
+    assert names == {"number", "image", "iterate", "energy", "prior", "validation_error", "chosen", "seconds", "tile"}
 
 
 def _steps(count: int = 400) -> list[Step]:

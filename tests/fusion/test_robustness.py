@@ -72,7 +72,7 @@ def test_photons_stop_the_network_as_they_do_without_r(crop: torch.Tensor) -> No
     assert len(result.trace) < 1500 and result.status is Status.STOPPED
 
 
-@pytest.mark.parametrize("told", [0.5, 2.0])
+@pytest.mark.parametrize("nominal_sigma", [0.5, 2.0])
 def test_a_sigma_that_is_wrong_by_two_is_noticed(crop: torch.Tensor, nominal_sigma: float) -> None:
     y = crop + SIGMA * torch.randn(crop.shape, generator=torch.Generator().manual_seed(0))
     result, better = _beside_both(y, nominal_sigma * SIGMA, crop)

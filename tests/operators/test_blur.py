@@ -59,7 +59,7 @@ def test_blur_is_scipys_convolution(crop: torch.Tensor, size: tuple[int, int], b
 def test_a_tile_of_a_blurred_image_is_the_blur_of_a_tile(crop: torch.Tensor) -> None:
     blur = Blur(_crooked(5, 8))
     y = blur(crop)
-    for box in lay_out(crop.shape, TileConfig(side=40, overlap=16), blur.grid or 1):
+    for box in lay_out(crop.shape, TileConfig(side=40, overlap=16), blur.tile_multiple or 1):
         part, place = blur.crop(box)
         torch.testing.assert_close(part(box.of(crop)), place.of(y), atol=1e-5, rtol=0)
     with pytest.raises(ShapeError, match="larger than a tile"):

@@ -84,7 +84,7 @@ def test_gradients_are_laid_out_as_theta_is(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("torch.autograd.grad", contiguous)
     run = small_run(GRAPHS)
     run.f_theta(run.z).sum().backward()
-    assert all(p.grad.graphed_step() == p.graphed_step() for p in run.generator.parameters())
+    assert all(p.grad.stride() == p.stride() for p in run.generator.parameters())
     assert any(not p.is_contiguous() for p in run.generator.parameters())
     plain.f_theta(plain.z).sum().backward()
     for p, q in zip(run.generator.parameters(), plain.generator.parameters(), strict=True):

@@ -253,7 +253,7 @@ def test_a_candidate_that_a_tile_does_not_have_weighs_nothing_there() -> None:
 
 
 @pytest.mark.parametrize(("kind", "said"), [("map", "Believed"), ("none", "Nothing can judge")])
-@pytest.mark.parametrize("pressed", [False, True])
+@pytest.mark.parametrize("interrupted", [False, True])
 def test_between_two_tiles_there_is_no_evidence_of_the_whole(interrupted: bool, kind: str, said: str) -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
     problem, one = (
