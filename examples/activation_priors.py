@@ -1,8 +1,10 @@
-"""Activation maximisation: the image that a class of a network answers to most, seen through three priors.
+"""Activation maximisation of a class of a network, with three priors.
+
+Simonyan, Vedaldi, Zisserman, 2014; with the prior of a network: Ulyanov, Vedaldi, Lempitsky, CVPR 2018.
 
     python examples/activation_priors.py --network tf_efficientnet_lite0 --unit 360 -o otter.png
 
-`--weights FILE` takes the network's weights from a file; without it timm fetches them.
+`--weights FILE` reads the network's weights from a file; without it timm downloads them.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from hybridprior.io.image import ImageData
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print a table, write the images side by side, and return the class's number for each, before the softmax."""
+    """Print a table, write the images next to each other, and return the score of the class (before the softmax)."""
     options = _parser().parse_args(arguments)
     shape = (1, 3, options.size, options.size)
     y, score = score_of(options.unit, options.network, shape=shape, weights=options.weights)
@@ -38,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("activation.png"))
-    parser.add_argument("--network", default="tf_efficientnet_lite0", help="timm's name")
-    parser.add_argument("--weights", help="file of its weights")
-    parser.add_argument("--unit", type=int, default=360, help="number of the class; 360 is ImageNet's otter")
+    parser.add_argument("--network", default="tf_efficientnet_lite0", help="name of the network in timm")
+    parser.add_argument("--weights", help="file with its weights")
+    parser.add_argument("--unit", type=int, default=360, help="index of the class; 360 is the otter of ImageNet")
     parser.add_argument("--weight", type=float, default=1e-3, help="lambda of total variation")
     parser.add_argument("--size", type=int, default=128, help="side of the image in pixels")
     parser.add_argument("--preset", default="fast")

@@ -1,10 +1,10 @@
-"""How often `--task auto` is right: made cases of known noise and JPEG, and what `diagnose` says of each.
+"""The accuracy of `--task auto`: test images with known noise and JPEG, and the task that `diagnose` chooses.
 
     python examples/auto_decisions.py --data photographs --names held-out.txt
 
-Photographs are made small first, so that their own noise and JPEG are gone. The right task is that of the larger error
-of the luminance: the noise's, or what JPEG changed of the noisy image; JPEG from quality 90 on counts as none. Prints
-the confusion table as Markdown and draws the cases of the first image.
+Photographs are downsampled first, which removes their own noise and JPEG error. The correct task is that of the larger
+error of the luminance: that of the noise, or that of the JPEG compression of the noisy image. JPEG from quality 90 on
+counts as none. The script prints the confusion table as Markdown and writes the test images of the first photograph.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ CASES = [
     *[(0, quality) for quality in (10, 20, 30, 50, 70, 85, 95)],
     *[(5, 30), (5, 90), (15, 30), (15, 60), (15, 90), (25, 50), (25, 80), (50, 70)],
 ]
-"""Noise in units of 0-255, and the quality of the JPEG after it."""
+"""Noise in units of 0-255, and the quality of the following JPEG compression."""
 SMOOTH = [(5, None), (15, None), (25, None)]
-"""The same with noise that neighbours share: white noise blurred by a Gaussian of one pixel."""
+"""The same with correlated noise: white noise blurred by a Gaussian of one pixel."""
 
 
 def clean(path: Path, side: int) -> torch.Tensor:
-    """Return the middle of a photograph made small, `(1, 3, H, W)`."""
+    """Return the centre of a downsampled photograph, `(1, 3, H, W)`."""
     with Image.open(path) as image:
         small = image.convert("RGB").reduce(4 if image.width >= 1500 else 2)
     width, height = (min(side, length) for length in small.size)
@@ -45,7 +45,7 @@ def clean(path: Path, side: int) -> torch.Tensor:
 
 
 def degraded(x: torch.Tensor, sigma: float, quality: int | None, *, smooth: bool) -> tuple[torch.Tensor, str]:
-    """Return an image with noise and through JPEG, and the right task."""
+    """Return the image with noise and JPEG, and the correct task."""
     noise = torch.randn(x.shape, generator=stream(0, "made noise"))
     if smooth:
         kernel = torch.exp(-0.5 * torch.arange(-4.0, 5.0).square())
@@ -69,11 +69,11 @@ def luminance(x: torch.Tensor) -> torch.Tensor:
 
 
 def main(arguments: Sequence[str] | None = None) -> tuple[int, int]:
-    """Print the table, draw the first image's cases, and return how many answers are right and how many there are."""
+    """Print the table, write the first image's cases, and return the numbers of correct and of all choices."""
     options = _parser().parse_args(arguments)
     names = options.names.read_text().split() if options.names else ["*.jpg", "*.png"]
     paths = sorted(path for name in names for path in options.data.glob(name)) if options.data else [demo_image()]
-    print(f"| made ({len(paths)} images each) | right task | {' | '.join(TASKS)} |\n|---|---|---:|---:|---:|")
+    print(f"| degradation ({len(paths)} images each) | correct task | {' | '.join(TASKS)} |\n|---|---|---:|---:|---:|")
     right, count, sheet = 0, 0, []
     for smooth, cases in ((False, CASES), (True, SMOOTH)):
         for sigma, quality in cases:
@@ -87,10 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> tuple[int, int]:
                     sheet.append(y)
             made = [f"{'smooth ' if smooth else ''}noise {sigma}"] * bool(sigma)
             made += [f"JPEG {quality}"] * (quality is not None)
-            for task, told in sorted(answers.items()):
-                figures = " | ".join(str(told[name]) for name in TASKS)
+            for task, chosen in sorted(answers.items()):
+                figures = " | ".join(str(chosen[name]) for name in TASKS)
                 print(f"| {', then '.join(made) or 'clean'} | {task} | {figures} |")
-    print(f"\n{right} of {count} are right.")
+    print(f"\n{right} of {count} choices are correct.")
     half = (len(sheet) + 1) // 2
     sheet += [torch.ones_like(sheet[0])] * (2 * half - len(sheet))
     to_pil(torch.cat([torch.cat(sheet[:half], -1), torch.cat(sheet[half:], -1)], -2)).save(options.output)
@@ -99,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> tuple[int, int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="a folder of photographs; the one in the package if not given")
-    parser.add_argument("--names", type=Path, help="a file with the names to take, one a line")
+    parser.add_argument("--data", type=Path, help="a folder of photographs; the photograph of the package if not given")
+    parser.add_argument("--names", type=Path, help="a file with the names to use, one per line")
     parser.add_argument("--side", type=int, default=256, help="longest side of the crops")
     parser.add_argument("-o", "--output", type=Path, default=Path("auto_decisions.png"))
     return parser

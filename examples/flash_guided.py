@@ -1,7 +1,7 @@
-"""Flash and no flash: a dim, noisy photograph restored with the detail of one that was taken with a flash.
+"""Flash and no flash: a dim, noisy photograph restored with the detail of a photograph with flash.
 
 Both are made from one photograph here: the dim one has the colour of a lamp and noise, the other the light of a flash
-that falls off towards the borders.
+that decreases towards the borders.
 
     python examples/flash_guided.py -o flash.png
 """
@@ -21,14 +21,14 @@ from hybridprior.io.image import ImageData
 from hybridprior.metrics import psnr
 
 LAMP = (0.9, 0.6, 0.35)
-"""Gains of the colours under the lamp."""
+"""Gains of the colour channels under the lamp."""
 
 SIGMA = 20 / 255
 """Standard deviation of the noise without flash."""
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print a table, write the images side by side, and return the PSNRs in dB."""
+    """Print a table, write the images next to each other, and return the PSNRs in dB."""
     options = _parser().parse_args(arguments)
     scene = read_image(demo_image()).pixels[..., : options.size, : options.size].contiguous()
     truth = scene * torch.tensor(LAMP)[:, None, None]
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
 
 
 def _fall_off(size: int) -> torch.Tensor:
-    """Return the light of a flash, 1 in the middle and less than a half in the corners."""
+    """Return the relative light of a flash, 1 in the centre and less than a half in the corners."""
     place = torch.linspace(-1, 1, size)
     return 1 / (1 + 0.8 * (place[:, None].square() + place[None].square()))
 
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, default=Path("flash.png"))
     parser.add_argument("--size", type=int, default=96, help="side of the scene in pixels")
     parser.add_argument("--preset", default="fast")
-    parser.add_argument("--steps", type=int, default=400, help="the most steps")
+    parser.add_argument("--steps", type=int, default=400, help="maximum number of steps")
     return parser
 
 

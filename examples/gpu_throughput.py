@@ -1,10 +1,10 @@
-"""How many steps a second, and how many images an hour: one at a time and side by side, each in a stream of a GPU.
+"""Steps per second and images per hour: one image at a time, and several, each in its own stream of a GPU.
 
     python examples/gpu_throughput.py CBM3D9 --size 512 --jobs 1,4,8
 
 The images of the folder get noise of sigma 25. The reference is the paper's network as published: fp32, kernel by
-kernel; "strict" where convolutions may not round to TF32, which torch lets them. Without a GPU it runs on the
-processor, where threads do not pay.
+kernel; "strict" does not allow convolutions to round to TF32, which torch does by default. Without a GPU it runs on
+the processor, where several threads give no speed-up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIGMA = 25 / 255
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print both tables, and return steps a second by preset and images an hour by the number of streams."""
+    """Print both tables, and return steps per second by preset and images per hour by the number of streams."""
     options = _parser().parse_args(arguments)
     truths = [read_truth(path, crop=options.size) for _, path in find_images(options.images)]
     truths = [x for x in truths if min(x.shape[-2:]) == options.size][: options.count]
@@ -56,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
         figures[f"jobs {jobs}"] = hourly = 3600 * len(noisy) / seconds
         together = sum(len(result.trace) for result in found) / seconds
         quality = sum(psnr(result.image, truth) for result, truth in zip(found, truths, strict=True)) / len(truths)
-        print(f"{jobs} at a time: {hourly:6.0f} images an hour, {together:6.1f} steps/s together, {quality:.2f} dB")
+        print(f"{jobs} at a time: {hourly:6.0f} images per hour, {together:6.1f} steps/s together, {quality:.2f} dB")
     return figures
 
 
 def rate(y: torch.Tensor, config: RestoreConfig, device: str) -> float:
-    """Return steps a second, without the first third of them."""
+    """Return steps per second, without the first third of the steps."""
     moments: list[float] = []
     restore(y, sigma=SIGMA, config=config, device=device, callbacks=[lambda step: moments.append(time.perf_counter())])
     first = len(moments) // 3
@@ -69,7 +69,7 @@ def rate(y: torch.Tensor, config: RestoreConfig, device: str) -> float:
 
 
 def side_by_side(y: torch.Tensor, config: RestoreConfig, options: argparse.Namespace) -> Result:
-    """Return what an image's restoration gave, in a stream of its own."""
+    """Return the result of one image, computed in its own stream."""
     where = choose_device(options.device)
     if options.most is not None:
         config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, max_steps=options.most))
@@ -81,12 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", type=Path, help="folder of clean images")
     parser.add_argument("--size", type=int, default=512, help="side of the centre crops")
-    parser.add_argument("--count", type=int, default=8, help="images, at most")
-    parser.add_argument("--preset", default="fast", help="for the images an hour")
-    parser.add_argument("--reg", default="none", help="likewise: none, denoiser, auto")
-    parser.add_argument("--jobs", default="1,4,8", help="images at a time, with commas")
-    parser.add_argument("--steps", type=int, default=150, help="steps for the rate")
-    parser.add_argument("--most", type=int, help="steps of each image at most, if not the preset's")
+    parser.add_argument("--count", type=int, default=8, help="maximum number of images")
+    parser.add_argument("--preset", default="fast", help="preset for the images per hour")
+    parser.add_argument("--reg", default="none", help="regulariser for the images per hour: none, denoiser, auto")
+    parser.add_argument("--jobs", default="1,4,8", help="numbers of images at a time, separated by commas")
+    parser.add_argument("--steps", type=int, default=150, help="steps for the steps per second")
+    parser.add_argument("--most", type=int, help="maximum number of steps of each image")
     parser.add_argument("--device", default="auto")
     return parser
 

@@ -1,8 +1,10 @@
-"""Feature inversion: what a network still knows of a photograph in one of its stages, seen through three priors.
+"""Feature inversion: a photograph restored from one stage of a network, with three priors.
+
+Mahendran and Vedaldi, CVPR 2015; with the prior of a network: Ulyanov, Vedaldi, Lempitsky, CVPR 2018.
 
     python examples/inversion_priors.py --network tf_efficientnet_lite0 --stage 1 -o inversion.png
 
-`--weights FILE` takes the network's weights from a file; without it timm fetches them.
+`--weights FILE` reads the network's weights from a file; without it timm downloads them.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from hybridprior.metrics import psnr
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[float, float]]:
-    """Print a table, write the images side by side, and return E in nats a feature and the PSNR in dB of each."""
+    """Print a table, write the images next to each other, and return the NLL per feature and the PSNR in dB of each."""
     options = _parser().parse_args(arguments)
     truth = read_image(demo_image()).pixels[..., 8 : 8 + options.size, 8 : 8 + options.size].contiguous()
     y, phi = features_of(truth, options.network, layer=options.stage, weights=options.weights)
@@ -38,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[float, float
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("inversion.png"))
-    parser.add_argument("--network", default="tf_efficientnet_lite0", help="timm's name")
-    parser.add_argument("--weights", help="file of its weights")
-    parser.add_argument("--stage", type=int, default=1, help="number of the stage, the finest 0")
+    parser.add_argument("--network", default="tf_efficientnet_lite0", help="name of the network in timm")
+    parser.add_argument("--weights", help="file with its weights")
+    parser.add_argument("--stage", type=int, default=1, help="index of the stage; 0 is the finest")
     parser.add_argument("--weight", type=float, default=0.1, help="lambda of total variation")
     parser.add_argument("--size", type=int, default=96, help="side of the crop in pixels")
     parser.add_argument("--preset", default="fast")

@@ -1,8 +1,8 @@
-"""Images unlike photographs: where the learned prior misleads, and what evidence says.
+"""Images unlike photographs: errors of the learned prior, and the stacking weights.
 
-Printed text, and a house front whose windows are all the same, with noise. Each is restored by the image alone, by
-the pretrained denoiser alone, and by `regulariser="auto"`, which asks measurements that none of them has seen.
-Text needs scikit-image:
+Printed text, and a facade of equal windows, with noise. Each is restored with the local prior alone, with the
+pretrained denoiser alone, and with `regulariser="auto"`, which weights both by their error on held-out data. Text needs
+scikit-image:
 
     pip install scikit-image
     python examples/out_of_distribution.py -o out_of_distribution.png
@@ -23,16 +23,16 @@ from hybridprior.io.image import ImageData, as_tensor
 from hybridprior.metrics import psnr
 
 WINDOW = 16
-"""The side of a window with the wall around it."""
+"""The side of a window including the wall around it, in pixels."""
 
 
 def text(side: int) -> torch.Tensor:
-    """Return a part of a printed page, `(1, 3, H, W)`."""
+    """Return a crop of a printed page, `(1, 3, H, W)`."""
     return as_tensor(page()[40 : 40 + side, 60 : 60 + side]).expand(-1, 3, -1, -1)
 
 
 def facade(side: int) -> torch.Tensor:
-    """Return a house front, `(1, 3, H, W)`: the same window time and again."""
+    """Return a facade, `(1, 3, H, W)`: one window, repeated."""
     wall, pane = torch.tensor([0.7, 0.6, 0.5]), torch.tensor([0.15, 0.2, 0.3])
     window = wall[:, None, None].repeat(1, WINDOW, WINDOW)
     window[:, 4:13, 5:12] = pane[:, None, None]
@@ -45,7 +45,7 @@ IMAGES = {"text": text, "facade": facade}
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
-    """Print a table, write the images side by side, and return the PSNRs in dB by image and route."""
+    """Print a table, write the images next to each other, and return the PSNRs in dB by image and route."""
     options = _parser().parse_args(arguments)
     common = {"preset": options.preset, "max_steps": options.steps, "seed": 0}
     sigma = options.sigma / 255
@@ -60,9 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
             "auto": fused.image,
         }
         figures[name] = {route: psnr(image, truth) for route, image in images.items()}
-        believed = zip(fused.fusion.names, fused.fusion.weights, strict=True)
-        said = ", ".join(f"{who} {weight:.0%}" for who, weight in believed if weight > 0.005)
-        print(f"{name:6s}", *(f"{route} {figure:.2f} dB" for route, figure in figures[name].items()), f"({said})")
+        weights = zip(fused.fusion.names, fused.fusion.weights, strict=True)
+        stacking = ", ".join(f"{name} {weight:.0%}" for name, weight in weights if weight > 0.005)
+        print(f"{name:6s}", *(f"{route} {figure:.2f} dB" for route, figure in figures[name].items()), f"({stacking})")
         rows.append(torch.cat([truth, y, *images.values()], dim=-1))
     write_image(options.output, ImageData(torch.cat(rows, dim=-2)))
     return figures
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=96, help="side of the images in pixels")
     parser.add_argument("--sigma", type=float, default=25, help="noise in units of 0-255")
     parser.add_argument("--preset", default="fast")
-    parser.add_argument("--steps", type=int, default=600, help="the most steps of the network")
+    parser.add_argument("--steps", type=int, default=600, help="maximum number of steps of the network")
     return parser
 
 

@@ -1,8 +1,8 @@
-"""A bad photograph on a computer without a GPU: look at it, then restore it in a second and in a minute.
+"""A degraded photograph on a computer without a GPU: diagnosed, then restored in a second and in a minute.
 
     python examples/photo_without_gpu.py photo.jpg -o restored.png
 
-Without a file it takes the photograph of the package, with noise, and then knows the truth and prints PSNR as well.
+Without a file the photograph of the package with synthetic noise is used, and the PSNR is printed as well.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from hybridprior.io.image import ImageData
 from hybridprior.metrics import psnr
 
 SIGMA = 20 / 255
-"""Noise of the made image."""
+"""Standard deviation of the synthetic noise."""
 
 ROUTES = {
     "denoiser alone": {"regulariser": "denoiser", "generator": "pixels"},
-    "the image alone": {"regulariser": "none"},
-    "as evidence says": {"regulariser": "auto"},
+    "network alone": {"regulariser": "none"},
+    "fusion": {"regulariser": "auto"},
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print what is wrong and a table, write the images side by side, and return the seconds by route."""
+    """Print the diagnosis and a table, write the images next to each other, and return the seconds of each route."""
     options = _parser().parse_args(arguments)
     truth = None
     if options.photo is None:
@@ -56,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photo", nargs="?", type=Path, help="a file; the package's own photograph if not given")
+    parser.add_argument("photo", nargs="?", type=Path, help="a file; the photograph of the package if not given")
     parser.add_argument("-o", "--output", type=Path, default=Path("photo_without_gpu.png"))
-    parser.add_argument("--size", type=int, default=192, help="longest side of the part that is restored")
-    parser.add_argument("--steps", type=int, default=400, help="the most steps of the network")
+    parser.add_argument("--size", type=int, default=192, help="longest side of the crop that is restored")
+    parser.add_argument("--steps", type=int, default=400, help="maximum number of steps of the network")
     return parser
 
 

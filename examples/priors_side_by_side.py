@@ -1,10 +1,10 @@
-"""The images of an ablation side by side: a row for each image and condition, a column for each choice of priors.
+"""The images of an ablation in a grid: a row for each image and condition, a column for each choice of priors.
 
     hprior ablate photographs --generator skip,pixels --reg none,denoiser,auto --crop 96 -o ablation
     python examples/priors_side_by_side.py ablation -o side_by_side.png
 
-The columns: the truth, pixels without R (neither prior), the network alone (local), the denoiser alone (global), and
-both as evidence weighs them.
+The columns: the ground truth, pixels without R (neither prior), the network alone (local), the denoiser alone (global),
+and the fusion of both.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     for name, row in figures.items():
         print(f"{name:32s}" + "".join(f"{column:>10s} {figure:5.2f} dB" for column, figure in row.items()))
     if not rows:
-        raise SystemExit("There is no image with all four choices of priors; see the first lines of this file.")
+        raise SystemExit("There is no image with all four choices of priors; see the docstring of this file.")
     widest = max(row.shape[-1] for row in rows)
-    alike = [torch.nn.functional.pad(row, (0, widest - row.shape[-1]), value=1.0) for row in rows]
-    write_image(options.output, ImageData(torch.cat(alike, dim=-2)))
+    padded = [torch.nn.functional.pad(row, (0, widest - row.shape[-1]), value=1.0) for row in rows]
+    write_image(options.output, ImageData(torch.cat(padded, dim=-2)))
     return figures
 
 
 def _found(cells: Sequence[dict], image: str, condition: str, seed: int) -> dict[str, dict]:
-    """Return the cells that are done, by column."""
-    asked = (image, condition, seed, "done")
-    done = [cell for cell in cells if (cell["image"], cell["condition"], cell["seed"], cell["status"]) == asked]
-    by_parts = {(cell["generator"], cell["regulariser"]): cell for cell in done}
-    return {name: by_parts[parts] for name, parts in COLUMNS.items() if parts in by_parts}
+    """Return the finished cells, by column."""
+    wanted = (image, condition, seed, "done")
+    done = [cell for cell in cells if (cell["image"], cell["condition"], cell["seed"], cell["status"]) == wanted]
+    by_components = {(cell["generator"], cell["regulariser"]): cell for cell in done}
+    return {name: by_components[pair] for name, pair in COLUMNS.items() if pair in by_components}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", type=Path, nargs="+", help="what hprior ablate wrote")
+    parser.add_argument("folders", type=Path, nargs="+", help="folders written by hprior ablate")
     parser.add_argument("-o", "--output", type=Path, default=Path("side_by_side.png"))
-    parser.add_argument("--images", nargs="*", default=[], help="names of those to show; all if not given")
+    parser.add_argument("--images", nargs="*", default=[], help="names of the images to show; all if not given")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 

@@ -1,6 +1,6 @@
-"""Few-view tomography by the local prior, the global prior, and both: deepinv's physics, our restoration.
+"""Few-view tomography with a deepinv physics: the local prior, the global prior, and both.
 
-Shepp and Logan's phantom is seen from a few angles with Gaussian noise. Needs deepinv and scikit-image:
+The Shepp-Logan phantom is projected from a few angles, with Gaussian noise. Needs deepinv and scikit-image:
 
     pip install 'hybridprior[physics]' scikit-image
     python examples/tomography.py -o tomography.png
@@ -31,7 +31,7 @@ ROUTES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Print a table, write the images side by side, and return the PSNRs in dB."""
+    """Print a table, write the images next to each other, and return the PSNRs in dB."""
     options = _parser().parse_args(arguments)
     truth = torch.from_numpy(shepp_logan_phantom()).float()[None, None]
     truth = torch.nn.functional.interpolate(truth, (options.size, options.size), mode="area")
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=64, help="side of the phantom in pixels")
     parser.add_argument("--angles", type=int, default=24, help="projections over half a turn")
     parser.add_argument("--preset", default="fast")
-    parser.add_argument("--steps", type=int, default=400, help="the most steps of the network")
+    parser.add_argument("--steps", type=int, default=400, help="maximum number of steps of the network")
     return parser
 
 

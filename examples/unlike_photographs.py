@@ -1,7 +1,7 @@
-"""Fourteen images that a prior learned from photographs has not seen the like of, to measure on.
+"""Fourteen test images that differ from the photographs of the training data.
 
-Drawings, tiles, spots, stars and textures made in code, and scikit-image's page, brick, grass, gravel, tissue and deep
-field, with two photographs beside them; 128 x 128 each. They are those of docs/fusion.md:
+Synthetic drawings, tiles, spots, stars and textures, and the page, brick, grass, gravel, tissue and deep field of
+scikit-image, with two photographs; 128 x 128 each. docs/fusion.md has the results:
 
     pip install scikit-image
     python examples/unlike_photographs.py -o unlike
@@ -60,7 +60,7 @@ def fluorescence(rng: np.random.Generator) -> np.ndarray:
 
 
 def stars(rng: np.random.Generator) -> np.ndarray:
-    """Return points of very different brightness on a dark sky, `(H, W)` in [0, 1]."""
+    """Return points of different brightness on a dark sky, `(H, W)` in [0, 1]."""
     sky = np.zeros((SIDE, SIDE))
     for _ in range(150):
         sky[tuple(rng.integers(0, SIDE, 2))] = rng.pareto(1.5)
@@ -68,7 +68,7 @@ def stars(rng: np.random.Generator) -> np.ndarray:
 
 
 def facade() -> np.ndarray:
-    """Return a house front of 64 equal windows, `(H, W, 3)` in [0, 1]."""
+    """Return a facade of 64 equal windows, `(H, W, 3)` in [0, 1]."""
     window = np.ones((16, 16, 3)) * [0.7, 0.6, 0.5]
     window[4:13, 5:12] = [0.15, 0.2, 0.3]
     window[4:13, 8] = 0.8

@@ -87,7 +87,7 @@ def test_uncertainty(tmp_path: Path) -> None:
 def test_the_table_of_automatic_decisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     right, count = example("auto_decisions").main(["-o", str(tmp_path / "cases.png"), "--side", "96"])
     assert right > 0.75 * count > 0
-    assert f"{right} of {count} are right." in capsys.readouterr().out
+    assert f"{right} of {count} choices are correct." in capsys.readouterr().out
     assert read_image(tmp_path / "cases.png").pixels.shape[1] == 3
 
 
