@@ -1,7 +1,7 @@
-"""The errors of the library: one family, and every message says what to do.
+"""The errors of the library. Every message says what to do.
 
-`HybridPriorError` is the base class; catch it to catch them all. The command line turns any of them into one sentence
-on stderr and exit code 2.
+`HybridPriorError` is the base class of all of them. The command line prints the message on stderr and exits with
+code 2.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["ConfigError", "HybridPriorError", "InputError", "OutputError", "Shap
 
 
 class HybridPriorError(Exception):
-    """Base class of everything that the library raises on purpose."""
+    """Base class of the errors that the library raises."""
 
 
 class ConfigError(HybridPriorError, ValueError):
@@ -25,7 +25,7 @@ class InputError(HybridPriorError, ValueError):
 
 
 class OutputError(HybridPriorError, OSError):
-    """A place that cannot be written."""
+    """A file or folder that cannot be written."""
 
 
 class ShapeError(HybridPriorError, ValueError):
@@ -33,16 +33,21 @@ class ShapeError(HybridPriorError, ValueError):
 
 
 class WeightsError(HybridPriorError, ValueError):
-    """Weights that are missing, corrupt, unsafe to read or of another network."""
+    """Weights that are missing, corrupt, unsafe to read or made for another network."""
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ConfigError:
     """Return the error for an unknown name, with the nearest known one.
 
     Args:
-        kind: What was looked up, in words: "generator", "preset".
-        name: The name that is not known.
-        known: The names that are.
+        kind: The kind of object, in words: "generator", "preset".
+        name: The unknown name.
+        known: The known names.
+
+    Example:
+        >>> from hybridprior.errors import unknown_name
+        >>> print(unknown_name("generator", "skipp", ["skip", "decoder"]))
+        There is no generator named 'skipp'. Did you mean 'skip'? Known: decoder, skip.
     """
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)

@@ -1,7 +1,7 @@
-"""How close an image is to its ground truth, by the conventions of the literature.
+"""Image quality against ground truth, by the conventions of the literature.
 
-Everything clips to [0, 1] first. Super-resolution is judged on luma, ITU-R BT.601 scaled to [16, 235] / 255, without a
-border of four pixels; the other tasks on all channels.
+Intensities are clipped to [0, 1] first. Super-resolution is measured on the luma of ITU-R BT.601, scaled to
+[16, 235] / 255, without a border of four pixels. The other tasks are measured on all channels.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 
 from hybridprior.errors import ShapeError
 
-__all__ = ["judged_on", "luma", "psnr", "psnr_for_task", "ssim"]
+__all__ = ["compared_channels", "luma", "psnr", "psnr_for_task", "ssim"]
 
 BORDER = 4
 
@@ -24,6 +24,12 @@ def psnr(x: torch.Tensor, reference: torch.Tensor) -> float:
 
     Raises:
         ShapeError: The shapes differ.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.metrics import psnr
+        >>> round(psnr(torch.full((1, 3, 8, 8), 0.6), torch.full((1, 3, 8, 8), 0.5)), 2)
+        20.0
     """
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -32,7 +38,9 @@ def psnr(x: torch.Tensor, reference: torch.Tensor) -> float:
 
 
 def ssim(x: torch.Tensor, reference: torch.Tensor) -> float | None:
-    """Return the structural similarity (Wang et al. 2004, Gaussian window), or None where the image is too small.
+    """Return the structural similarity (Wang et al. 2004, Gaussian window).
+
+    The value is None where a side is shorter than the window of 11 pixels.
 
     Args:
         x: `(B, C, H, W)`, clipped to [0, 1].
@@ -40,6 +48,15 @@ def ssim(x: torch.Tensor, reference: torch.Tensor) -> float | None:
 
     Raises:
         ShapeError: The shapes differ.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.metrics import ssim
+        >>> x = torch.rand(1, 3, 32, 32)
+        >>> round(ssim(x, x), 3)
+        1.0
+        >>> ssim(x[..., :8], x[..., :8]) is None
+        True
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -51,10 +68,16 @@ def ssim(x: torch.Tensor, reference: torch.Tensor) -> float | None:
 
 
 def luma(x: torch.Tensor) -> torch.Tensor:
-    """Return Y of ITU-R BT.601, scaled to [16, 235] / 255, `(B, 1, H, W)`; one channel is taken as it is.
+    """Return the luma Y of ITU-R BT.601, scaled to [16, 235] / 255, `(B, 1, H, W)`.
 
     Args:
-        x: `(B, 3, H, W)` RGB or `(B, 1, H, W)`, intensity in [0, 1].
+        x: `(B, 3, H, W)` RGB, or `(B, 1, H, W)`, which is returned unchanged. Intensity in [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.metrics import luma
+        >>> round(float(luma(torch.ones(1, 3, 1, 1))) * 255)
+        235
     """
     if x.shape[1] != 3:
         return x
@@ -63,15 +86,24 @@ def luma(x: torch.Tensor) -> torch.Tensor:
 
 
 def psnr_for_task(x: torch.Tensor, reference: torch.Tensor, task: str) -> float:
-    """Return the PSNR that is published for a task: on luma within a border for "sr", else on all channels.
+    """Return the PSNR as the literature reports it for a task, in dB.
+
+    For "sr" it is computed on luma without the border, for the other tasks on all channels.
 
     Args:
         x: `(B, C, H, W)`.
         reference: The ground truth, in the same shape.
-        task: One of the presets' tasks.
+        task: A task of the presets.
 
     Raises:
         ShapeError: The shapes differ.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.metrics import psnr_for_task
+        >>> x = torch.full((1, 3, 16, 16), 0.5)
+        >>> round(psnr_for_task(x + 0.1, x, "denoise"), 2), round(psnr_for_task(x + 0.1, x, "sr"), 2)
+        (20.0, 21.32)
     """
     if task == "sr" and min(x.shape[-2:]) > 2 * BORDER:
         inner = slice(BORDER, -BORDER)
@@ -79,12 +111,23 @@ def psnr_for_task(x: torch.Tensor, reference: torch.Tensor, task: str) -> float:
     return psnr(x, reference)
 
 
-def judged_on(task: str) -> str:
-    """Return in words what `psnr_for_task` compares."""
+def compared_channels(task: str) -> str:
+    """Return a description of the channels that `psnr_for_task` compares.
+
+    Args:
+        task: A task of the presets.
+
+    Example:
+        >>> from hybridprior.metrics import compared_channels
+        >>> compared_channels("denoise")
+        'all channels'
+    """
     return f"Y (BT.601 in [16, 235]), {BORDER} pixels of border removed" if task == "sr" else "all channels"
 
 
 def _same(x: torch.Tensor, reference: torch.Tensor) -> None:
     if x.shape != reference.shape:
         ours, theirs = tuple(x.shape), tuple(reference.shape)
-        raise ShapeError(f"The image {ours} and its reference {theirs} have different shapes.")
+        raise ShapeError(
+            f"The image {ours} and its reference {theirs} have different shapes; crop or resize one of them."
+        )

@@ -38,7 +38,6 @@ PENDING = (
     "CHANGELOG.md",
     "weights/",
     # Packages.
-    "hybridprior/_internal/",
     "hybridprior/analysis/",
     "hybridprior/applications/",
     "hybridprior/config.py",
@@ -47,7 +46,6 @@ PENDING = (
     "hybridprior/fidelities/",
     "hybridprior/fusion/",
     "hybridprior/generators/",
-    "hybridprior/metrics.py",
     "hybridprior/operators/",
     "hybridprior/presets.py",
     "hybridprior/problem.py",
@@ -56,7 +54,6 @@ PENDING = (
     "hybridprior/restoration.py",
     "hybridprior/result.py",
     "hybridprior/solvers/",
-    "hybridprior/stopping/",
     "hybridprior/training/",
     "hybridprior/uncertainty/",
 )

@@ -1,1 +1,1 @@
-"""The weights that ship with the package, described in `manifest.toml`."""
+"""The pretrained weights that ship with the package, described in `manifest.toml`."""

@@ -68,7 +68,7 @@ class Sidecar:
             figures["ssim"] = metrics.ssim(result.image, truth)
             if oracle.step and result.config.regulariser.name != FUSED:  # there it saw the local prior alone
                 figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
-            figures["psnr_on"] = metrics.judged_on(self.request.task)
+            figures["psnr_on"] = metrics.compared_channels(self.request.task)
         return figures
 
     def write(

@@ -1,8 +1,8 @@
-"""Where the arithmetic runs and in which precision.
+"""The device and the precision of the computation.
 
-bf16 autocast with channels_last makes the paper's network about twice as fast as fp32 on processors whose units
-multiply bf16 (AVX512-BF16, AMX) and on recent GPUs. That is known by feature and never assumed, and the same on every
-start: a measured choice could flip between two runs that should give the same bits.
+bf16 autocast with channels_last makes the network of Deep Image Prior about twice as fast as fp32 on processors with
+bf16 units (AVX512-BF16, AMX) and on recent GPUs. The choice depends on the features of the device and not on a timing,
+so that two runs on one machine give the same bits.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Precision:
-    """How the generator computes; the image and E are always float32."""
+    """The precision of the generator. The image and E are always float32."""
 
     bf16: bool
     """Whether convolutions run in bfloat16 (autocast)."""
     channels_last: bool
-    """Whether images are stored channel by channel within a pixel."""
+    """Whether tensors are in the channels_last memory format."""
     reason: str
-    """Why, for people."""
+    """The reason for the choice, for messages."""
     graphs: bool = False
-    """Whether f_theta is recorded as CUDA graphs."""
+    """Whether f_theta is captured as CUDA graphs."""
 
     def __str__(self) -> str:
         """Return the choice and its reason."""
@@ -41,13 +41,18 @@ class Precision:
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
-    """Return the device called `name`; "auto" is the first there is of cuda, mps and cpu.
+    """Return the device called `name`; "auto" is the first available one of cuda, mps and cpu.
 
     Args:
         name: "auto", "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
-        ConfigError: The name is not known, or there is no such device here.
+        ConfigError: The name is unknown, or the device is not available.
+
+    Example:
+        >>> from hybridprior._internal.device import choose_device
+        >>> choose_device("cpu")
+        device(type='cpu')
     """
     name = str(name)
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -57,7 +62,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     if kind not in there or (index and not index.isdigit()):
         raise unknown_name("device", name, DEVICES)
     if not there[kind] or (kind == "cuda" and index and int(index) >= torch.cuda.device_count()):
-        raise ConfigError(f"There is no device '{name}' here; use --device auto or cpu.")
+        raise ConfigError(f"The device '{name}' is not available; use 'auto' or 'cpu'.")
     return torch.device(name)
 
 
@@ -65,20 +70,20 @@ def choose_precision(device: torch.device, wanted: str = "auto") -> Precision:
     """Return the precision to use on a device.
 
     Args:
-        device: Where the generator runs.
-        wanted: "fp32", "bf16", "auto" for bf16 where the processor has units for it, or "contiguous" for fp32 in the
-            layout of the original code, kernel by kernel as there.
+        device: The device of the generator.
+        wanted: "fp32", "bf16", "auto" (bf16 where the device has units for it), or "contiguous" (fp32 in the memory
+            format of the original code of Deep Image Prior, without CUDA graphs).
 
     Raises:
-        ConfigError: Another word.
+        ConfigError: The name is unknown.
     """
     gpu = device.type == "cuda"
     if wanted == "fp32":
-        return Precision(False, device.type != "mps", "asked for", gpu)
+        return Precision(False, device.type != "mps", "requested", gpu)
     if wanted == "contiguous":
-        return Precision(False, False, "asked for")
+        return Precision(False, False, "requested")
     if wanted == "bf16":
-        return Precision(True, device.type != "mps", "asked for", gpu)
+        return Precision(True, device.type != "mps", "requested", gpu)
     if wanted != "auto":
         raise unknown_name("precision", wanted, ("auto", "fp32", "bf16", "contiguous"))
     if gpu:
@@ -92,10 +97,10 @@ def choose_precision(device: torch.device, wanted: str = "auto") -> Precision:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return how many bytes are free on a device.
+    """Return the number of free bytes on a device.
 
     Args:
-        device: A GPU, or the CPU with its main memory.
+        device: A GPU, or the CPU for the main memory.
     """
     if device.type == "cuda":
         free: int = torch.cuda.mem_get_info(device)[0]
@@ -106,7 +111,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def _bf16_feature() -> str | None:
-    """Return the name of the CPU's bf16 unit as torch reports it, if it has one."""
+    """Return the name of the CPU's bf16 unit as torch reports it, or None."""
     probes = (("AMX", "_is_amx_tile_supported"), ("AVX512-BF16", "_is_avx512_bf16_supported"))
     for name, probe in probes:
         supported = getattr(torch.cpu, probe, None)
@@ -116,10 +121,10 @@ def _bf16_feature() -> str | None:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what this thread asked it to, so that the clock tells the truth.
+    """Wait until the device has finished the work of this thread, before a time is measured.
 
     Args:
-        device: Only "cuda" works on while the clock is read.
+        device: Only "cuda" computes asynchronously.
     """
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()
@@ -127,6 +132,6 @@ def synchronise(device: torch.device) -> None:
 
 @contextmanager
 def with_gradients() -> Iterator[None]:
-    """Let gradients be taken, whatever the caller has switched off."""
+    """Enable gradients in the block, also inside `torch.no_grad` and `torch.inference_mode`."""
     with torch.inference_mode(False), torch.enable_grad():
         yield

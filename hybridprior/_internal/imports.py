@@ -1,4 +1,4 @@
-"""Somebody's own part, by the name of what stands in a module: "module:function", as entry points are written."""
+"""User-defined components by their import path, "module:function", in the notation of entry points."""
 
 from __future__ import annotations
 
@@ -21,25 +21,34 @@ T = TypeVar("T")
 
 
 def is_import(name: str) -> bool:
-    """Return whether a name is one of Python's: "module:function", with dots in either half."""
+    """Return whether a name is an import path: "module:function", with dots in either half.
+
+    Args:
+        name: Any text.
+
+    Example:
+        >>> from hybridprior._internal.imports import is_import
+        >>> is_import("package.module:function"), is_import("hf-hub:org/name")
+        (True, False)
+    """
     module, _, attribute = name.partition(":")
     return all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
 
 
 def import_part(kind: str, name: str, convert: Callable[[Any], T]) -> T:
-    """Return the part that a module holds, imported from the working folder, too.
+    """Return a component that a module defines. Modules of the working folder can be imported, too.
 
     Args:
-        kind: What it is to be, in words: "operator".
-        name: "module:function". A function or a class without arguments is called, and what it returns is the part.
-        convert: Makes the part of what is found.
+        kind: The kind of component, in words: "operator".
+        name: "module:function". A function or a class without arguments is called, and its result is the component.
+        convert: Converts the imported object to the component.
 
     Raises:
-        ConfigError: Not such a name, a module that does not import, or nothing of the kind in it.
+        ConfigError: The name is no import path, the module cannot be imported, or the object is of another kind.
     """
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise ConfigError(f"A part of your own, such as this {kind}, is named module:function, not '{name}'.")
+        raise ConfigError(f"The {kind} '{name}' is not an import path; write module:function.")
     try:
         with _here():
             found: Any = importlib.import_module(module)
@@ -48,15 +57,15 @@ def import_part(kind: str, name: str, convert: Callable[[Any], T]) -> T:
             if not isinstance(found, nn.Module) and _takes_nothing(found):
                 found = found()
         if found is None:
-            raise ConfigError("it returns nothing")
+            raise ConfigError("the function returns None; return the component")
         return convert(found)
-    except Exception as error:  # whatever somebody else's module raises
+    except Exception as error:  # a user's module may raise any error
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ConfigError(f"The {kind} '{name}' cannot be loaded: {reason[0].rstrip('.')}.") from error
 
 
 def source_of(name: str) -> Path | None:
-    """Return the file of the module in a name such as "module:function"; None where there is none.
+    """Return the file of the module in an import path "module:function", or None.
 
     Args:
         name: Any text.
@@ -72,11 +81,21 @@ def source_of(name: str) -> Path | None:
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:
-    """Return whether a function or module can be called with so many arguments; if it does not say, it is believed."""
+    """Return whether a function or module can be called with `count` arguments.
+
+    Args:
+        function: A callable. One without a signature, as some built-in functions, counts as one that can.
+        count: Number of positional arguments.
+
+    Example:
+        >>> from hybridprior._internal.imports import takes
+        >>> takes(lambda x, sigma: x, 2), takes(lambda x: x, 2)
+        (True, False)
+    """
     called = function.forward if isinstance(function, nn.Module) else function
     try:
         signature = inspect.signature(called)
-    except (TypeError, ValueError):  # it has none, as some that are built in
+    except (TypeError, ValueError):  # no signature
         return True
     try:
         signature.bind(*range(count))
@@ -86,7 +105,7 @@ def takes(function: Callable[..., Any], count: int) -> bool:
 
 
 def _takes_nothing(found: Any) -> bool:
-    """Return whether it is a function or a class that can be called without arguments, and is not made for any."""
+    """Return whether it is a class or function that can be called without arguments and has no `*args`."""
     try:
         signature = inspect.signature(found)
         signature.bind()
@@ -98,7 +117,7 @@ def _takes_nothing(found: Any) -> bool:
 
 @contextmanager
 def _here() -> Iterator[None]:
-    """Let modules of the working folder be imported."""
+    """Put the working folder on the import path."""
     sys.path.insert(0, str(Path.cwd()))
     try:
         yield

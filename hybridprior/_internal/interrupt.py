@@ -1,4 +1,4 @@
-"""Ctrl-C between steps and not within one: what a long run has reached is saved, whole."""
+"""Ctrl-C takes effect between two steps, so that the state of a long run can be saved."""
 
 from __future__ import annotations
 
@@ -11,36 +11,44 @@ from contextlib import contextmanager
 
 __all__ = ["interrupt", "interruptible"]
 
-INSISTING = 2.0
-"""Seconds after which another Ctrl-C does not wait for the step."""
+FORCE_AFTER = 2.0
+"""Seconds after which a second Ctrl-C interrupts at once."""
 
 
-class Waiting(threading.Event):
-    """The event of a block, which knows its thread, and since when it is set."""
+class InterruptEvent(threading.Event):
+    """The event of a block, with its thread and the time at which it was set."""
 
     def __init__(self) -> None:
-        """Remember the thread."""
+        """Store the current thread."""
         super().__init__()
         self.thread, self.since = threading.current_thread(), math.inf
 
-    def press(self) -> None:
-        """Set the event, now if it is not set already."""
+    def interrupt(self) -> None:
+        """Set the event; the time of the first call is stored."""
         self.since = min(self.since, time.monotonic())
         self.set()
 
 
-ACTIVE: list[Waiting] = []
-"""The events of all blocks that wait for Ctrl-C, one in another; all of them learn of it."""
+ACTIVE: list[InterruptEvent] = []
+"""The events of all active blocks, which may be nested. Ctrl-C sets all of them."""
 
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into an event that is looked at between steps; one pressed seconds later interrupts at once.
+    """Convert Ctrl-C into an event that the caller checks between steps.
 
-    Only the main thread can wait for Ctrl-C. What it learns, the blocks of other threads learn too, and so does a block
-    that begins within one that already knows.
+    A second Ctrl-C more than `FORCE_AFTER` seconds later raises `KeyboardInterrupt` at once. Only the main thread
+    receives Ctrl-C. It sets the events of the blocks in all threads, and a block that starts inside an interrupted one
+    is interrupted, too.
+
+    Example:
+        >>> from hybridprior._internal.interrupt import interrupt, interruptible
+        >>> with interruptible() as interrupted:
+        ...     interrupt()
+        ...     interrupted.is_set()
+        True
     """
-    event = Waiting()
+    event = InterruptEvent()
     if threading.current_thread() is not threading.main_thread():
         with _listed(event):
             yield event
@@ -48,9 +56,9 @@ def interruptible() -> Iterator[threading.Event]:
     before = signal.getsignal(signal.SIGINT)
 
     def handle(number: int, frame: object) -> None:
-        insisted = time.monotonic() - event.since > INSISTING
+        forced = time.monotonic() - event.since > FORCE_AFTER
         interrupt()
-        if insisted:
+        if forced:
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, handle)
@@ -62,17 +70,18 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def interrupt() -> None:
-    """Tell all blocks, as Ctrl-C does."""
-    for waiting in tuple(ACTIVE):
-        waiting.press()
+    """Set the events of all active blocks, as Ctrl-C does."""
+    for active in tuple(ACTIVE):
+        active.interrupt()
 
 
 @contextmanager
-def _listed(event: Waiting) -> Iterator[None]:
+def _listed(event: InterruptEvent) -> Iterator[None]:
     ACTIVE.append(event)
-    main = event.thread is threading.main_thread()  # which learns of Ctrl-C itself, but for blocks within another
-    if any(waiting.is_set() for waiting in tuple(ACTIVE) if not main or waiting.thread is event.thread):
-        event.press()
+    # The main thread receives Ctrl-C itself, so only the blocks around this one count there.
+    main = event.thread is threading.main_thread()
+    if any(active.is_set() for active in tuple(ACTIVE) if not main or active.thread is event.thread):
+        event.interrupt()
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
-"""Streams of random numbers: one seed for a run, and from it an independent stream for each purpose.
+"""Random streams: a run has one seed, and each purpose an independent stream derived from it.
 
-The streams must differ from the plain generator of the same seed. Whoever makes a test image draws its noise from
-`torch.Generator().manual_seed(0)`; if z came from that stream too, the network would find the noise written in its
-input, fit it before the image, and no held-out measurement would notice.
+The streams differ from `torch.Generator().manual_seed(seed)`, with which the noise of test images is often drawn.
+If z were drawn from that stream, too, the input of the network would contain the noise of the image. The network would
+fit the noise first, and the error on held-out measurements would not show it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 __all__ = ["DRAWING", "derive", "drawn", "stream"]
 
 DRAWING = threading.RLock()
-"""Held while weights are drawn: torch draws them from the process's own stream of random numbers."""
+"""Lock for drawing weights: torch draws them from the global random state of the process."""
 
 
 def derive(seed: int, purpose: str) -> int:
@@ -25,32 +25,37 @@ def derive(seed: int, purpose: str) -> int:
 
     Args:
         seed: The run's seed.
-        purpose: What is drawn: "theta", "z", "jitter", "held out".
+        purpose: Name of the purpose, such as "theta" or "z". A changed name changes every result.
+
+    Example:
+        >>> from hybridprior._internal.random import derive
+        >>> derive(0, "z") == derive(0, "z"), derive(0, "z") == derive(0, "theta")
+        (True, False)
     """
     digest = hashlib.sha256(f"hybridprior/{purpose}/{seed}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a generator of random numbers for one purpose of a run.
+    """Return a random generator for one purpose of a run.
 
     Args:
         seed: The run's seed.
-        purpose: What is drawn.
-        device: Where it is drawn.
+        purpose: Name of the purpose.
+        device: Device of the generator.
     """
     return torch.Generator(device).manual_seed(derive(seed, purpose))
 
 
 @contextmanager
 def drawn(seed: int, purpose: str) -> Iterator[None]:
-    """Let the weights of networks that are made in the block be drawn from a seed, one thread at a time.
+    """Draw the weights of networks that are constructed in the block from a seed, one thread at a time.
 
-    The process's own stream of random numbers is left as it was.
+    The global random state of the process is restored afterwards.
 
     Args:
         seed: The run's seed.
-        purpose: What is drawn.
+        purpose: Name of the purpose.
     """
     with DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, purpose))

@@ -1,7 +1,7 @@
 """A registry: a plain dict from name to factory that refuses duplicates and reads entry points.
 
-Each kind of part (operator, generator, regulariser, stopping rule) has one. A package of your own adds to it either by
-calling `register` or, without being imported first, by an entry point in the group `hybridprior.<kind>s`.
+Each kind of component (operator, generator, regulariser, stopping rule) has one. Other packages add components with
+`register`, or with an entry point in the group `hybridprior.<kind>s`, which needs no import.
 """
 
 from __future__ import annotations
@@ -19,19 +19,27 @@ T = TypeVar("T")
 
 
 class Registry(dict[str, T]):
-    """Parts of one kind by name.
+    """Components of one kind by name.
 
-    A failed registration leaves the registry as it was. Looking up a name that is not registered reads the entry
+    A failed registration leaves the registry unchanged. Looking up a name that is not registered reads the entry
     points of the kind once, and then raises `ConfigError` with the nearest known name.
+
+    Example:
+        >>> from hybridprior._internal.registry import Registry
+        >>> shapes = Registry("shape")
+        >>> @shapes.register("square")
+        ... class Square: ...
+        >>> shapes.find("square")
+        <class 'hybridprior._internal.registry.Square'>
     """
 
     def __init__(self, kind: str, *, beside: Sequence[str] = ()) -> None:
         """Make an empty registry.
 
         Args:
-            kind: The kind of part, in the singular; its entry points are in the group `hybridprior.<kind>s`, with
+            kind: The kind of component, in the singular. Its entry points are in the group `hybridprior.<kind>s`, with
                 underscores for spaces.
-            beside: Names that may stand where a part is asked for and are none, such as "auto"; for messages.
+            beside: Names that are accepted in place of a component, such as "auto"; for messages.
         """
         super().__init__()
         self.beside = beside
@@ -40,7 +48,7 @@ class Registry(dict[str, T]):
         self._loaded = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that registers a part under `name`.
+        """Return a decorator that registers a component under `name`.
 
         Raises:
             ConfigError: The name is taken.
@@ -53,16 +61,16 @@ class Registry(dict[str, T]):
         return add
 
     def __setitem__(self, name: str, part: T) -> None:
-        """Register a part; raise `ConfigError` if another one has the name."""
+        """Register a component; raise `ConfigError` if the name is taken."""
         if name in self and self[name] is not part:
             raise ConfigError(f"A {self.kind} named '{name}' is registered already; choose another name.")
         super().__setitem__(name, part)
 
     def find(self, name: str) -> T:
-        """Return the part called `name`.
+        """Return the component called `name`.
 
         Raises:
-            ConfigError: No such part is registered, nor among the entry points.
+            ConfigError: No registered component and no entry point has this name.
         """
         if name not in self:
             self._load()
@@ -71,7 +79,7 @@ class Registry(dict[str, T]):
         return self[name]
 
     def names(self) -> list[str]:
-        """Return the names of all parts, those of entry points included, sorted."""
+        """Return the sorted names of all components, including entry points."""
         self._load()
         return sorted(self)
 
@@ -84,17 +92,17 @@ class Registry(dict[str, T]):
 
 
 def build_config(config_type: type[T], options: Mapping[str, Any], *, part: str) -> T:
-    """Return a part's frozen configuration made from a mapping of options.
+    """Return a component's frozen configuration from a mapping of options.
 
-    Lists (as JSON and TOML have them) become tuples. A field that was not named keeps its default.
+    Lists, as read from JSON and TOML, become tuples. Fields that are not given have their defaults.
 
     Args:
         config_type: A dataclass.
         options: Field names and values.
-        part: The part's name, for the message.
+        part: Name of the component, for the message.
 
     Raises:
-        ConfigError: An option that the part does not have.
+        ConfigError: An unknown option, or a value of the wrong type.
     """
     known = [field.name for field in dataclasses.fields(config_type)]  # type: ignore[arg-type]
     for name in options:
@@ -103,4 +111,4 @@ def build_config(config_type: type[T], options: Mapping[str, Any], *, part: str)
     try:
         return config_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
     except (TypeError, AttributeError) as error:
-        raise ConfigError(f"An option of '{part}' has a value of the wrong kind: {error}.") from error
+        raise ConfigError(f"An option of '{part}' has a value of the wrong type: {error}.") from error

@@ -9,5 +9,11 @@ __all__ = ["demo_image"]
 
 
 def demo_image() -> Path:
-    """Return the file of the demo's photograph, 256 x 192, CC0."""
+    """Return the path of the demo's photograph, 256 x 192 pixels, CC0.
+
+    Example:
+        >>> from hybridprior.data import demo_image
+        >>> demo_image().name
+        'otter.png'
+    """
     return Path(str(files("hybridprior.data") / "otter.png"))

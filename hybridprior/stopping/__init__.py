@@ -1,4 +1,4 @@
-"""When to stop: the rules, by name in `STOPPING_RULES`. A new one is one file here and one line below."""
+"""Stopping rules, by name in `STOPPING_RULES`. A new rule is one file here and one import below."""
 
 from hybridprior.stopping.base import STOPPING_RULES, StoppingRule, Verdict, build_stopping_rule
 from hybridprior.stopping.fixed import Fixed, FixedConfig

@@ -1,7 +1,8 @@
-"""Stopping rules: when the iterate is best, judged without ground truth.
+"""Stopping rules: the choice of the best iterate without ground truth.
 
-Deep Image Prior's loss keeps falling while the image gets worse, so a rule ranks iterates by a statistic of its own.
-It sees each `Step` (which holds no ground truth) and answers whether this one is the best so far and whether to go on.
+The loss of Deep Image Prior still falls when the image already gets worse (overfitting). A rule therefore ranks the
+iterates by another statistic. It receives each `Step`, which contains no ground truth, and returns whether the step is
+the best so far and whether the run should stop.
 """
 
 from __future__ import annotations
@@ -18,48 +19,48 @@ __all__ = ["STOPPING_RULES", "StoppingRule", "Verdict", "build_stopping_rule"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a rule says of a step."""
+    """The decision of a rule about a step."""
 
     best: bool
-    """Whether this step's image is the one to return, as far as is known."""
+    """Whether this step is the best so far."""
     stop: bool = False
-    """Whether the run has gone far enough."""
+    """Whether the run should stop."""
     score: float | None = None
-    """The statistic the rule ranks by, less is better; goes to the trace."""
+    """The statistic that the rule minimises; it is written to the trace."""
 
 
 class StoppingRule:
-    """A judge of iterates, used for one run.
+    """Base class of the rules; an object is used for one run.
 
-    Subclasses write `judge`, `state_dict` and `load_state_dict`; a rule restored from its state goes on to the same
-    verdicts.
+    Subclasses implement `update`, `state_dict` and `load_state_dict`. A rule with a loaded state makes the same
+    decisions as the rule that saved it.
     """
 
     Config: type
-    """The part's frozen dataclass of options."""
+    """Frozen dataclass of the options."""
 
     def update(self, step: Step) -> Verdict:
-        """Return what the rule says of a step.
+        """Return the decision about a step.
 
         Args:
-            step: The step just taken; steps come in order from 1.
+            step: The last step; steps are numbered from 1 and come in order.
         """
         raise NotImplementedError
 
     def validation_fraction(self, pixels: int) -> float:
-        """Return the share of the measurements that the solver is to keep out of E for this rule.
+        """Return the fraction of the measurements that the solver holds out of E for this rule.
 
         Args:
-            pixels: How many pixels were measured.
+            pixels: Number of measured pixels.
         """
         return 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rule's memory: tensors, numbers and None by name."""
+        """Return the state of the rule: tensors, numbers and None by name."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the memory of another run's rule."""
+        """Load a state that `state_dict` returned."""
 
 
 STOPPING_RULES: Registry[Callable[..., StoppingRule]] = Registry("stopping rule", beside=("auto",))
@@ -70,10 +71,15 @@ def build_stopping_rule(name: str, options: Mapping[str, Any] | None = None) -> 
 
     Args:
         name: A registered name: "fixed", "variance", "heldout".
-        options: Fields of its `Config` that depart from the defaults.
+        options: Fields of its `Config` that differ from the defaults.
 
     Raises:
         ConfigError: An unknown name or option.
+
+    Example:
+        >>> from hybridprior.stopping import build_stopping_rule
+        >>> build_stopping_rule("heldout", {"patience": 50}).config.patience
+        50
     """
     factory = STOPPING_RULES.find(name)
     return factory(build_config(factory.Config, options or {}, part=name))  # type: ignore[attr-defined]

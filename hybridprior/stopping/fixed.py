@@ -1,4 +1,4 @@
-"""Stop at a fixed step: the published practice, and no judgement at all."""
+"""Stop after a fixed number of steps, as in the paper of Deep Image Prior."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["Fixed", "FixedConfig"]
 
 @dataclass(frozen=True)
 class FixedConfig:
-    """There is nothing to choose: the number of steps is the solver's."""
+    """No options: the number of steps is an option of the solver."""
 
 
 @STOPPING_RULES.register("fixed")
 class Fixed(StoppingRule):
-    """The last step is the best."""
+    """The last step is the best one."""
 
     Config = FixedConfig
 
     def __init__(self, config: FixedConfig | None = None) -> None:
-        """Take the empty configuration that every part takes."""
+        """Accept the empty configuration."""
 
     def update(self, step: Step) -> Verdict:
         """Return that this step is the best so far."""

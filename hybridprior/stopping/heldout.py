@@ -1,9 +1,10 @@
-"""Stop by measurements that were held out: a few per cent of them take no part in E and judge the iterates instead.
+"""Stop by the error on held-out measurements: a few per cent of the measurements are not part of E.
 
-Their mean squared error, which is that against the clean image plus the noise's variance, has its least where the
-image is best. It works for every operator whose measurements can be left out one by one. A small image needs a
-larger share (up to a tenth) for the same certainty. The price is that the held-out measurements do not help the
-image; `Result.message` says how many they were.
+If the noise is independent between measurements, the expected squared error on the held-out ones is the error against
+the clean measurements plus the variance of the noise, so it is smallest at the best iterate. The rule works with
+every operator whose measurements can be left out one by one. A small image needs a larger fraction (up to a tenth) for
+the same accuracy of the estimate. The held-out measurements are lost for the restoration; `Result.message` reports
+their number.
 """
 
 from __future__ import annotations
@@ -21,35 +22,35 @@ __all__ = ["Heldout", "HeldoutConfig"]
 
 @dataclass(frozen=True)
 class HeldoutConfig:
-    """How much is held out, and the patience."""
+    """The held-out fraction and the patience."""
 
     fraction: float = 0.03
-    """Share of the measured pixels that is held out, at least."""
-    least: int = 2500
-    """Pixels that are held out, at least, as long as they are not more than the share `most`."""
-    most: float = 0.1
-    """Share of the measured pixels that is held out, at most."""
+    """Smallest fraction of the measured pixels that is held out."""
+    min_pixels: int = 2500
+    """Smallest number of held-out pixels, where it does not exceed `max_fraction`."""
+    max_fraction: float = 0.1
+    """Largest fraction of the measured pixels that is held out."""
     patience: int = 100
-    """Steps without a new least error after which the run stops, at least."""
-    longer: float = 0.125
-    """The same as a share of the steps up to the least error, where that is more."""
+    """Steps without a new smallest error after which the run stops."""
+    relative_patience: float = 0.125
+    """The patience as a fraction of the steps up to the smallest error; the larger of both counts."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
-        if not 0 < self.fraction < 1 or not 0 < self.most < 1 or self.least < 1 or self.patience < 1:
-            raise ConfigError("heldout: fraction and most lie in (0, 1); least and patience are 1 or more.")
-        if not self.longer >= 0:
-            raise ConfigError("heldout: longer is 0 or more.")
+        if not (0 < self.fraction < 1 and 0 < self.max_fraction < 1):
+            raise ConfigError("heldout: fraction and max_fraction must lie in (0, 1).")
+        if self.min_pixels < 1 or self.patience < 1 or not self.relative_patience >= 0:
+            raise ConfigError("heldout: min_pixels and patience must be at least 1, relative_patience at least 0.")
 
 
 @STOPPING_RULES.register("heldout")
 class Heldout(StoppingRule):
-    """The step with the least error on held-out measurements is the best."""
+    """The step with the smallest error on the held-out measurements is the best one."""
 
     Config = HeldoutConfig
 
     def __init__(self, config: HeldoutConfig | None = None) -> None:
-        """Set fraction and patience.
+        """Make the rule.
 
         Args:
             config: `HeldoutConfig()` if not given.
@@ -59,27 +60,29 @@ class Heldout(StoppingRule):
         self.least_at = 0
 
     def validation_fraction(self, pixels: int) -> float:
-        """Return `fraction`, or as much more as a small image needs for a judgement."""
-        return max(self.config.fraction, min(self.config.least / max(pixels, 1), self.config.most))
+        """Return `fraction`, or a larger one for a small image."""
+        return max(self.config.fraction, min(self.config.min_pixels / max(pixels, 1), self.config.max_fraction))
 
     def update(self, step: Step) -> Verdict:
-        """Rank by the step's error on the held-out measurements.
+        """Rank the step by its error on the held-out measurements.
 
         Raises:
-            ConfigError: The step has none, because nothing was held out.
+            ConfigError: The step has no such error, because nothing is held out.
         """
         if step.validation_error is None:
-            raise ConfigError("heldout: nothing was held out; let the solver split the problem.")
+            raise ConfigError(
+                "heldout: no measurements are held out; use this rule through a solver, which holds them out."
+            )
         best = step.validation_error < self.least
         if best:
             self.least, self.least_at = step.validation_error, step.number
-        patience = max(self.config.patience, self.config.longer * self.least_at)
+        patience = max(self.config.patience, self.config.relative_patience * self.least_at)
         return Verdict(best, step.number - self.least_at >= patience, step.validation_error)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the least error so far and its step."""
+        """Return the smallest error so far and its step."""
         return {"least": self.least, "least_at": self.least_at}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over another rule's memory."""
+        """Load a state that `state_dict` returned."""
         self.least, self.least_at = state["least"], state["least_at"]

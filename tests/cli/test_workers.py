@@ -230,7 +230,7 @@ def test_a_run_that_begins_later_is_not_stopped_by_another_threads_ctrl_c() -> N
 
 
 def test_a_second_ctrl_c_soon_after_one_within_a_block_does_not_insist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridprior._internal.interrupt.INSISTING", 0.2)
+    monkeypatch.setattr("hybridprior._internal.interrupt.FORCE_AFTER", 0.2)
     with interruptible() as outer:
         time.sleep(0.3)
         with interruptible():

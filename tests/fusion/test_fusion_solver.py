@@ -204,7 +204,7 @@ def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
         if step.number == 49:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("hybridprior._internal.interrupt.INSISTING", 60.0)
+    monkeypatch.setattr("hybridprior._internal.interrupt.FORCE_AFTER", 60.0)
     with monkeypatch.context() as patched:  # a second time while the image is made, which loses nothing
         patched.setattr(fusion_solver, "_best", lambda *found: (signal.raise_signal(signal.SIGINT), best(*found))[1])
         if stage == "lesson":

@@ -194,7 +194,9 @@ def test_the_callers_regulariser_is_left_as_it_was(y: torch.Tensor) -> None:
 
 def test_held_out_measurements_take_no_part(y: torch.Tensor) -> None:
     """Change what is held out: the iterates stay the same to the bit, only the verdicts move."""
-    config = dataclasses.replace(SMALL, stopping=Component("heldout", {"fraction": 0.2, "least": 1, "patience": 1000}))
+    config = dataclasses.replace(
+        SMALL, stopping=Component("heldout", {"fraction": 0.2, "min_pixels": 1, "patience": 1000})
+    )
     rng = stream(config.seed, "held out")
     validation = torch.randperm(21 * 18, generator=rng)[: round(0.2 * 21 * 18)]
     other = y.flatten(2).clone()

@@ -181,7 +181,7 @@ def from_result(
         clean = as_tensor(truth).cpu()
         record["psnr"] = metrics.psnr_for_task(result.image, clean, task)
         record["ssim"] = metrics.ssim(result.image, clean)
-        record["psnr_on"] = metrics.judged_on(task)
+        record["psnr_on"] = metrics.compared_channels(task)
     record |= figures or {}
     parts = recipe(*_names(record["config"]), result.config.weight)
     shown = [embed(as_tensor(degraded).cpu(), DEGRADED)] if degraded is not None else []
