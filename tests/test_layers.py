@@ -11,7 +11,7 @@ LAYERS = (
     ("hybridprior",),
     ("applications", "evaluation"),
     ("restoration", "uncertainty"),
-    ("resolve",),
+    ("resolve", "overrides"),
     ("fusion",),
     ("solvers",),
     ("regularisers",),

@@ -19,8 +19,8 @@ __all__ = ["PRIORS", "compare_priors"]
 PRIORS = {"pixels": "none", "pixels + tv": "tv", "network": "none"}
 """The priors, with what R is; the network is the preset's."""
 
-SPREAD = 0.2
-"""Standard deviation of the noise that pixels start from, in units of intensity."""
+NOISE_STD = 0.2
+"""Standard deviation of the initial noise of the pixels, in units of intensity."""
 
 
 def compare_priors(
@@ -49,7 +49,7 @@ def compare_priors(
         device: "auto", "cpu", "cuda" ...
     """
     channels = as_operator(operator).image_shape(tuple(y.shape))[1]  # type: ignore[arg-type]
-    pixels = Pixels(channels, PixelsConfig(spread=SPREAD))
+    pixels = Pixels(channels, PixelsConfig(noise_std=NOISE_STD))
     return {
         name: restore(
             y,

@@ -1,4 +1,4 @@
-"""f_theta: the generators, by name in `GENERATORS`. A new one is one file here and one line below."""
+"""Generators f_theta, by name in `GENERATORS`. A new generator is one file here and one import below."""
 
 from hybridprior.generators.base import GENERATORS, Generator, build_generator
 from hybridprior.generators.decoder import Decoder, DecoderConfig

@@ -1,4 +1,4 @@
-"""The generator f_theta: a network whose weights theta are the unknowns, and whose structure is the local prior.
+"""The generator f_theta: a network whose weights theta are optimised and whose structure is the local prior.
 
 Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018, eq. (2): x = f_theta(z) with z fixed.
 """
@@ -22,29 +22,30 @@ Shape = tuple[int, int, int, int]
 
 
 class Generator(nn.Module):
-    """An image as a function of weights.
+    """Base class of the generators: an image as a function of weights.
 
-    Subclasses set `multiple` and write `input` and `forward`. They take `(channels, config)`, with `config` an instance
-    of their frozen dataclass `Config`, whose defaults are the only ones.
+    Subclasses set `multiple` and implement `input` and `forward`. The constructor takes `(channels, config)`, where
+    `config` is an instance of the frozen dataclass `Config`, which holds all defaults.
     """
 
     Config: type
-    """The part's frozen dataclass of options."""
+    """Frozen dataclass of the options."""
 
     multiple: int = 1
-    """`forward` makes images whose sides are multiples of this number."""
+    """The sides of the images of `forward` are multiples of this number."""
 
     smallest: int = 1
-    """`forward` makes images whose sides are at least this long."""
+    """Smallest side of the images of `forward`, in pixels."""
 
     uses_input_noise: bool = False
-    """Whether the solver's jitter of z regularises it; where z is not noise, or is weak noise, it would only harm."""
+    """Whether the solver adds noise to z in each step. It is False where z is not noise itself."""
 
     capturable: bool = False
-    """Whether `forward` can be recorded as a CUDA graph: the same kernels whatever the values, no copies to a GPU."""
+    """Whether `forward` can be captured as a CUDA graph: the kernels do not depend on values, and nothing is copied to
+    the GPU."""
 
     def padded(self, shape: Shape) -> Shape:
-        """Return the smallest shape the generator can make that holds an image of `shape`.
+        """Return the smallest shape of an image of this generator that contains an image of `shape`.
 
         Args:
             shape: `(B, C, H, W)` of the wanted image, any H, W >= 1.
@@ -56,13 +57,13 @@ class Generator(nn.Module):
         """Return the fixed input z for images of `shape`.
 
         Args:
-            shape: `(B, C, H, W)` as `padded` returned it.
-            rng: The generator of random numbers to draw from.
+            shape: `(B, C, H, W)` as returned by `padded`.
+            rng: The random generator.
         """
         raise NotImplementedError
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Return the image x = f_theta(z), `(B, C, H, W)`, intensity in [0, 1] for images."""
+        """Return the image x = f_theta(z), `(B, C, H, W)`, intensity in [0, 1]."""
         raise NotImplementedError
 
 
@@ -70,27 +71,35 @@ GENERATORS: Registry[Callable[..., Generator]] = Registry("generator")
 
 
 def build_generator(name: str, channels: int, options: Mapping[str, Any] | None = None, *, seed: int = 0) -> Generator:
-    """Return the generator registered as `name`, its weights drawn from `seed`.
+    """Return the generator registered as `name`, with weights drawn from `seed`.
 
-    The process's own stream of random numbers is left as it was.
+    The global random state of the process is not changed.
 
     Args:
         name: A registered name: "skip", "decoder", "pixels".
         channels: Channels of the image.
-        options: Fields of the generator's `Config` that depart from its defaults.
-        seed: Seed of theta's start.
+        options: Fields of the generator's `Config` that differ from the defaults.
+        seed: Seed of the initial theta.
 
     Raises:
-        ConfigError: An unknown name or option, or an image without channels.
+        ConfigError: An unknown name or option, or `channels` below 1.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.generators import build_generator
+        >>> network = build_generator("decoder", 3, {"channels": (8, 8), "input_depth": 4})
+        >>> shape = network.padded((1, 3, 30, 21))
+        >>> network(network.input(shape, torch.Generator().manual_seed(0))).shape
+        torch.Size([1, 3, 32, 24])
     """
     factory = GENERATORS.find(name)
     if channels < 1:
-        raise ConfigError("An image needs at least one channel.")
+        raise ConfigError("channels must be at least 1.")
     config = build_config(factory.Config, options or {}, part=name)  # type: ignore[attr-defined]
     with drawn(seed, "theta"):
         return factory(channels, config)
 
 
 def uniform(shape: Shape, high: float, rng: torch.Generator) -> torch.Tensor:
-    """Return noise drawn uniformly from [0, high), on the CPU so that every device starts from the same bits."""
+    """Return noise drawn uniformly from [0, high), on the CPU, so that all devices start with the same values."""
     return torch.rand(shape, generator=rng).mul_(high)

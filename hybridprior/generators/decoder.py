@@ -1,8 +1,8 @@
-"""Deep Decoder: an underparametrised network without convolutions wider than a pixel.
+"""Deep Decoder: an underparametrised network with 1x1 convolutions only.
 
 Heckel and Hand, "Deep Decoder: Concise image representations from untrained non-convolutional networks", ICLR 2019,
-section 2: each layer mixes channels (1x1 convolution), doubles the image bilinearly, applies ReLU and normalises each
-channel; a last one does so at full size. With few weights it cannot fit noise, and needs no early stopping.
+section 2: each layer is a 1x1 convolution, bilinear upsampling by 2, ReLU and channel normalisation; the last layer has
+no upsampling. The network has too few weights to fit noise and needs no early stopping.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ __all__ = ["Decoder", "DecoderConfig"]
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """The network's shape; the defaults are the paper's for denoising."""
+    """Architecture; the defaults are those of the paper for denoising."""
 
     channels: tuple[int, ...] = (128,) * 5
-    """Channels of each doubling layer, from the coarsest."""
+    """Channels of each upsampling layer, from the coarsest."""
     input_depth: int = 128
-    """Planes of z."""
+    """Channels of z."""
     input_scale: float = 0.1
-    """Upper end of the noise z, drawn uniformly from [0, `input_scale`)."""
+    """z is drawn uniformly from [0, `input_scale`)."""
     sigmoid: bool = True
-    """Whether the output goes through a sigmoid, and so stays in [0, 1]."""
+    """Whether a sigmoid limits the output to [0, 1]."""
 
     def __post_init__(self) -> None:
-        """Raise `ConfigError` where the fields do not make a network."""
+        """Raise `ConfigError` if the fields do not define a network."""
         if not self.channels or min((*self.channels, self.input_depth)) < 1:
-            raise ConfigError("decoder: at least one layer, and positive channels.")
+            raise ConfigError("decoder: give at least one layer, and positive numbers of channels.")
 
 
 @GENERATORS.register("decoder")
 class Decoder(Generator):
-    """Deep Decoder's network."""
+    """The network of Deep Decoder."""
 
     Config = DecoderConfig
     capturable = True
 
     def __init__(self, channels: int, config: DecoderConfig | None = None) -> None:
-        """Draw a network for images of `channels` channels.
+        """Construct the network for images with `channels` channels.
 
         Args:
             channels: Channels of the image.
-            config: The network's shape; `DecoderConfig()` if not given.
+            config: Architecture; `DecoderConfig()` if not given.
         """
         super().__init__()
         self.config = config = config or DecoderConfig()

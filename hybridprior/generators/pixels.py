@@ -1,4 +1,4 @@
-"""Pixels as parameters: no architecture prior. What is left of the objective is E + lambda R alone."""
+"""Pixels as parameters: no architecture prior. The objective is E(A x; y) + lambda R(x)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Pixels", "PixelsConfig"]
 
 @dataclass(frozen=True)
 class PixelsConfig:
-    """Where the pixels start."""
+    """Initial values."""
 
     start: float = 0.5
-    """Intensity of every pixel at the start; what no measurement and no R moves stays there."""
-    spread: float = 0.0
-    """Standard deviation of the noise around it; a network that is asked of a flat image may have no gradient."""
+    """Initial intensity of every pixel. Pixels without a gradient keep it."""
+    noise_std: float = 0.0
+    """Standard deviation of noise added to it. Networks in A or R may have no gradient at a flat image."""
 
 
 @GENERATORS.register("pixels")
@@ -29,7 +29,7 @@ class Pixels(Generator):
     Config = PixelsConfig
 
     def __init__(self, channels: int, config: PixelsConfig | None = None) -> None:
-        """Take the configuration; theta gets its size from `input`.
+        """Make an empty theta; `input` sets its size.
 
         Args:
             channels: Channels of the image.
@@ -40,8 +40,9 @@ class Pixels(Generator):
         self.theta = nn.Parameter(torch.empty(1, channels, 0, 0))
 
     def input(self, shape: Shape, rng: torch.Generator) -> torch.Tensor:
-        """Give theta the shape and its start; return an empty z."""
-        noise = self.config.spread * torch.randn(shape, generator=rng) if self.config.spread else torch.zeros(shape)
+        """Initialise theta for images of `shape` and return an empty z."""
+        std = self.config.noise_std
+        noise = std * torch.randn(shape, generator=rng) if std else torch.zeros(shape)
         self.theta.data = (self.config.start + noise).to(self.theta.device)
         return torch.zeros((shape[0], 0, 1, 1))
 

@@ -1,8 +1,9 @@
-"""The hourglass with skip connections of Deep Image Prior, in all its published variants.
+"""The encoder-decoder network with skip connections of Deep Image Prior, in all its published variants.
 
 Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, figure 21 and the tables of section "Technical details".
-Down: two convolutions a level, the first with stride 2; up: batch norm of the concatenation, a convolution, a 1x1
-convolution, each followed by batch norm and leaky ReLU; the skips are 1x1 convolutions to a few channels.
+Encoder: two convolutions in each level, the first with stride 2. Decoder: batch norm of the concatenation, a
+convolution and a 1x1 convolution, each followed by batch norm and leaky ReLU. The skip connections are 1x1 convolutions
+to a few channels.
 """
 
 from __future__ import annotations
@@ -34,50 +35,50 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True)
 class SkipConfig:
-    """The network's shape; the defaults are the paper's for denoising and super-resolution.
+    """Architecture; the defaults are those of the paper for denoising and super-resolution.
 
-    `down`, `up` and `skip` have one number a level, from the finest to the coarsest.
+    `down`, `up` and `skip` have one number for each level, from the finest to the coarsest.
     """
 
     input: str = "noise"
-    """What z is: uniform "noise" in [0, `input_scale`), or the "mesh" of coordinates in [0, 1] (two planes)."""
+    """z: uniform "noise" in [0, `input_scale`), or the "mesh" of coordinates in [0, 1] (two channels)."""
     input_depth: int = 32
-    """Planes of the noise z."""
+    """Channels of z if it is noise."""
     input_scale: float = 0.1
-    """Upper end of the noise z."""
+    """Upper end of the noise."""
     down: tuple[int, ...] = (128,) * 5
-    """Channels of the convolutions on the way down."""
+    """Channels of the convolutions in the encoder."""
     up: tuple[int, ...] = (128,) * 5
-    """Channels of the convolutions on the way up."""
+    """Channels of the convolutions in the decoder."""
     skip: tuple[int, ...] = (4,) * 5
-    """Channels of the skip connections; 0 is none."""
+    """Channels of the skip connections; 0 for none."""
     filter_down: int = 3
-    """Side of the kernels on the way down, odd."""
+    """Side of the kernels in the encoder, odd."""
     filter_up: int = 3
-    """Side of the kernels on the way up, odd."""
+    """Side of the kernels in the decoder, odd."""
     filter_skip: int = 1
-    """Side of the kernels in the skips, odd."""
+    """Side of the kernels in the skip connections, odd."""
     upsample: str = "bilinear"
-    """How a level is doubled: "bilinear" or "nearest"."""
+    """Upsampling: "bilinear" or "nearest"."""
     downsample: str = "stride"
-    """How a level is halved: "stride", "avg", "max", "lanczos2" or "lanczos3"."""
+    """Downsampling: "stride", "avg", "max", "lanczos2" or "lanczos3"."""
     padding: str = "reflect"
-    """What lies beyond the border: "reflect", "zeros" or "replicate"."""
+    """Padding of the convolutions: "reflect", "zeros" or "replicate"."""
     activation: str = "leaky_relu"
     """"leaky_relu" (slope 0.2), "relu", "elu" or "swish"."""
     conv1x1_up: bool = True
-    """Whether a 1x1 convolution closes each level on the way up."""
+    """Whether each level of the decoder ends with a 1x1 convolution."""
     sigmoid: bool = True
-    """Whether the output goes through a sigmoid, and so stays in [0, 1]."""
+    """Whether a sigmoid limits the output to [0, 1]."""
 
     def __post_init__(self) -> None:
-        """Raise `ConfigError` where the fields do not make a network."""
+        """Raise `ConfigError` if the fields do not define a network."""
         if not len(self.down) == len(self.up) == len(self.skip) >= 1:
-            raise ConfigError("skip: 'down', 'up' and 'skip' need one number for each level, and as many of each.")
+            raise ConfigError("skip: 'down', 'up' and 'skip' must have the same length, one number for each level.")
         if min(self.down + self.up + (self.input_depth,)) < 1 or min(self.skip) < 0:
-            raise ConfigError("skip: channels are positive (those of 'skip' may be 0).")
+            raise ConfigError("skip: numbers of channels must be positive (those of 'skip' may be 0).")
         if any(side < 1 or side % 2 == 0 for side in (self.filter_down, self.filter_up, self.filter_skip)):
-            raise ConfigError("skip: filters have odd sides.")
+            raise ConfigError("skip: the sides of the filters must be odd.")
         for kind, name, known in (
             ("input", self.input, ("noise", "mesh")),
             ("upsample", self.upsample, UPSAMPLES),
@@ -90,7 +91,7 @@ class SkipConfig:
 
 
 class _Chain(nn.Sequential):
-    """Layers one after another; on a GPU a convolution, its batch norm and its leaky ReLU with less glue."""
+    """A sequence of layers. On a GPU a convolution with its batch norm and leaky ReLU is fused."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         layers = list(self)
@@ -101,7 +102,7 @@ class _Chain(nn.Sequential):
 
 
 class _Level(nn.Module):
-    """One scale: the skip beside the way down, the coarser levels, and the way up."""
+    """One level: the skip connection, the encoder, the coarser levels and the decoder."""
 
     def __init__(self, channels: int, level: int, config: SkipConfig) -> None:
         super().__init__()
@@ -133,23 +134,23 @@ class _Level(nn.Module):
 
 @GENERATORS.register("skip")
 class Skip(Generator):
-    """Deep Image Prior's network."""
+    """The network of Deep Image Prior."""
 
     Config = SkipConfig
     uses_input_noise = True
     capturable = True
 
     def __init__(self, channels: int, config: SkipConfig | None = None) -> None:
-        """Draw a network for images of `channels` channels.
+        """Construct the network for images with `channels` channels.
 
         Args:
             channels: Channels of the image.
-            config: The network's shape; `SkipConfig()` if not given.
+            config: Architecture; `SkipConfig()` if not given.
         """
         super().__init__()
         self.config = config = config or SkipConfig()
         self.multiple = 2 ** len(config.down)
-        # Two pixels a side at the coarsest scale are what reflection and batch norm need.
+        # Reflection padding and batch norm need two pixels along each side at the coarsest level.
         self.smallest = self.multiple * max(2, config.filter_down // 2 + 1, config.filter_up // 2 + 1)
         planes = 2 if config.input == "mesh" else config.input_depth
         self.scales = _Level(planes, 0, config)
@@ -167,7 +168,7 @@ class Skip(Generator):
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Return the image, `(B, C, H, W)`."""
         features = self.scales(z)
-        # The last convolution is never bf16, whose steps above 1/2 are as coarse as eight bits.
+        # The last convolution is never bf16: the resolution of bf16 above 1/2 is only that of eight bits.
         if fused.fits(features) and self.output.out_channels < fused.EIGHT:
             theta, sigmoid = (self.output.weight, self.output.bias), self.config.sigmoid
             return fused.mixed(features, *theta, sigmoid=sigmoid, kind=torch.float32)
@@ -191,7 +192,7 @@ def _finish(channels: int, config: SkipConfig) -> tuple[nn.Module, nn.Module]:
 
 
 def _first(layers: list[nn.Module], x: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Return x behind the first layer, or behind the first three where these are one; and how many that is."""
+    """Apply the first layer, or the first two or three where they are fused; return the result and their number."""
     conv, norm, act = (*layers[:3], None, None)[:3]
     if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and fused.fits(x):
         y = fused.unbiased(conv, x)

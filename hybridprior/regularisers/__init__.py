@@ -1,4 +1,4 @@
-"""Regularisers R, the global prior; `none` is the image-only mode."""
+"""Regularisers R, the prior on images, by name in `REGULARISERS`; `none` is the image-only mode."""
 
 from hybridprior.regularisers.base import REGULARISERS, Regulariser, build_regulariser
 from hybridprior.regularisers.none import NoRegulariser

@@ -1,6 +1,6 @@
-"""Networks of timm that were trained on photographs, as functions of images: their stages, or their classes.
+"""Pretrained networks of timm as functions of images: their feature maps, or their class scores.
 
-They see images with the mean and spread that they were trained on, and are not trained here.
+Images are normalised with the mean and standard deviation of the network's training data. The weights are frozen.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ __all__ = ["TimmClasses", "TimmStages"]
 
 
 class _Timm(nn.Module):
-    """A network of timm behind its normalisation."""
+    """A network of timm with its normalisation."""
 
     mean: torch.Tensor
-    spread: torch.Tensor
+    std: torch.Tensor
 
     staged = False
-    """Whether it gives its stages, and not its classes."""
+    """Whether the output is the feature maps of the stages instead of the class scores."""
 
     def __init__(self, name: str, weights: str | None = None) -> None:
         """Load a network.
 
         Args:
-            name: timm's name.
-            weights: File of its weights; timm's own, from its hub or cache, if not given.
+            name: Name of the model in timm.
+            weights: File of the weights; if not given, timm loads its own from the hub or the cache.
 
         Raises:
             WeightsError: An unknown name, or weights that cannot be used.
@@ -45,32 +45,32 @@ class _Timm(nn.Module):
         except Exception as error:  # timm's errors have no common class
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(
-                f"timm cannot make '{name}' with pretrained weights ({reason}); name their file with weights."
+                f"timm cannot load '{name}' with pretrained weights ({reason}); give a file of weights."
             ) from error
         self.network = network.requires_grad_(False).eval()
         data = resolve_model_data_config(self.network)  # type: ignore[no-untyped-call]
         self.register_buffer("mean", torch.tensor(data["mean"])[:, None, None])
-        self.register_buffer("spread", torch.tensor(data["std"])[:, None, None])
+        self.register_buffer("std", torch.tensor(data["std"])[:, None, None])
 
     def forward(self, x: torch.Tensor) -> Any:
-        return self.network((x.expand(-1, 3, -1, -1) - self.mean) / self.spread)
+        return self.network((x.expand(-1, 3, -1, -1) - self.mean) / self.std)
 
 
 class TimmStages(_Timm):
-    """The feature maps of a network's stages, the finest first."""
+    """The feature maps of the stages of a network, the finest first."""
 
     staged = True
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the maps `(B, K, h, w)` of grey or colour images x, intensity in [0, 1]."""
+        """Return the feature maps `(B, K, h, w)` of x, `(B, 1 or 3, H, W)`, intensity in [0, 1]."""
         maps: list[torch.Tensor] = super().forward(x)
         return maps
 
 
 class TimmClasses(_Timm):
-    """What a network makes of an image: a number for each class, before the softmax."""
+    """The class scores of a network before the softmax."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits `(B, K)` of grey or colour images x, intensity in [0, 1]."""
+        """Return the logits `(B, K)` of x, `(B, 1 or 3, H, W)`, intensity in [0, 1]."""
         logits: torch.Tensor = super().forward(x)
         return logits

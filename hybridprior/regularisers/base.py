@@ -1,7 +1,7 @@
 """The regulariser R: the prior on images that does not come from the generator.
 
-R(x) = -log p(x) in nats, so that its weight lambda has no unit and 1 is Bayes' own. Regularisers add and scale:
-`0.5 * tv + red`.
+R(x) = -log p(x) in nats. The weight lambda therefore has no unit, and lambda = 1 gives the MAP estimate. Regularisers
+can be added and scaled: `0.5 * tv + red`.
 """
 
 from __future__ import annotations
@@ -24,27 +24,35 @@ __all__ = ["REGULARISERS", "Regulariser", "build_regulariser"]
 class Regulariser(nn.Module):
     """A functional of images, in nats.
 
-    Subclasses write `forward`. One whose gradient is known but whose value is not returns a surrogate with that
-    gradient and sets `has_value` to False.
+    Subclasses implement `forward`. If only the gradient of R is known, `forward` returns a surrogate with that gradient
+    and `has_value` is False.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.regularisers import TotalVariation
+        >>> x = torch.rand(1, 3, 8, 8)
+        >>> tv = TotalVariation()
+        >>> bool(torch.isclose((tv + 0.5 * tv)(x), 1.5 * tv(x)))
+        True
     """
 
     Config: type
-    """The part's frozen dataclass of options."""
+    """Frozen dataclass of the options."""
 
     has_value: bool = True
-    """Whether the number returned is R itself and not only has its gradient."""
+    """Whether `forward` returns R itself, and not only a surrogate with its gradient."""
 
     splits: bool = False
-    """Whether there is a `split`, so that R can enter by splitting."""
+    """Whether `split` is implemented, so that R can be used with a splitting solver."""
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
-        """Get to know what is solved, before the first step; each run calls it once.
+        """Prepare for a run. It is called once, before the first step.
 
         Args:
             problem: The measurements, A and the noise.
-            steps: How many steps there will be at most.
+            steps: Maximum number of steps.
             seed: The run's seed.
-            precision: The run's arithmetic: "auto", "fp32" or "bf16".
+            precision: Precision of the run: "auto", "fp32" or "bf16".
         """
 
     def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
@@ -57,31 +65,31 @@ class Regulariser(nn.Module):
         raise NotImplementedError
 
     def split(self, x: torch.Tensor, step: int, scale: float = 1.0) -> tuple[torch.Tensor, float]:
-        """Return v, what R alone makes of x, and the standard deviation of v's coupling to x.
+        """Return the result v of the proximal step of R at x, and the standard deviation of |x - v|.
 
         Args:
             x: The image, `(B, C, H, W)`.
-            step: The splitting's iteration, counted from 1.
-            scale: Factor of the noise level that is taken off x.
+            step: Iteration of the splitting, counted from 1.
+            scale: Factor of the noise level that is removed from x.
 
         Raises:
-            ConfigError: R has no such step.
+            ConfigError: R has no proximal step.
         """
-        raise ConfigError(f"{type(self).__name__} enters by its gradient only; use solver='gradient'.")
+        raise ConfigError(f"{type(self).__name__} has no proximal step; use solver='gradient'.")
 
     def run_state(self) -> dict[str, Any]:
-        """Return what the steps so far left behind, tensors and numbers, for a run to be resumed."""
+        """Return the state of the run, tensors and numbers by name, for a checkpoint."""
         return {}
 
-    def load_run_state(self, memory: Mapping[str, Any]) -> None:
-        """Take over what `memory` returned."""
+    def load_run_state(self, state: Mapping[str, Any]) -> None:
+        """Load a state that `run_state` returned."""
 
     def __add__(self, other: Regulariser) -> Regulariser:
-        """Return the sum of two regularisers: the product of two priors."""
+        """Return the sum of two regularisers, which is the product of two priors."""
         return _Sum((self, 1.0), (other, 1.0))
 
     def __radd__(self, other: Regulariser | int) -> Regulariser:
-        """Return the regulariser itself for 0, from where `sum` starts."""
+        """Return the regulariser itself for 0, the start value of `sum`."""
         return self if other == 0 else NotImplemented
 
     def __mul__(self, weight: float) -> Regulariser:
@@ -97,8 +105,8 @@ class _Sum(Regulariser):
         self.terms = nn.ModuleList(term for term, _ in terms)
         self.weights = [weight for _, weight in terms]
         self.has_value = all(term.has_value for term, weight in terms if weight)
-        heavy = [term for term, weight in terms if weight]
-        self.splits = len(heavy) == 1 and heavy[0].splits
+        weighted = [term for term, weight in terms if weight]
+        self.splits = len(weighted) == 1 and weighted[0].splits
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
         for term in self._terms():
@@ -107,16 +115,16 @@ class _Sum(Regulariser):
     def split(self, x: torch.Tensor, step: int, scale: float = 1.0) -> tuple[torch.Tensor, float]:
         if not self.splits:
             return super().split(x, step, scale)
-        (alone,) = ((term, w) for term, w in zip(self._terms(), self.weights, strict=True) if w)
-        v, sigma_k = alone[0].split(x, step, scale * alone[1] ** 0.5)
-        return v, sigma_k / alone[1] ** 0.5
+        ((term, weight),) = ((term, w) for term, w in zip(self._terms(), self.weights, strict=True) if w)
+        v, sigma = term.split(x, step, scale * weight**0.5)
+        return v, sigma / weight**0.5
 
     def run_state(self) -> dict[str, Any]:
         return {str(number): term.run_state() for number, term in enumerate(self._terms())}
 
-    def load_run_state(self, memory: Mapping[str, Any]) -> None:
+    def load_run_state(self, state: Mapping[str, Any]) -> None:
         for number, term in enumerate(self._terms()):
-            term.load_run_state(memory[str(number)])
+            term.load_run_state(state[str(number)])
 
     def _terms(self) -> list[Regulariser]:
         return list(self.terms)  # type: ignore[arg-type]
@@ -135,24 +143,29 @@ def build_regulariser(
     """Return the regulariser registered as `name`, or the sum of several: "denoiser+tv".
 
     Args:
-        name: One or more registered names, with plus signs.
-        options: Fields of its `Config` that depart from the defaults; for a sum, a mapping of them for each name.
-        weights: Factors of a sum's terms, by name.
+        name: One or more registered names, joined by plus signs.
+        options: Fields of its `Config` that differ from the defaults; for a sum, a mapping of them for each name.
+        weights: Factors of the terms of a sum, by name.
 
     Raises:
-        ConfigError: An unknown name or option, or a name that comes twice.
+        ConfigError: An unknown name or option, or a repeated name.
+
+    Example:
+        >>> from hybridprior.regularisers import build_regulariser
+        >>> build_regulariser("tv", {"scale": 0.05}).config.scale
+        0.05
     """
     names, options = name.split("+"), options or {}
     for unknown in set(weights or {}) - set(names):
-        raise unknown_name("regulariser to weigh", unknown, names)
+        raise unknown_name("weighted regulariser", unknown, names)
     if len(set(names)) < len(names):
-        raise ConfigError(f"'{name}' names a regulariser twice; give it twice the weight.")
+        raise ConfigError(f"'{name}' contains a regulariser twice; double its weight instead.")
     if len(names) == 1:
-        alone = _build(name, options)
-        return alone * weights[name] if weights else alone
+        term = _build(name, options)
+        return term * weights[name] if weights else term
     for unknown in set(options) - set(names):
-        raise unknown_name("term to give options to", unknown, names)
-    terms = [_build(term, options.get(term, {})) * (weights or {}).get(term, 1.0) for term in names]
+        raise unknown_name("regulariser with options", unknown, names)
+    terms = [_build(each, options.get(each, {})) * (weights or {}).get(each, 1.0) for each in names]
     return sum(terms[1:], terms[0])
 
 

@@ -1,4 +1,4 @@
-"""What every R that is made of a denoiser shares: how it is loaded, and the schedule of its noise level."""
+"""Base class of the regularisers that use a denoiser: loading, and the schedule of the noise level."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ __all__ = ["DenoisingConfig", "DenoisingRegulariser"]
 
 @dataclass(frozen=True)
 class DenoisingConfig:
-    """Which denoiser, and the noise levels it is asked at."""
+    """The denoiser and the schedule of its noise level."""
 
     denoiser: str = "shipped"
-    """Its name, as `load_denoiser` takes it; a diffusion network is one. In a run it may be an object."""
+    """Name of the denoiser or of a diffusion network, as `load_denoiser` takes it. In a run it may be an object."""
     sigma_start: float = 50 / 255
     """Noise level of the first step, in units of intensity."""
     sigma_end: float | None = None
-    """At the end of the schedule; the noise of the measurements if not given, and 2/255 at least."""
+    """Noise level at the end of the schedule. If not given, that of the measurements, but at least 2/255."""
     anneal: float = 1.0
-    """Share of the steps that the schedule takes."""
+    """Length of the schedule as a fraction of the steps."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if not self.sigma_start > 0 or not (self.sigma_end is None or self.sigma_end > 0):
-            raise ConfigError("sigma_start and sigma_end are positive, in units of intensity.")
+            raise ConfigError("sigma_start and sigma_end must be positive, in units of intensity.")
         if not 0 <= self.anneal <= 1:
-            raise ConfigError("anneal lies in [0, 1].")
+            raise ConfigError("anneal must lie in [0, 1].")
 
 
 C = TypeVar("C", bound=DenoisingConfig)
 
 
 class DenoisingRegulariser(Regulariser, Generic[C]):
-    """An R that asks a denoiser, at a noise level that falls over the run."""
+    """An R with a denoiser whose noise level decreases over the run."""
 
     Config: type[DenoisingConfig]
     config: C
@@ -59,7 +59,7 @@ class DenoisingRegulariser(Regulariser, Generic[C]):
 
         Args:
             config: `Config()` if not given.
-            denoiser: In place of the one that the configuration names; a function of (x, sigma) is one, too.
+            denoiser: A denoiser or a function of (x, sigma), in place of the one that the configuration names.
 
         Raises:
             ConfigError: An unknown name.
@@ -74,10 +74,10 @@ class DenoisingRegulariser(Regulariser, Generic[C]):
         self.schedule = Schedule(chosen.sigma_start, chosen.sigma_end or FINEST, 1)
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
-        """Lay out the schedule for the measurements' noise, within what the denoiser knows."""
-        config, most = self.config, self.denoiser.sigma_range[1]
-        end = min(config.sigma_end or max(problem.fidelity.sigma, FINEST), most)
-        start = min(max(config.sigma_start, end), most)
+        """Set the schedule for the noise of the measurements, within the range of the denoiser."""
+        config, largest = self.config, self.denoiser.sigma_range[1]
+        end = min(config.sigma_end or max(problem.fidelity.sigma, FINEST), largest)
+        start = min(max(config.sigma_start, end), largest)
         self.schedule = Schedule(start, end, max(1, round(config.anneal * steps)))
         if self.denoiser.precision == "auto":
             self.denoiser.precision = precision

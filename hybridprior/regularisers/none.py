@@ -13,7 +13,7 @@ __all__ = ["NoRegulariser", "NoneConfig"]
 
 @dataclass(frozen=True)
 class NoneConfig:
-    """There is nothing to choose."""
+    """No options."""
 
 
 @REGULARISERS.register("none")
@@ -23,7 +23,7 @@ class NoRegulariser(Regulariser):
     Config = NoneConfig
 
     def __init__(self, config: NoneConfig | None = None) -> None:
-        """Take the empty configuration that every part takes."""
+        """Accept the empty configuration."""
         super().__init__()
 
     def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:

@@ -1,19 +1,21 @@
-"""A denoiser as regulariser: regularisation by denoising, and the denoising step of plug-and-play splittings.
+"""Regularisation by denoising (RED), and the denoising step of plug-and-play splittings.
 
-By Tweedie's formula the score of the prior smoothed by sigma is (D(x; sigma) - x) / sigma^2, so that
+By Tweedie's formula the score of the prior smoothed by sigma is (D(x; sigma) - x) / sigma^2. Therefore
 
-    R(x) = |x - D|^2 / (2 sigma^2)  with D = D(x; sigma) held fixed
+    R(x) = |x - D|^2 / (2 sigma^2)  with D = D(x; sigma) as a constant
 
 has the gradient of -log p_sigma (Romano, Elad, Milanfar, "The Little Engine that Could", SIAM J. Imaging Sci. 2017;
-Reehorst and Schniter, IEEE TCI 2019). In nats, so that lambda = 1 is Bayes' own. Departs from both in that D is looked
-up anew only every few steps, and in where it looks. At the iterates, D takes structure for noise, since the generator
-has taken the noise off already: a large lambda smooths everything away. So D looks at the measurements instead, as far
-as there are any,
+Reehorst and Schniter, IEEE TCI 2019). R is in nats, so lambda = 1 gives the MAP estimate.
+
+There are two differences from these papers. D is computed only every few steps. And by default D is not evaluated at
+the iterate x: the generator has already removed the noise there, so that the denoiser removes structure, and a large
+lambda smooths the image. Where the measurements allow, D is evaluated at the point of plug-and-play (Zhang et al.,
+TPAMI 2022, eq. 6a), with x the EMA of the iterates:
 
     D = D(u; sigma),    u = argmin E(A u; y) + c |u - x|^2 / (2 sigma^2)
 
-with x the average of the iterates, which is the point where plug-and-play looks (Zhang et al., TPAMI 2022, eq. 6a): a
-large lambda leads to what the denoiser makes of y without a generator, a small one to what the generator makes alone.
+A large lambda then leads to the result of the denoiser without a generator, a small lambda to that of the generator
+without a denoiser.
 """
 
 from __future__ import annotations
@@ -41,39 +43,47 @@ __all__ = ["REDConfig", "RED"]
 
 log = logging.getLogger(__name__)
 
-LOOKS = ("iterate", "average", "measured")
+POINTS = ("iterate", "ema", "measurements")
 
 
 @dataclass(frozen=True)
 class REDConfig(DenoisingConfig):
-    """Which denoiser, and how it is asked."""
+    """The denoiser, and where and how often it is evaluated."""
 
-    look: str = "measured"
-    """Where it looks: at the "iterate", at the "average" of the iterates, or near that at what was "measured"."""
+    evaluate_at: str = "measurements"
+    """Where D is evaluated: at the "iterate", at the "ema" of the iterates, or at u, which uses the "measurements"."""
     penalty: float = 0.23
-    """c: how firmly u holds to x, in units of sigma^-2; as for plug-and-play."""
+    """c: weight of |u - x|^2 in units of sigma^-2, as for plug-and-play."""
     refresh: int = 5
-    """Steps between two looks of the denoiser."""
+    """Steps between two evaluations of the denoiser."""
     ema_decay: float = 0.9
-    """Decay of the average of the iterates."""
+    """Decay of the EMA of the iterates."""
     noise: float = 0.0
-    """Fresh noise on x before each step of a splitting but the last, in units of sigma: 1 is what D was trained to take
-    off (Renaud et al., "Plug-and-Play Image Restoration with Stochastic Denoising Regularization", ICML 2024)."""
+    """Noise added to x before each step of a splitting but the last, in units of sigma. The denoiser is trained to
+    remove noise of 1 (Renaud et al., "Plug-and-Play Image Restoration with Stochastic Denoising Regularization", ICML
+    2024)."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         super().__post_init__()
         if self.refresh < 1 or not 0 <= self.ema_decay < 1 or not self.penalty > 0:
-            raise ConfigError("denoiser: refresh >= 1, ema_decay in [0, 1), penalty positive.")
+            raise ConfigError("denoiser: refresh must be at least 1, ema_decay in [0, 1) and penalty positive.")
         if not 0 <= self.noise < math.inf:
-            raise ConfigError(f"denoiser: noise is a number, 0 or more, not {self.noise}.")
-        if self.look not in LOOKS:
-            raise unknown_name("point for the denoiser to look at", self.look, LOOKS)
+            raise ConfigError(f"denoiser: noise must be a number of at least 0, not {self.noise}.")
+        if self.evaluate_at not in POINTS:
+            raise unknown_name("point of evaluation", self.evaluate_at, POINTS)
 
 
 @REGULARISERS.register("denoiser")
 class RED(DenoisingRegulariser[REDConfig]):
-    """R(x) = |x - D(x; sigma)|^2 / (2 sigma^2), D held fixed."""
+    """R(x) = |x - D(x; sigma)|^2 / (2 sigma^2) with D as a constant.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.regularisers.red import RED, REDConfig
+        >>> red = RED(REDConfig(evaluate_at="iterate", sigma_end=0.1), denoiser=lambda x, sigma: 0 * x)
+        >>> value = red(torch.full((1, 1, 4, 4), 0.1), step=1)  # 16 pixels of 0.1^2 / (2 sigma^2)
+    """
 
     Config = REDConfig
     splits = True
@@ -86,30 +96,30 @@ class RED(DenoisingRegulariser[REDConfig]):
     ) -> None:
         """Load the denoiser; see `DenoisingRegulariser`."""
         super().__init__(config, denoiser=denoiser)
-        self.average: torch.Tensor | None = None
+        self.ema: torch.Tensor | None = None
         self.clean: torch.Tensor | None = None
         self.proximal: Proximal | None = None
         self.sigma, self.steps, self.seed = self.schedule.end, 1, 0
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
-        """Lay out the schedule for the measurements' noise and forget any run before."""
+        """Set the schedule for the noise of the measurements and reset the state."""
         super().prepare(problem, steps=steps, seed=seed, precision=precision)
         self.steps = steps
-        self.average, self.clean, self.proximal = None, None, None
+        self.ema, self.clean, self.proximal = None, None, None
         self.seed = seed
-        if self.config.look == "measured":
+        if self.config.evaluate_at == "measurements":
             self.proximal = Proximal(problem)
             if not self.proximal.exact:
-                log.info("The measurements are no linear map with Gaussian noise; the denoiser looks at the average.")
+                log.info("The operator is not linear or the noise not Gaussian; RED evaluates the denoiser at the EMA.")
                 self.proximal = None
 
     def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
-        """Return |x - D|^2 / (2 sigma^2) in nats, a scalar whose gradient is the score's, negated."""
-        average = self._averaged(x.detach())
+        """Return |x - D|^2 / (2 sigma^2) in nats, a scalar whose gradient is the negative score."""
+        ema = self._updated_ema(x.detach())
         if self.clean is None or step % self.config.refresh == 0:
             self.sigma = self.schedule(max(step, 1))
             mu = self.config.penalty / self.sigma**2
-            point = average if self.proximal is None else self.proximal(average, mu)
+            point = ema if self.proximal is None else self.proximal(ema, mu)
             with torch.no_grad():
                 self.clean = self.denoiser.denoise(point, self.sigma, look=step // self.config.refresh)
         return (x - self.clean).square().sum() / (2 * self.sigma**2)
@@ -124,18 +134,18 @@ class RED(DenoisingRegulariser[REDConfig]):
         with torch.no_grad():
             return self.denoiser.denoise(x, scale * sigma, look=None if last else step), sigma
 
-    def _averaged(self, x: torch.Tensor) -> torch.Tensor:
-        if self.average is None or self.average.shape != x.shape:
-            self.average, self.clean = x.clone(), None
+    def _updated_ema(self, x: torch.Tensor) -> torch.Tensor:
+        if self.ema is None or self.ema.shape != x.shape:
+            self.ema, self.clean = x.clone(), None
         else:
-            self.average.lerp_(x, 1 if self.config.look == "iterate" else 1 - self.config.ema_decay)
-        return self.average
+            self.ema.lerp_(x, 1 if self.config.evaluate_at == "iterate" else 1 - self.config.ema_decay)
+        return self.ema
 
     def run_state(self) -> dict[str, Any]:
-        """Return the average, what the denoiser made of it, and at which noise level."""
-        copies = {name: getattr(self, name) for name in ("average", "clean")}
+        """Return the EMA of the iterates, the denoised image and its noise level."""
+        copies = {name: getattr(self, name) for name in ("ema", "clean")}
         return {**{name: None if t is None else t.clone() for name, t in copies.items()}, "sigma": self.sigma}
 
-    def load_run_state(self, memory: Mapping[str, Any]) -> None:
-        """Take over what `memory` returned."""
-        self.average, self.clean, self.sigma = memory["average"], memory["clean"], memory["sigma"]
+    def load_run_state(self, state: Mapping[str, Any]) -> None:
+        """Load a state that `run_state` returned."""
+        self.ema, self.clean, self.sigma = state["ema"], state["clean"], state["sigma"]

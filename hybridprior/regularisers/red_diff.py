@@ -1,10 +1,10 @@
-"""A diffusion prior as regulariser: the denoiser looks at the image through fresh noise at each step.
+"""RED-diff: a diffusion prior as regulariser, with the denoiser evaluated at the image plus new noise in each step.
 
     x_sigma = x + sigma n,  n ~ N(0, 1);    gradient of R:  w(sigma) (x - D(x_sigma; sigma)) / sigma^2
 
 Mardani, Song, Kautz, Vahdat, "A Variational Perspective on Solving Inverse Problems with Diffusion Models", ICLR 2024
-(RED-diff), weigh the noise that the network names by sigma, which makes w(sigma) = sigma^2 up to a constant. The
-constant here is such that w = 1 in the middle of the schedule, where R is in nats by Tweedie's formula.
+multiply the noise that the network predicts by sigma, which means w(sigma) = sigma^2 up to a constant. The constant
+here is such that w = 1 in the middle of the schedule, where R is in nats by Tweedie's formula.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WEIGHTINGS = ("red-diff", "tweedie")
 
 @dataclass(frozen=True)
 class REDDiffConfig(DenoisingConfig):
-    """Which denoiser, and the noise it looks through."""
+    """The denoiser, the schedule of the noise, and the weighting."""
 
     sigma_start: float = 100 / 255
     """Noise level of the first step, in units of intensity."""
@@ -56,12 +56,12 @@ class REDDiff(DenoisingRegulariser[REDDiffConfig]):
         self.seed = 0
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
-        """Lay out the schedule for the measurements' noise."""
+        """Set the schedule for the noise of the measurements."""
         super().prepare(problem, steps=steps, seed=seed, precision=precision)
         self.seed = seed
 
     def forward(self, x: torch.Tensor, step: int = 0) -> torch.Tensor:
-        """Return a scalar that has R's gradient."""
+        """Return a scalar with the gradient of R."""
         sigma = self.schedule(max(step, 1))
         noise = torch.randn(x.shape, generator=stream(self.seed, f"score {step}")).to(x)
         with torch.no_grad():

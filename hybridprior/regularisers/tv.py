@@ -1,8 +1,9 @@
-"""Total variation: the sum of the lengths of the gradient.
+"""Total variation: the sum of the magnitudes of the gradient.
 
-Rudin, Osher, Fatemi, "Nonlinear total variation based noise removal algorithms", Physica D 1992. As a prior
-p(x) = exp(-TV(x) / b) / Z(b), whose partition function scales as b to the number of pixels; the likeliest b is then
-the mean of TV per pixel and channel. Measured on 373 photographs, that mean is the default: R = TV / b is in nats.
+Rudin, Osher, Fatemi, "Nonlinear total variation based noise removal algorithms", Physica D 1992. The prior is p(x) =
+exp(-TV(x) / b) / Z(b), and Z(b) is proportional to b to the power of the number of pixels. The maximum-likelihood
+estimate of b is then the mean of TV per pixel and channel. The default is this mean over 373 photographs, so that R =
+TV / b is in nats.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ class TotalVariationConfig:
     """The scale of the prior."""
 
     scale: float = 0.043
-    """b: mean length of the gradient in photographs, in units of intensity a pixel."""
+    """b: mean magnitude of the gradient in photographs, in units of intensity per pixel."""
     smoothing: float = 1e-3
-    """Length below which the gradient is smoothed, so that flat images have a derivative."""
+    """Magnitude below which TV is smoothed, so that flat images have a derivative."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a scale or a smoothing that is not positive."""
         if not self.scale > 0 or not self.smoothing > 0:
-            raise ConfigError("tv: scale and smoothing are positive.")
+            raise ConfigError("tv: scale and smoothing must be positive.")
 
 
 def total_variation(x: torch.Tensor, smoothing: float = 1e-3) -> torch.Tensor:
@@ -39,6 +40,14 @@ def total_variation(x: torch.Tensor, smoothing: float = 1e-3) -> torch.Tensor:
     Args:
         x: `(B, C, H, W)`.
         smoothing: epsilon in sqrt(dx^2 + dy^2 + epsilon^2) - epsilon.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.regularisers import total_variation
+        >>> x = torch.zeros(1, 1, 2, 4)
+        >>> x[..., 2:] = 1  # an edge of height 1 through two rows
+        >>> round(float(total_variation(x, smoothing=1e-6)), 3)
+        2.0
     """
     right = F.pad(x[..., :, 1:] - x[..., :, :-1], (0, 1, 0, 0))
     below = F.pad(x[..., 1:, :] - x[..., :-1, :], (0, 0, 0, 1))

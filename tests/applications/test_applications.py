@@ -136,7 +136,7 @@ def test_a_network_of_timm_is_inverted_and_asked(imagenet: Path, photograph: tor
     _, fish = score_of(1, name, weights=weights, shape=(1, 3, 192, 192))
     assert float(otter(photograph[..., :192])) > float(fish(photograph[..., :192])) + 3
     y, score = score_of(360, name, weights=weights, shape=(1, 3, 64, 64))
-    pixels = Pixels(3, PixelsConfig(spread=0.2))  # a flat grey image has no gradient
+    pixels = Pixels(3, PixelsConfig(noise_std=0.2))  # a flat grey image has no gradient
     result = restore(
         y,
         score,

@@ -150,7 +150,7 @@ def test_failures_of_a_batch_are_lines_of_json_too(hprior, small: Path) -> None:
         (["--reg", "denoiser", "--denoiser", "file:~nobody_here/x.safetensors"], ["no path"]),
         (["--generator", "auto"], ["generator"]),
         (["--reg", "denoiser", "--weight", "much"], ["--weight"]),
-        (["--reg", "denoiser+tv", "--weight", "tw=1"], ["to weigh", "Did you mean 'tv'"]),
+        (["--reg", "denoiser+tv", "--weight", "tw=1"], ["weighted regulariser", "Did you mean 'tv'"]),
         (["--reg", "denoiser+tv", "--weight", "tv=-1"], ["0 or more"]),
         (["--reg", "tv+tv"], ["twice"]),
         (["--reg", "tv", "--denoiser", "shipped"], ["asks no denoiser"]),

@@ -84,7 +84,7 @@ def test_a_sum_by_name_with_a_weight_for_each_term() -> None:
     for name, options, weights, word in (
         ("tv+tv", {}, {}, "twice"),
         ("tv+tw", {}, {}, "Did you mean 'tv'"),
-        ("tv", {}, {"denoiser": 1.0}, "no regulariser to weigh"),
+        ("tv", {}, {"denoiser": 1.0}, "no weighted regulariser"),
     ):
         with pytest.raises(ConfigError, match=word):
             build_regulariser(name, options, weights)

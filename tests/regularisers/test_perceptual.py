@@ -39,7 +39,7 @@ def test_features_that_cannot_be_had(crop: torch.Tensor) -> None:
         Perceptual(guide=crop[..., 1:]).prepare(measured(crop), steps=1, seed=0)
     with pytest.raises(ConfigError, match="layers 0 to"):
         Perceptual(PerceptualConfig(layers=(7,))).prepare(measured(crop), steps=1, seed=0)
-    with pytest.raises(ShapeError, match="grey and colour"):
+    with pytest.raises(ShapeError, match="needs images"):
         Perceptual().prepare(measured(torch.rand(1, 2, 8, 8)), steps=1, seed=0)
     with pytest.raises(ConfigError, match="one weight for each"):
         PerceptualConfig(layers=(0,), layer_weights=(1.0, 2.0))

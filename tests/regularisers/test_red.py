@@ -27,7 +27,7 @@ def _gaussian(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("sigma", [0.02, 0.1, 0.5])
 def test_the_denoisers_gradient_is_the_smoothed_priors(sigma: float) -> None:
     """-grad log N(x; 1/2, VARIANCE + sigma^2), in nats."""
-    config = REDConfig(sigma_start=sigma, sigma_end=sigma, look="iterate")
+    config = REDConfig(sigma_start=sigma, sigma_end=sigma, evaluate_at="iterate")
     regulariser = RED(config, denoiser=CallableDenoiser(_gaussian))
     x = torch.rand(1, 3, 6, 6)
     regulariser.prepare(measured(x), steps=10, seed=0)
@@ -125,7 +125,7 @@ def test_one_name_takes_its_options_flat(crop: torch.Tensor) -> None:
     }
     result = restore(crop, regulariser="denoiser", **options)
     assert result.config.regulariser.options == {"sigma_start": 0.3, "sigma_end": 0.1}
-    with pytest.raises(ConfigError, match="term to give options to"):
+    with pytest.raises(ConfigError, match="regulariser with options"):
         build_regulariser("tv+none", {"tw": {}})
 
 
@@ -167,8 +167,8 @@ def test_without_a_linear_map_the_denoiser_looks_at_the_average() -> None:
     problem = Problem.make(torch.rand(1, 1, 8, 8), as_operator(torch.square), Gaussian(0.1))
     x = torch.rand(1, 1, 8, 8)
     slopes = []
-    for look in ("measured", "average"):
-        regulariser = RED(REDConfig(look=look), denoiser=CallableDenoiser(_gaussian))
+    for point in ("measurements", "ema"):
+        regulariser = RED(REDConfig(evaluate_at=point), denoiser=CallableDenoiser(_gaussian))
         regulariser.prepare(problem, steps=10, seed=0)
         slopes.append(slope(regulariser, x))
     assert torch.equal(*slopes)
