@@ -46,6 +46,7 @@ PENDING = (
     "hybridprior/fidelities/",
     "hybridprior/fusion/",
     "hybridprior/operators/",
+    "hybridprior/overrides.py",
     "hybridprior/presets.py",
     "hybridprior/problem.py",
     "hybridprior/resolve.py",
@@ -71,6 +72,15 @@ def _pending(name: str) -> bool:
     return name.startswith(PENDING)
 
 
+def _words(line: str) -> list[str]:
+    """The words in a line that are left out; the first letters of a longer name in capitals are no word."""
+    return [
+        match.group()
+        for match in _WORD.finditer(line)
+        if not (match.group().isupper() and line[match.end() : match.end() + 1].isupper())
+    ]
+
+
 def left_out_words(name: str, text: str) -> list[str]:
     """The lines of a text with a word that is left out, as `path:line: word`."""
     found = []
@@ -78,7 +88,7 @@ def left_out_words(name: str, text: str) -> list[str]:
         checked = STREAMS.sub("", line)
         for path, allowed in ALLOWED:
             checked = checked.replace(allowed, "") if name.startswith(path) else checked
-        found += [f"{name}:{number}: {match.group()}" for match in _WORD.finditer(checked)]
+        found += [f"{name}:{number}: {word}" for word in _words(checked)]
     return found
 
 
