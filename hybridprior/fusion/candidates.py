@@ -23,7 +23,6 @@ from hybridprior.fidelities import Gaussian
 from hybridprior.fidelities.proximal import Proximal
 from hybridprior.fusion.finetuning import DenoiserFinetuner
 from hybridprior.fusion.plug_and_play import PretrainedPrior
-from hybridprior.operators import Downsample
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser
 from hybridprior.regularisers.red import RED, REDConfig
@@ -184,7 +183,7 @@ class Candidates:
         seeds = [derive(self.local.config.seed, f"run {k}") for k in range(self.options.runs)]
         how: dict[str, Any] = {"start": local, "longer": 2, "penalty_end": self.options.penalty_end}
         images = [self.prior.plug_and_play(problem, prior, **how, seed=seed) for seed in seeds]
-        far = isinstance(problem.operator, Downsample) and problem.operator.factor >= FAR
+        far = (problem.operator.downscale or 1) >= FAR
         return torch.stack([*images, local] if far else images).mean(0)
 
     def _as_shown(self, problem: Problem) -> Problem:
@@ -193,7 +192,7 @@ class Candidates:
 
     def _reduced(self, problem: Problem) -> bool:
         """Return whether y is the image made smaller, without noise."""
-        return not self.prior.noisy and isinstance(problem.operator, Downsample)
+        return not self.prior.noisy and problem.operator.downscale is not None
 
     def _share(self, share: float) -> int:
         return max(FEWEST, round(share * self.steps))

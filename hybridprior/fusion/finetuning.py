@@ -32,7 +32,6 @@ import torch
 from hybridprior._internal.random import stream
 from hybridprior.denoisers import Denoiser
 from hybridprior.fidelities import Gaussian
-from hybridprior.operators import Downsample, Identity
 from hybridprior.problem import Problem
 
 __all__ = ["DenoiserFinetuner"]
@@ -99,8 +98,11 @@ class DenoiserFinetuner:
     def is_applicable(self, problem: Problem) -> bool:
         """Return whether there are weights to tune, not too many, and something to tune them on."""
         gaussian = isinstance(problem.fidelity, Gaussian)
-        paired = gaussian and isinstance(problem.operator, Identity if problem.noisy else Downsample)
-        return paired and self.most > 0 and 0 < sum(p.numel() for p in self.denoiser.parameters()) <= LARGEST
+        operator = problem.operator
+        paired = operator.is_identity if problem.noisy else operator.downscale is not None
+        return (
+            gaussian and paired and self.most > 0 and 0 < sum(p.numel() for p in self.denoiser.parameters()) <= LARGEST
+        )
 
     def best_image(self, problem: Problem, validation: Problem) -> torch.Tensor | None:
         """Return the image `(1, C, H, W)` at the steps that the judge liked best; None if that is the start.
@@ -141,7 +143,7 @@ class DenoiserFinetuner:
         Args:
             problem: The measurements.
         """
-        if isinstance(problem.operator, Identity):
+        if problem.operator.is_identity:
             return self.restored(self.network, problem)
         network = copy.deepcopy(self.denoiser)
         for objective, steps in zip(_objectives(problem), self.steps, strict=True):
@@ -171,7 +173,7 @@ def _objectives(problem: Problem) -> tuple[Objective, ...]:
     """Return what there is to learn from, in the order in which it is."""
     return (
         (internal_adaptation_loss, recorrupted_to_recorrupted_loss)
-        if isinstance(problem.operator, Identity)
+        if problem.operator.is_identity
         else (cross_scale_loss,)
     )
 

@@ -17,7 +17,6 @@ from hybridprior._internal.device import Precision
 from hybridprior.config import Component, RestoreConfig
 from hybridprior.denoisers import Denoiser
 from hybridprior.generators import Pixels
-from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser
 from hybridprior.regularisers.red import RED, REDConfig
@@ -49,7 +48,7 @@ class PretrainedPrior:
 
     def direct(self, problem: Problem) -> bool:
         """Return whether one pass of the denoiser is the answer: A = 1, and noise."""
-        return self.noisy and isinstance(problem.operator, Identity)
+        return self.noisy and problem.operator.is_identity
 
     def restored(self, denoiser: Denoiser, problem: Problem) -> torch.Tensor:
         """Return what a denoiser makes of the measurements, `(1, C, H, W)`.

@@ -32,7 +32,6 @@ from hybridprior.fusion.futility import FutilityStopping
 from hybridprior.fusion.plug_and_play import Interrupted, PretrainedPrior
 from hybridprior.fusion.stacking import FusionWeights, fit_stacking_weights, significantly_worse, uniform_weights
 from hybridprior.generators import Generator
-from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import build_regulariser
 from hybridprior.result import Result, Status, Timings
@@ -91,7 +90,7 @@ def restore_fused(
     """
     started = time.perf_counter() if started is None else started
     noise = _Noise.of(problem)
-    if not noise.there and isinstance(problem.operator, Identity) and isinstance(problem.fidelity, Gaussian):
+    if not noise.there and problem.operator.is_identity and isinstance(problem.fidelity, Gaussian):
         return _unchanged(problem, config, precision)
     denoiser = _ready(denoiser or load_denoiser(options.denoiser), problem, config)
     train, validation, rule = _split(problem, config, noise)
@@ -137,7 +136,7 @@ class _Noise:
 
 def _shown(problem: Problem) -> float | None:
     """Return the noise level that the measurements show, where it is far from the one that was told."""
-    if not isinstance(problem.operator, Identity) or min(problem.shape[-2:]) < LEAST_SIDE:
+    if not problem.operator.is_identity or min(problem.shape[-2:]) < LEAST_SIDE:
         return None
     shown, nominal_sigma = estimate_sigma(problem.y, problem.weights), problem.fidelity.sigma
     ratio = shown / nominal_sigma

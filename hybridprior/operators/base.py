@@ -51,6 +51,12 @@ class Operator(nn.Module):
     images: bool = True
     """Whether the measurements are images too, with intensity in [0, 1]."""
 
+    is_identity: bool = False
+    """Whether A x = x, so that restoring is denoising."""
+
+    downscale: int | None = None
+    """How many times smaller than the image y is, where y is the image at another scale; None elsewhere."""
+
     capturable: bool = False
     """Whether `forward` can be recorded as a CUDA graph: the same kernels whatever the values, no copies to a GPU."""
 
@@ -82,14 +88,29 @@ class Operator(nn.Module):
         return x
 
     def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
-        """Return the image nearest to a restored one that the measurements allow; x itself where E says it all.
+        """Return x with the pixels that y holds without noise (`known_pixels`) replaced by their measured values.
 
         Args:
-            x: `(1, C, H, W)`.
+            x: A restored image, `(1, C, H, W)`.
             y: The measurements.
-            noisy: Whether there is noise in them.
+            noisy: Whether y is noisy; then x is returned as it is.
         """
-        return x
+        known = None if noisy else self.known_pixels(y)
+        return x if known is None else torch.where(known.to(x) > 0, self.adjoint(y).to(x), x)
+
+    def known_pixels(self, y: torch.Tensor) -> torch.Tensor | None:
+        """Return 1 for the pixels of the image that y holds unchanged and 0 for the missing ones.
+
+        For these pixels `adjoint(y)` is the measured value. None where no pixel is missing, or where the measurements
+        are not pixels of the image.
+
+        Args:
+            y: The measurements.
+
+        Returns:
+            `(1, 1 or C, H, W)` in the image's size, or None.
+        """
+        return None
 
     def noise_level(self, y: torch.Tensor) -> float:
         """Return the standard deviation of the noise in y, estimated from y, in units of intensity."""

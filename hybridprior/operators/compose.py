@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -31,6 +34,8 @@ class Compose(Operator):
         self.operators = nn.ModuleList(operators)
         self.images = operators[-1].images
         self.task = next((a.task for a in reversed(operators) if a.task != "denoise"), "denoise")
+        self.is_identity = all(a.is_identity for a in operators)
+        self.downscale = _downscale([a for a in operators if not a.is_identity])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the measurements of the last operator."""
@@ -72,6 +77,31 @@ class Compose(Operator):
         """Return what the last operator measured."""
         return self.operators[-1].observed_mask(y)  # type: ignore[operator, no-any-return]
 
+    def known_pixels(self, y: torch.Tensor) -> torch.Tensor | None:
+        """Return the pixels that every operator leaves unchanged; None where one of them changes pixels."""
+        known: torch.Tensor | None = None
+        for operator in reversed([a for a in self.operators if not a.is_identity]):
+            left = operator.known_pixels(y)  # type: ignore[operator]
+            if left is None:
+                return None
+            known = left if known is None else left * operator.adjoint(known)  # type: ignore[operator]
+            y = operator.adjoint(y)  # type: ignore[operator]
+        return known
+
     def check(self, y: torch.Tensor) -> None:
         """Raise `ShapeError` if y cannot be the last operator's measurements."""
         self.operators[-1].check(y)  # type: ignore[operator]
+
+
+def _downscale(operators: Sequence[Operator]) -> int | None:
+    """Return the product of the factors; None where y is not the image at another scale.
+
+    A blur may precede a reduction. After it, y would be a blurred or incomplete image of the smaller scale.
+    """
+    if not operators or operators[-1].downscale is None or any(not _keeps_scale(a) for a in operators):
+        return None
+    return math.prod(a.downscale or 1 for a in operators)
+
+
+def _keeps_scale(operator: Operator) -> bool:
+    return operator.downscale is not None or operator.task == "deblur"

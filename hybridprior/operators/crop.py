@@ -48,12 +48,8 @@ class Crop(Operator):
 
     def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
         """Return y with its margin filled by averages of what is near."""
-        return Mask(self.known(y)).initial_estimate(self.adjoint(y))
+        return Mask(self.known_pixels(y)).initial_estimate(self.adjoint(y))
 
-    def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
-        """Return x with what was seen without noise as it was."""
-        return x if noisy else torch.where(self.known(y).to(x) > 0, self.adjoint(y).to(x), x)
-
-    def known(self, y: torch.Tensor) -> torch.Tensor:
+    def known_pixels(self, y: torch.Tensor) -> torch.Tensor:
         """Return 1 in the middle and 0 in the margin, `(1, 1, H, W)` of the image."""
         return self.adjoint(torch.ones_like(y[:1, :1]))

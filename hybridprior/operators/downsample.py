@@ -72,6 +72,7 @@ class Downsample(Operator):
         self.factor = int(factor)
         self.kernel = kernel
         self.tile_multiple = self.factor
+        self.downscale = self.factor if self.factor > 1 else None
         self._matrices: dict[tuple[int, torch.dtype, torch.device], torch.Tensor] = {}
 
     def matrix(self, side: int, like: torch.Tensor) -> torch.Tensor:

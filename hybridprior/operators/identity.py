@@ -13,6 +13,7 @@ __all__ = ["Identity"]
 class Identity(Operator):
     """A x = x."""
 
+    is_identity = True
     tile_multiple = 1
     capturable = True
 

@@ -50,7 +50,7 @@ class Mask(Operator):
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """Return m y."""
-        return y * self.known
+        return y * self.known.to(y)
 
     def observed_mask(self, y: torch.Tensor) -> torch.Tensor:
         """Return m in y's shape."""
@@ -61,9 +61,9 @@ class Mask(Operator):
         known = self.known.expand_as(y).to(y.dtype)
         return known * y + (1 - known) * pull(y * known, known)
 
-    def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
-        """Return x with what is known without noise as it was measured."""
-        return x if noisy else torch.where(self.known.to(x) > 0, y.to(x), x)
+    def known_pixels(self, y: torch.Tensor) -> torch.Tensor:
+        """Return m, `(1, 1 or C, H, W)`."""
+        return self.known
 
     def crop(self, box: Box) -> tuple[Operator, Box]:
         """Return the mask's part, and the same part of y.

@@ -23,7 +23,7 @@ from hybridprior.errors import ConfigError
 from hybridprior.fidelities import CLEAN, SIGMA_FLOOR, Fidelity, Gaussian, Poisson
 from hybridprior.generators import build_generator
 from hybridprior.io.image import as_tensor
-from hybridprior.operators import Crop, Mask, Operator, as_operator
+from hybridprior.operators import Operator, as_operator
 from hybridprior.operators.base import Shape, placed
 from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
@@ -112,9 +112,9 @@ def restore_with_uncertainty(
 def _reconciled(result: Result, operator: Operator, y: torch.Tensor, *, noisy: bool) -> Result:
     """Return the result as the measurements allow it; what is known without noise is certain."""
     image, found = operator.enforce_consistency(result.image, y, noisy=noisy), result.uncertainty
-    if found is not None and isinstance(operator, Mask | Crop):
-        none = torch.zeros_like(y)
-        std, raw = (operator.enforce_consistency(deviation, none, noisy=noisy) for deviation in (found.std, found.raw))
+    known = None if noisy else operator.known_pixels(y)
+    if found is not None and known is not None:
+        std, raw = (deviation * (known.to(deviation) == 0) for deviation in (found.std, found.raw))
         found = dataclasses.replace(found, std=std, raw=raw)
     return dataclasses.replace(result, image=image, uncertainty=found)
 

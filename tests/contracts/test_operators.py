@@ -96,6 +96,52 @@ def test_gradient_reaches_the_image(name: str, operator: Operator, shape: tuple[
     assert x.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize(("name", "operator", "shape"), ALL)
+def test_traits_agree_with_the_operator(name: str, operator: Operator, shape: tuple[int, int, int, int]) -> None:
+    operator = operator.float()
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(3))
+    y = operator(x)
+    assert operator.is_identity == (name in ("identity", "jpeg") or operator is CASES["compose"][0][0])
+    if operator.is_identity:
+        torch.testing.assert_close(y, x)
+    if operator.downscale is not None:
+        assert tuple(side // operator.downscale for side in shape[2:]) == tuple(y.shape[2:])
+    known = operator.known_pixels(y)
+    if known is not None:
+        torch.testing.assert_close(operator.adjoint(y), x * known)
+        torch.testing.assert_close(operator.enforce_consistency(0 * x, y, noisy=False), x * known)
+    if name != "jpeg":  # whose file says what is possible
+        assert torch.equal(operator.enforce_consistency(x, y + 1, noisy=True), x)
+
+
+@pytest.mark.parametrize(
+    ("operators", "downscale"),
+    [
+        ((Downsample(3),), 3),
+        ((Blur(gaussian(0.8)), Downsample(2)), 2),
+        ((Identity(), Downsample(2), Downsample(4), Identity()), 8),
+        ((Downsample(2), Blur(gaussian(0.8), "reflect")), None),
+        ((Downsample(2), _mask(4, 6)), None),
+        ((BayerMosaic(), Downsample(2)), None),
+        ((Identity(), Identity()), None),
+    ],
+)
+def test_compose_forwards_the_downscale(operators: tuple[Operator, ...], downscale: int | None) -> None:
+    assert Compose(*operators).downscale == downscale
+    assert Compose(*operators).is_identity == all(type(a) is Identity for a in operators)
+
+
+def test_compose_forwards_the_known_pixels() -> None:
+    x, mask = torch.rand(1, 3, 9, 12), _mask(5, 8)
+    operator = Compose(Crop(2), Identity(), mask)
+    y = operator(x)
+    known = operator.known_pixels(y)
+    assert known is not None
+    assert torch.equal(known[..., 2:-2, 2:-2], mask.known) and known.sum() == mask.known.sum()
+    assert torch.equal(operator.enforce_consistency(torch.zeros_like(x), y, noisy=False), x * known)
+    assert Compose(Blur(gaussian(0.8)), mask).known_pixels(y) is None
+
+
 def test_a_wrong_adjoint_is_caught() -> None:
     class Wrong(Downsample):
         def adjoint(self, y: torch.Tensor) -> torch.Tensor:

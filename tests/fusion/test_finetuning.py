@@ -9,7 +9,8 @@ from hybridprior.evaluation.degradation import Degradation, degrade
 from hybridprior.fidelities import Gaussian
 from hybridprior.fusion.finetuning import DenoiserFinetuner
 from hybridprior.metrics import psnr
-from hybridprior.operators import Identity
+from hybridprior.operators import Blur, Compose, Identity
+from hybridprior.operators.kernels import gaussian
 from hybridprior.overrides import Overrides
 from hybridprior.presets import preset
 from hybridprior.problem import Problem
@@ -59,6 +60,16 @@ def test_tuning_leaves_the_denoiser_as_it_was_and_needs_weights_and_pairs(crop: 
     ).is_applicable(first)
     assert not finetuner.is_applicable(Problem.make(crop, Mask(torch.ones(crop.shape[-2:])), Gaussian(SIGMA)))
     assert not finetuner.is_applicable(Problem.make(crop, Downsample(2), Gaussian(SIGMA)))
+
+
+def test_a_composed_reduction_tunes_the_denoiser_like_a_plain_one(crop: torch.Tensor) -> None:
+    blurred = Compose(Blur(gaussian(0.8), "reflect"), Downsample(2))
+    finetuner = DenoiserFinetuner(load_denoiser("shipped"), steps=3, rate=1e-4, seed=0, restored=passed)
+    for operator, applicable in ((blurred, True), (Compose(blurred, Mask(torch.ones(32, 32))), False)):
+        assert finetuner.is_applicable(Problem.make(operator(crop), operator, Gaussian(0.0))) == applicable
+    y = blurred(crop)[..., :16, :16].contiguous()
+    result = restore(y, blurred, sigma=0.0, config=CONFIG, max_steps=5, regulariser="auto")
+    assert result.fusion is not None and {"local", "global", "hybrid", "warm_started"} <= set(result.fusion.names)
 
 
 def test_what_is_no_gaussian_noise_tunes_nothing(crop: torch.Tensor) -> None:
