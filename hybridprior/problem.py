@@ -1,12 +1,13 @@
-"""The problem: measurements y, the operator A that made them, the noise, and the geometry of the image.
+"""The problem: measurements y, the operator A, the fidelity E, and the shape of the image; and its split.
 
-What a generator makes may be larger than the image (its sides are multiples of a power of two); `Problem.crop` takes
-the middle, so that any height and width from 1 up can be restored and nothing of the image is cut off.
+The output of a generator may be larger than the image, since its sides are multiples of a power of two;
+`Problem.crop` takes the middle, so that images of any height and width from 1 up can be restored.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,12 +22,43 @@ from hybridprior.io.image import plausible
 from hybridprior.operators.base import Box, Operator, Shape
 from hybridprior.operators.mask import pull
 
-__all__ = ["Problem"]
+__all__ = ["Problem", "Split"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Measurements split into two problems: one to fit an image to, and one to validate it.
+
+    Unpacks as `train, validation = split`.
+    """
+
+    train: Problem
+    """The problem that images are fitted to."""
+    validation: Problem
+    """The same image, with measurements that are not in `train` or whose noise is independent."""
+    kind: str
+    """"hold_out": other pixels; "recorrupt": the same pixels with independent noise."""
+    fraction: float
+    """Share of the information that is in `validation`, in (0, 1)."""
+
+    def __iter__(self) -> Iterator[Problem]:
+        """Iterate over `train` and `validation`."""
+        return iter((self.train, self.validation))
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One degraded image and what is known of how it came about."""
+    """One image to restore: measurements, operator, fidelity and weights.
+
+    Example:
+        >>> from hybridprior.operators import Identity
+        >>> problem = Problem.make(torch.full((1, 3, 8, 8), 0.5), Identity(), sigma=0.1)
+        >>> problem.shape, problem.pixels, problem.noisy
+        ((1, 3, 8, 8), 64, True)
+        >>> split = problem.hold_out(0.25, seed=0)
+        >>> split.train.pixels, split.validation.pixels
+        (48, 16)
+    """
 
     y: torch.Tensor
     """The measurements; `(1, C, h, w)` for the built-in operators, intensity in [0, 1] plus noise."""
@@ -37,7 +69,7 @@ class Problem:
     shape: Shape
     """`(1, C, H, W)` of the image."""
     weights: torch.Tensor | None = None
-    """How much each measurement counts in E, in y's shape; None counts each once."""
+    """Weight of each measurement in E, in y's shape; None for 1."""
 
     @classmethod
     def make(
@@ -48,19 +80,18 @@ class Problem:
         *,
         sigma: float | None = None,
     ) -> Problem:
-        """Return the problem of restoring the image behind y.
+        """Return the problem of restoring one image from its measurements.
 
         Args:
-            y: The measurements.
-            operator: What made them.
-            fidelity: The noise, as an object or by a name in `FIDELITIES`; if not given what the operator knows, else
-                Gaussian.
-            sigma: Its level; estimated from y if not given.
+            y: The measurements; `(1, C, h, w)` for the built-in operators, intensity in [0, 1] plus noise.
+            operator: A.
+            fidelity: E, as an object or by a name in `FIDELITIES`; `operator.noise()` if not given, else Gaussian.
+            sigma: Noise level in units of intensity; estimated from y if not given.
 
         Raises:
             ShapeError: y is not one image, or not this operator's measurements.
-            InputError: y holds a NaN, an infinite number or one that is no intensity where it counts.
-            ConfigError: An unknown name, a sigma out of its range, or an operator without a gradient.
+            InputError: A measured value is NaN, infinite or far outside [0, 1].
+            ConfigError: An unknown name, a sigma out of range, or an operator that is not differentiable.
         """
         operator.check(y)
         shape = operator.image_shape(tuple(y.shape))  # type: ignore[arg-type]
@@ -75,10 +106,15 @@ class Problem:
         with torch.enable_grad():
             predicted = operator(torch.zeros(shape, dtype=y.dtype, device=y.device, requires_grad=True))
         if not isinstance(predicted, torch.Tensor) or not predicted.requires_grad:
-            raise ConfigError("The operator has no gradient; make its tensor of the image's by torch alone.")
+            raise ConfigError(
+                "The operator is not differentiable. Compute its output from x with torch operations only."
+            )
         if predicted.shape != y.shape:
-            ours, theirs = tuple(y.shape), tuple(predicted.shape)
-            raise ShapeError(f"The operator makes {theirs} of an image {shape}, but y is {ours}; name shape=.")
+            given, made = tuple(y.shape), tuple(predicted.shape)
+            raise ShapeError(
+                f"The operator maps an image {shape} to measurements {made}, but y is {given}; give the image's shape="
+                "(1, C, H, W)."
+            )
         if weights is not None:
             y = torch.where(weights > 0, y, torch.zeros_like(y))
         if fidelity is None and sigma is None:
@@ -89,22 +125,22 @@ class Problem:
 
     @property
     def noisy(self) -> bool:
-        """Whether there is noise that a network would come to fit."""
+        """Whether the noise is above `CLEAN` or not Gaussian, so that a network would overfit it."""
         return self.fidelity.sigma > CLEAN or not isinstance(self.fidelity, Gaussian)
 
     @property
     def exact(self) -> bool:
-        """Whether the measurements are what they are, without noise."""
+        """Whether the measurements have no noise beyond rounding to eight bits."""
         return self.fidelity.sigma <= SIGMA_FLOOR and isinstance(self.fidelity, Gaussian)
 
     @cached_property
     def count(self) -> float:
-        """How many measurements count in E."""
+        """Number of measurements in E; the sum of the weights where there are any."""
         return float(self.y.numel() if self.weights is None else self.weights.sum())
 
     @property
     def pixels(self) -> int:
-        """How many pixels were measured; channels count once."""
+        """Number of measured pixels; the channels of a pixel count once."""
         return int(self._pixels().count_nonzero())
 
     def _pixels(self) -> torch.Tensor:
@@ -120,22 +156,25 @@ class Problem:
         return self.fidelity(self.operator(x), self.y, self.weights)
 
     def error(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mean squared residual of x over the measurements that count."""
+        """Return the mean squared residual of x, `(1, C, H, W)`, over the measurements, a scalar."""
         squared: torch.Tensor = (self.operator(x) - self.y).square()
         return (squared if self.weights is None else squared * self.weights).sum() / self.count
 
     def misfit(self, x: torch.Tensor) -> float:
-        """Return how badly x explains the measurements, each on average: its `error`, or E where noise is not Gaussian.
+        """Return the validation error of x: its `error`, or E per measurement where the noise is not Gaussian.
 
-        Outliers would have the last word in squares.
+        A squared error would depend on outliers only.
+
+        Args:
+            x: The image, `(1, C, H, W)`.
         """
         with torch.no_grad():
             return float(self.error(x) if isinstance(self.fidelity, Gaussian) else self.energy(x) / self.count)
 
-    def hold_out(self, fraction: float, seed: int) -> tuple[Problem, Problem]:
-        """Return the problem without, and with only, a part of its measurements.
+    def hold_out(self, fraction: float, seed: int) -> Split:
+        """Return the problem without some of its pixels, and the problem with only these.
 
-        All channels of a pixel are kept or held out together. At least one pixel is held out and one kept.
+        All channels of a pixel are held out together. Each part has at least one pixel.
 
         Args:
             fraction: Share of the measured pixels to hold out, in (0, 1).
@@ -148,37 +187,40 @@ class Problem:
         pixels = self._pixels()
         index = pixels.flatten().nonzero().flatten().cpu()
         if len(index) < 2:
-            raise InputError("Two measured pixels are the least for holding one out; use stopping='fixed'.")
+            raise InputError("Holding out pixels takes two measured pixels at least; use stopping='fixed'.")
         held_out = torch.zeros(pixels.numel())
         order = torch.randperm(len(index), generator=stream(seed, "held out"))
         held_out[index[order[: min(max(round(fraction * len(index)), 1), len(index) - 1)]]] = 1
         share = held_out.reshape(pixels.shape).to(self.y)
-        return replace(self, weights=weights * (1 - share)), replace(self, weights=weights * share)
+        train, validation = replace(self, weights=weights * (1 - share)), replace(self, weights=weights * share)
+        return Split(train, validation, "hold_out", train.share(validation))
 
-    def recorrupt(self, share: float, seed: int) -> tuple[Problem, Problem]:
-        """Return the problem with noisier measurements, and others of the same image whose noise is independent.
+    def recorrupt(self, fraction: float, seed: int) -> Split:
+        """Return the problem with two noisier copies of y, whose noise is independent.
 
-        With n drawn anew, y + a sigma n and y - sigma n / a have independent noise if y's is Gaussian (Oliveira, Lei,
-        Tibshirani, "Unbiased Risk Estimation in the Normal Means Problem via Coupled Bootstrap Techniques", 2021;
-        Pang et al., "Recorrupted-to-Recorrupted", CVPR 2021). Unlike pixels held out, these judge every pixel.
+        With n drawn from a standard normal distribution, y + a sigma n and y - sigma n / a have independent noise if
+        that of y is white and Gaussian of level sigma (Oliveira, Lei, Tibshirani, "Unbiased Risk Estimation in the
+        Normal Means Problem via Coupled Bootstrap Techniques", 2021; Pang et al., "Recorrupted-to-Recorrupted", CVPR
+        2021). Unlike held-out pixels, they validate every pixel.
 
         Args:
-            share: a^2 / (1 + a^2): how much of the information goes to the others, in (0, 1).
+            fraction: a^2 / (1 + a^2): share of the information that goes to the validation copy, in (0, 1).
             seed: Seed of n.
         """
-        a, sigma = math.sqrt(share / (1 - share)), self.fidelity.sigma
+        a, sigma = math.sqrt(fraction / (1 - fraction)), self.fidelity.sigma
         noise = sigma * torch.randn(self.y.shape, generator=stream(seed, "parted")).to(self.y)
         weights = torch.ones_like(self.y) if self.weights is None else self.weights
         noisier = Gaussian(min(sigma * math.sqrt(1 + a**2), SIGMA_MOST))
         first = replace(self, y=self.y + a * noise * (weights > 0), fidelity=noisier)
         validation = Gaussian(min(sigma * math.sqrt(1 + a**-2), SIGMA_MOST))
-        return first, replace(self, y=self.y - noise / a, fidelity=validation, weights=share * weights)
+        second = replace(self, y=self.y - noise / a, fidelity=validation, weights=fraction * weights)
+        return Split(first, second, "recorrupt", fraction)
 
     def share(self, validation: Problem) -> float:
-        """Return the share of all measurements that `hold_out` or `recorrupt` has put into a judge.
+        """Return the share of the information that is in validation measurements of the same image.
 
         Args:
-            validation: The other part.
+            validation: The other part of a `Split`.
         """
         held_out = validation.y is self.y
         return validation.count / (self.count + validation.count if held_out else self.count)
@@ -187,7 +229,7 @@ class Problem:
         """Return the problem of a part of the image.
 
         Args:
-            box: The part, in multiples of the operator's `grid`.
+            box: The part, in multiples of the operator's `tile_multiple`.
 
         Raises:
             InputError: Nothing was measured there.
@@ -198,9 +240,9 @@ class Problem:
         return replace(self, y=part.of(self.y), operator=operator, shape=shape, weights=weights)
 
     def filled(self) -> torch.Tensor:
-        """Return y with the mean of the neighbours where a measurement does not count, or 0 where y is no image.
+        """Return y with missing pixels filled by the mean of their neighbours, or with 0 where y is not an image.
 
-        The neighbours are those of 5 x 5 pixels, or where none of them counts, as many more as it takes.
+        The neighbours are those in 5 x 5 pixels; where none of them was measured, coarser averages are used.
         """
         if self.weights is None or (self.y.ndim != 4 and self.operator.images):
             return self.y
@@ -214,20 +256,20 @@ class Problem:
         return torch.where(self.weights > 0, self.y, near)
 
     def crop(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the middle of a generator's image x, in the image's own shape."""
+        """Return the middle of a generator's output x, `(1, C, H, W)` in the image's shape."""
         height, width = self.shape[-2:]
         top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
         return x[..., top : top + height, left : left + width]
 
 
 def _nominal_sigma(fidelity: str | Fidelity | None, sigma: float | None) -> float:
-    """Return the noise level that was told, 0 where there is none."""
+    """Return the noise level given by the user, 0 where there is none."""
     nominal_sigma = sigma if fidelity is None or isinstance(fidelity, str) else fidelity.sigma
     return nominal_sigma if nominal_sigma is not None and 0 <= nominal_sigma <= SIGMA_MOST else 0.0
 
 
 def _expected(name: str, y: torch.Tensor, operator: Operator, sigma: float | None) -> Fidelity:
-    """Return the fidelity of that name, at sigma or what y shows of it."""
+    """Return the fidelity of that name at sigma, estimated from y if not given."""
     build, weights = FIDELITIES.find(name), operator.observed_mask(y)
     if sigma is None:
         sigma = robust_sigma(y, weights) if name in ROBUST else operator.noise_level(y)

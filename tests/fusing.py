@@ -9,7 +9,7 @@ from hybridprior.fidelities import Gaussian
 from hybridprior.fusion import FusionConfig, restore_fused
 from hybridprior.generators import build_generator
 from hybridprior.operators import Identity
-from hybridprior.problem import Problem
+from hybridprior.problem import Problem, Split
 
 SIGMA = 0.1
 SMALL = {"down": (16, 32), "up": (16, 32), "skip": (4, 4), "input_depth": 8, "padding": "zeros"}
@@ -32,7 +32,7 @@ def fused(problem: Problem, denoiser, config: RestoreConfig = CONFIG):
     )
 
 
-def recorrupted(x: torch.Tensor, sigma: float = SIGMA) -> tuple[Problem, Problem]:
+def recorrupted(x: torch.Tensor, sigma: float = SIGMA) -> Split:
     y = x + sigma * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     return Problem.make(y, Identity(), Gaussian(sigma)).recorrupt(0.12, 0)
 

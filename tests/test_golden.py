@@ -37,7 +37,7 @@ CONFIG = RestoreConfig(
     solver=SolverConfig(max_steps=25, ema_decay=0.9, optimiser="muon"),
     precision="fp32",
 )
-AUTO = dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetune_steps": 20}))
+AUTO = dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetuning": {"steps": 20}}))
 
 
 def _clean() -> torch.Tensor:

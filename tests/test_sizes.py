@@ -16,8 +16,6 @@ EXEMPT = ("cli/commands/", "hybridprior/generators/cuda/kernels/")
 TOO_LARGE: set[str] = {
     "cli/run/job.py",
     "hybridprior/evaluation/report/restored.py",
-    "hybridprior/fusion/solver.py",
-    "hybridprior/fusion/stacking.py",
     "hybridprior/io/files.py",
     "hybridprior/restoration.py::restore",
     "hybridprior/solvers/gradient.py",

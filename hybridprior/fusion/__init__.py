@@ -1,7 +1,20 @@
-"""How much each prior is believed: evidence from held-out measurements, and the fused image."""
+"""The fusion: candidates by a network and a denoiser, combined by stacking weights."""
 
-from hybridprior.fusion.candidates import FusionConfig
+from hybridprior.fusion.config import FinetuneConfig, FusionConfig, FutilityConfig, NoiseCheckConfig, StackingConfig
 from hybridprior.fusion.solver import restore_fused
-from hybridprior.fusion.stacking import FusionWeights, fit_stacking_weights
+from hybridprior.fusion.stacking import fit_stacking_weights
+from hybridprior.fusion.strategy import FusionStrategy, NoiseCheck
+from hybridprior.fusion.weights import FusionWeights
 
-__all__ = ["FusionWeights", "FusionConfig", "restore_fused", "fit_stacking_weights"]
+__all__ = [
+    "FinetuneConfig",
+    "FusionConfig",
+    "FusionStrategy",
+    "FusionWeights",
+    "FutilityConfig",
+    "NoiseCheck",
+    "NoiseCheckConfig",
+    "StackingConfig",
+    "fit_stacking_weights",
+    "restore_fused",
+]

@@ -1,209 +1,190 @@
-"""The candidates: ways to restore one image that share their work, each on any of its measurements.
+"""The candidates: images of the same measurements by different priors, which share their computations.
 
-`local` is f_theta alone. `hybrid` goes on from where that was best, with R. `global` is the denoiser alone:
-D(y; sigma), or plug-and-play where A is not 1. `warm_started` is the denoiser on what the local prior found: on its
-mean with y, whose noise is less than y's, or by plug-and-play that starts there; where A makes the image smaller, by
-the mean of some such runs, each with noise of its own on what the denoiser sees, and of the local image if it is far
-smaller. `finetuned` is `global` after the denoiser's weights went on on this image. `blind` is the denoiser at the
-noise level that the image shows, where another was told.
+| name | image |
+|---|---|
+| `local` | f_theta without R |
+| `hybrid` | f_theta with R, continued from the best step of `local` |
+| `global` | the pretrained denoiser: one pass where A = 1, plug-and-play elsewhere |
+| `warm_started` | where A = 1 one pass on the mean of y and `local`; elsewhere plug-and-play that starts at `local` |
+| `finetuned` | `global` with the denoiser fine-tuned on this image |
+| `blind` | `global` at the estimated noise level, where it differs from the nominal one |
+
+Where A is a reduction, `warm_started` is the mean of several runs, each with other noise on the denoiser's input, and
+of `local` if the factor is large. `FusionStrategy` says which candidates a problem has.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from hybridprior._internal.random import derive
-from hybridprior.errors import ConfigError
+from hybridprior.denoisers import Denoiser
 from hybridprior.fidelities import Gaussian
-from hybridprior.fidelities.proximal import Proximal
+from hybridprior.fusion.config import FusionConfig
 from hybridprior.fusion.finetuning import DenoiserFinetuner
 from hybridprior.fusion.plug_and_play import PretrainedPrior
-from hybridprior.problem import Problem
+from hybridprior.fusion.strategy import FusionStrategy
+from hybridprior.fusion.validated_run import ValidatedRun
+from hybridprior.problem import Problem, Split
 from hybridprior.regularisers import Regulariser
 from hybridprior.regularisers.red import RED, REDConfig
-from hybridprior.solvers.gradient import GradientSolver
 
-__all__ = ["Candidates", "FusionConfig"]
-
-FEWEST = 20
-"""Steps that a network goes on for, at least."""
-
-FAR = 6
-"""How many times smaller A makes an image from which the network's own image counts as a run of `warm_started`."""
-
-
-@dataclass(frozen=True)
-class FusionConfig:
-    """How the candidates come about."""
-
-    denoiser: str = "shipped"
-    """The global prior by its name, as `load_denoiser` takes it. In a run it may be an object."""
-    stacking: bool = True
-    """Whether evidence weighs the candidates. Where the errors are known to be no noise that could, the denoiser is
-    believed alone, and nothing else is computed."""
-    hybrid: float = 0.15
-    """Steps of the hybrid, as a share of the local prior's until its best."""
-    refit: float = 0.15
-    """Steps on all measurements, likewise."""
-    warm_start_sigma: float = 15 / 255
-    """Noise level at which plug-and-play takes over the local image, in units of intensity."""
-    runs: int = 3
-    """How often plug-and-play takes over the local image where A makes the image smaller; their mean counts."""
-    penalty_end: float = 0.05
-    """How firmly these runs hold to what the denoiser makes at their last step (`SplittingConfig`)."""
-    mixed: float = 0.5
-    """Share of y in what the denoiser gets where A = 1; the rest is the local image."""
-    finetune_steps: int = 100
-    """The most steps of the denoiser's own weights in each lesson, where A = 1 or makes the image smaller."""
-    finetune_lr: float = 1e-4
-    """Their size."""
-
-    def __post_init__(self) -> None:
-        """Raise `ConfigError` for numbers out of their range."""
-        if not (self.hybrid > 0 and self.refit >= 0 and 0 < self.warm_start_sigma <= 1 and 0 <= self.mixed <= 1):
-            raise ConfigError(
-                "auto: hybrid is positive, refit 0 or more; warm_start_sigma lies in (0, 1], mixed in [0, 1]."
-            )
-        if self.runs < 1 or self.finetune_steps < 0 or not (self.finetune_lr > 0 and self.penalty_end > 0):
-            raise ConfigError(
-                "auto: runs is 1 or more, finetune_steps 0 or more; finetune_lr, penalty_end are positive."
-            )
+__all__ = ["Candidates"]
 
 
 class Candidates:
-    """The candidates of one image, after the local prior's run."""
+    """The candidates of one image, after the network's run."""
 
     def __init__(
         self,
-        local: GradientSolver,
+        run: ValidatedRun,
         prior: PretrainedPrior,
         finetuner: DenoiserFinetuner,
-        options: FusionConfig,
+        strategy: FusionStrategy,
+        config: FusionConfig,
         *,
         weight: float,
-        shown: float | None = None,
+        seed: int,
+        estimated_sigma: float | None = None,
+        network_error: float = 0.0,
     ) -> None:
-        """Take over from the local prior.
+        """Take the network's run and the denoiser.
 
         Args:
-            local: Its solver, after its run, with its best state kept.
-            prior: How a denoiser restores by itself.
-            finetuner: The denoiser, on the measurements' device, and its lessons.
-            options: How the others come about.
+            run: The network's run, complete.
+            prior: Restoration by a denoiser without a network.
+            finetuner: The denoiser, on the device of the measurements.
+            strategy: Which candidates there are.
+            config: How they are made.
             weight: lambda of the hybrid.
-            shown: The noise level that the image shows, where it is not the one that was told.
+            seed: Seed of the averaged runs.
+            estimated_sigma: Noise level of `blind`, in units of intensity.
+            network_error: Standard deviation of the error of `local`, in units of intensity; 0 if unknown.
         """
-        self.local, self.prior, self.finetuner, self.options = local, prior, finetuner, options
-        self.denoiser, self.weight, self.best = finetuner.denoiser, weight, local.best_theta
-        self.steps, self.shown = local.chosen, shown
-        self.rest = 0.0
-        """Standard deviation of the local image's error, as far as it is known."""
+        self.run, self.prior, self.finetuner, self.strategy, self.config = run, prior, finetuner, strategy, config
+        self.weight, self.seed = weight, seed
+        self.estimated_sigma, self.network_error = estimated_sigma, network_error
         self.hybrid_state: dict[str, Any] | None = None
 
-    def all(self, problem: Problem, validation: Problem, local: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return every candidate's image of the measurements, given the local one; none that is no image.
+    @property
+    def denoiser(self) -> Denoiser:
+        """The pretrained denoiser."""
+        return self.finetuner.denoiser
+
+    def all(self, split: Split, local: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the images `(1, C, H, W)` of all candidates by name; without those that are not finite.
 
         Args:
-            problem: The measurements.
-            validation: Those that no candidate is fitted to.
-            local: `(1, C, H, W)`.
+            split: The measurements; the images are made from the training part.
+            local: The network's image, `(1, C, H, W)`.
         """
+        problem = split.train
+        makers: dict[str, Callable[[], torch.Tensor | None]] = {
+            "hybrid": lambda: self.hybrid(problem),
+            "global": lambda: self.pretrained(problem),
+            "warm_started": lambda: self.warm_started(problem, local),
+            "finetuned": lambda: self.finetuner.best_image(split) if self.finetuner.is_applicable else None,
+            "blind": lambda: self.blind(problem),
+        }
         images = {"local": local}
-        if not self.prior.direct(problem):  # where one pass is the answer, it has a few per cent of the weight
-            images["hybrid"] = self.hybrid(problem)
-        if Proximal(problem).exact:  # a curved E has no plug-and-play
-            images |= {"global": self.pretrained(problem), "warm_started": self.warm_started(problem, local)}
-        if self.shown is not None:
-            images["blind"] = self.pretrained(self._as_shown(problem))
-        elif self.finetuner.is_applicable(problem):
-            finetuned = self.finetuner.best_image(problem, validation)
-            images |= {} if finetuned is None else {"finetuned": finetuned}
-        return {name: x for name, x in images.items() if name == "local" or bool(torch.isfinite(x).all())}
+        for name in self.strategy.candidates[1:]:
+            image = makers[name]()
+            if image is not None and bool(torch.isfinite(image).all()):
+                images[name] = image
+        return images
 
     def refitted(self, name: str, problem: Problem, local: torch.Tensor) -> torch.Tensor:
-        """Return a candidate's image on all measurements.
+        """Return a candidate's image of all measurements, `(1, C, H, W)`.
 
         Args:
             name: The candidate.
             problem: All measurements.
-            local: The local prior's image of them, or the best there is.
+            local: The network's image of them, or the best one so far.
         """
-        if name == "global":
-            return self.pretrained(problem)
-        if name == "warm_started":
-            return self.warm_started(problem, local)
-        if name == "finetuned":
-            return self.finetuner.refit(problem)
-        if name == "blind":
-            return self.pretrained(self._as_shown(problem))
-        steps = self._share(self.options.refit)
-        if name == "local":
-            return self._continued(problem, steps, self.best)[0]
-        return self._continued(problem, steps, self.hybrid_state, self._regulariser(self.options.warm_start_sigma))[0]
+        makers: dict[str, Callable[[], torch.Tensor]] = {
+            "local": lambda: self._continued(problem, self.config.refit, self.run.solver.best_theta)[0],
+            "hybrid": lambda: self._continued(problem, self.config.refit, self.hybrid_state, self._warm_prior())[0],
+            "global": lambda: self.pretrained(problem),
+            "warm_started": lambda: self.warm_started(problem, local),
+            "finetuned": lambda: self.finetuner.refit(problem),
+            "blind": lambda: self.blind(problem),
+        }
+        return makers[name]()
 
     def hybrid(self, problem: Problem) -> torch.Tensor:
-        """Return what both make together, going on from the local prior's best step."""
-        prior = self._regulariser(self.options.warm_start_sigma)
-        image, self.hybrid_state = self._continued(problem, self._share(self.options.hybrid), self.best, prior)
+        """Return the network's image with R, continued from its best step, `(1, C, H, W)`.
+
+        Args:
+            problem: The measurements.
+        """
+        start = self.run.solver.best_theta
+        image, self.hybrid_state = self._continued(problem, self.config.hybrid, start, self._warm_prior())
         return image
 
     def pretrained(self, problem: Problem) -> torch.Tensor:
-        """Return what the denoiser makes of the measurements without a generator."""
-        return self.prior.restored(self.denoiser, problem)
+        """Return the denoiser's image without a network, `(1, C, H, W)`.
+
+        Args:
+            problem: The measurements.
+        """
+        return self.prior.restore(self.denoiser, problem)
+
+    def blind(self, problem: Problem) -> torch.Tensor:
+        """Return the denoiser's image at the estimated noise level, `(1, C, H, W)`.
+
+        Args:
+            problem: The measurements, with the nominal noise level.
+        """
+        fidelity = Gaussian(self.estimated_sigma or problem.fidelity.sigma)
+        return self.pretrained(dataclasses.replace(problem, fidelity=fidelity))
 
     def warm_started(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
-        """Return what the denoiser makes of the local image and the measurements together."""
-        if self.prior.direct(problem):
-            share = self.options.mixed
-            level = math.hypot(share * problem.fidelity.sigma, (1 - share) * self.rest)
-            return self.prior.denoised(self.denoiser, share * problem.filled() + (1 - share) * local, level)
-        if self._reduced(problem):
-            return self._repeated(problem, local)
-        return self.prior.plug_and_play(problem, self._regulariser(self.options.warm_start_sigma), start=local)
+        """Return the denoiser's image from the network's image and the measurements, `(1, C, H, W)`.
 
-    def few(self, problem: Problem) -> tuple[str, ...]:
-        """Return the candidates that are believed as long as evidence is not sure of others; none where all compete.
-
-        Where A makes the image smaller without noise, what is held out is a hole in the small image, which a
-        network may fill better than it draws what lies between the small pixels.
+        Args:
+            problem: The measurements.
+            local: The network's image, `(1, C, H, W)`.
         """
-        return ("global", "warm_started") if self._reduced(problem) else ()
+        if self.strategy.one_pass:
+            share = self.config.mixed
+            level = math.hypot(share * problem.fidelity.sigma, (1 - share) * self.network_error)
+            return self.prior.denoise(self.denoiser, share * problem.filled() + (1 - share) * local, level)
+        if self.strategy.average_runs:
+            return self._averaged(problem, local)
+        return self.prior.plug_and_play(problem, self._warm_prior(), start=local)
 
-    def _repeated(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
-        """Return the mean of some runs of plug-and-play from the local image, each with noise for the denoiser.
+    def _averaged(self, problem: Problem, local: torch.Tensor) -> torch.Tensor:
+        """Return the mean of several warm-started runs, each with other noise on the denoiser's input.
 
-        Far down, where the denoiser knows little of what lies between the small pixels, the local image is one more.
+        At a large factor, where the denoiser restores little between the measured pixels, `local` is averaged with
+        them.
         """
         prior = RED(REDConfig(noise=1.0), denoiser=self.denoiser)
-        seeds = [derive(self.local.config.seed, f"run {k}") for k in range(self.options.runs)]
-        how: dict[str, Any] = {"start": local, "longer": 2, "penalty_end": self.options.penalty_end}
+        seeds = [derive(self.seed, f"run {k}") for k in range(self.config.runs)]
+        how: dict[str, Any] = {"start": local, "iterations_factor": 2, "penalty_end": self.config.penalty_end}
         images = [self.prior.plug_and_play(problem, prior, **how, seed=seed) for seed in seeds]
-        far = (problem.operator.downscale or 1) >= FAR
-        return torch.stack([*images, local] if far else images).mean(0)
+        large = (problem.operator.downscale or 1) >= self.config.average_network_from
+        return torch.stack([*images, local] if large else images).mean(0)
 
-    def _as_shown(self, problem: Problem) -> Problem:
-        """Return the problem with the noise level that the image shows."""
-        return dataclasses.replace(problem, fidelity=Gaussian(self.shown or problem.fidelity.sigma))
-
-    def _reduced(self, problem: Problem) -> bool:
-        """Return whether y is the image made smaller, without noise."""
-        return not self.prior.noisy and problem.operator.downscale is not None
-
-    def _share(self, share: float) -> int:
-        return max(FEWEST, round(share * self.steps))
-
-    def _regulariser(self, sigma: float) -> Regulariser:
-        return RED(REDConfig(sigma_start=sigma), denoiser=self.denoiser)
+    def _warm_prior(self) -> Regulariser:
+        return RED(REDConfig(sigma_start=self.config.warm_start_sigma), denoiser=self.denoiser)
 
     def _continued(
-        self, problem: Problem, steps: int, start: dict[str, Any] | None, prior: Regulariser | None = None
+        self, problem: Problem, share: float, start: dict[str, Any] | None, prior: Regulariser | None = None
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        weight = self.weight if prior is not None else 0.0
-        found = self.local.continue_from(problem, steps, start=start, regulariser=prior, weight=weight)
+        """Return the image and the state of the network after more steps."""
+        found = self.run.refit(
+            problem,
+            share,
+            start=start,
+            regulariser=prior,
+            weight=self.weight if prior is not None else 0.0,
+            min_steps=self.config.min_refit_steps,
+        )
         self.prior.raise_if_interrupted()
         return found

@@ -1,7 +1,7 @@
-"""The global prior alone, without a generator: D(y; sigma) where A = 1, plug-and-play elsewhere.
+"""The pretrained prior without a network: D(y; sigma) where A = 1, plug-and-play elsewhere.
 
-One pass of a denoiser is the answer where all that happened to the image is noise of a level that it knows. Elsewhere
-half-quadratic splitting alternates it with the measurements (Zhang et al., "Plug-and-Play Image Restoration with Deep
+One pass of a denoiser restores an image that has nothing but noise of a known level. Elsewhere half-quadratic
+splitting alternates the denoiser with the proximal map of E (Zhang et al., "Plug-and-Play Image Restoration with Deep
 Denoiser Prior", TPAMI 2022, eq. 6).
 """
 
@@ -23,45 +23,41 @@ from hybridprior.regularisers.red import RED, REDConfig
 from hybridprior.solvers.splitting import SplittingSolver
 from hybridprior.stopping import build_stopping_rule
 
-__all__ = ["PretrainedPrior", "Interrupted"]
+__all__ = ["Interrupted", "PretrainedPrior"]
 
 
 class Interrupted(Exception):  # noqa: N818
-    """Ctrl-C came between two steps."""
+    """An interrupt (Ctrl-C) came between two steps."""
 
 
 class PretrainedPrior:
-    """What denoisers make of measurements by themselves."""
+    """Restoration by a denoiser without a network."""
 
     def __init__(
-        self, config: RestoreConfig, *, precision: Precision, noisy: bool, interrupted: threading.Event
+        self, config: RestoreConfig, *, precision: Precision, one_pass: bool, interrupted: threading.Event
     ) -> None:
-        """Take how plug-and-play goes.
+        """Take the configuration of plug-and-play.
 
         Args:
-            config: Its steps, and the seed.
+            config: Its iterations, and the seed.
             precision: The arithmetic.
-            noisy: Whether there is noise that a single pass of the denoiser can take off.
-            interrupted: Set by Ctrl-C.
+            one_pass: Whether one pass of the denoiser restores the image; plug-and-play does if not.
+            interrupted: Set by an interrupt.
         """
-        self.config, self.precision, self.noisy, self.interrupted = config, precision, noisy, interrupted
+        self.config, self.precision, self.one_pass, self.interrupted = config, precision, one_pass, interrupted
 
-    def direct(self, problem: Problem) -> bool:
-        """Return whether one pass of the denoiser is the answer: A = 1, and noise."""
-        return self.noisy and problem.operator.is_identity
-
-    def restored(self, denoiser: Denoiser, problem: Problem) -> torch.Tensor:
-        """Return what a denoiser makes of the measurements, `(1, C, H, W)`.
+    def restore(self, denoiser: Denoiser, problem: Problem) -> torch.Tensor:
+        """Return the image that a denoiser restores from the measurements, `(1, C, H, W)`.
 
         Args:
-            denoiser: It may be one that was tuned.
+            denoiser: The pretrained or the fine-tuned denoiser.
             problem: The measurements.
         """
-        if self.direct(problem):
-            return self.denoised(denoiser, problem.filled(), problem.fidelity.sigma)
+        if self.one_pass:
+            return self.denoise(denoiser, problem.filled(), problem.fidelity.sigma)
         return self.plug_and_play(problem, RED(REDConfig(), denoiser=denoiser))
 
-    def denoised(self, denoiser: Denoiser, x: torch.Tensor, sigma: float) -> torch.Tensor:
+    def denoise(self, denoiser: Denoiser, x: torch.Tensor, sigma: float) -> torch.Tensor:
         """Return D(x; sigma), without a gradient.
 
         Args:
@@ -79,7 +75,7 @@ class PretrainedPrior:
         prior: Regulariser,
         *,
         start: torch.Tensor | None = None,
-        longer: int = 1,
+        iterations_factor: int = 1,
         penalty_end: float | None = None,
         seed: int | None = None,
     ) -> torch.Tensor:
@@ -87,13 +83,13 @@ class PretrainedPrior:
 
         Args:
             problem: The measurements.
-            prior: The denoiser, and its levels.
-            start: Where it begins.
-            longer: How many times as many steps it takes as the configuration says.
-            penalty_end: How firmly the image holds to the denoiser's at the last step; as configured if not given.
-            seed: The configuration's if not given.
+            prior: The denoiser and its noise levels.
+            start: The first image; the operator's initial estimate if not given.
+            iterations_factor: Factor of the configured number of iterations.
+            penalty_end: Penalty at the last iteration; the configured one if not given.
+            seed: The configured one if not given.
         """
-        steps = longer * self.config.splitting.iterations
+        steps = iterations_factor * self.config.splitting.iterations
         loop = dataclasses.replace(self.config.solver, max_steps=steps, ema_decay=0.0, input_noise_std=0.0)
         changes: dict[str, Any] = {
             "generator": Component("pixels"),
@@ -111,6 +107,6 @@ class PretrainedPrior:
         return image
 
     def raise_if_interrupted(self) -> None:
-        """Raise `Interrupted` after Ctrl-C."""
+        """Raise `Interrupted` after an interrupt."""
         if self.interrupted.is_set():
             raise Interrupted

@@ -1,7 +1,7 @@
-"""The evidence of tiles as that of one image.
+"""The stacking weights of an image that was fused tile by tile.
 
-Each tile of a large image is fused by itself, on measurements of its own. The map of the whole is made of the tiles'
-maps as the image is of their images; errors and the gain are the tiles' means, weighed by their pixels.
+Each tile has its own validation measurements and weights. The map of the whole image is blended from the tiles' maps,
+as the image is from theirs; errors and the gain are means over the tiles, weighted by their numbers of pixels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from hybridprior.fusion.stacking import FusionWeights
+from hybridprior.fusion.weights import FusionWeights
 from hybridprior.operators.base import Box
 from hybridprior.solvers.canvas import Canvas
 
@@ -19,15 +19,21 @@ __all__ = ["join"]
 
 
 def join(parts: Sequence[tuple[Box, FusionWeights]], shape: Sequence[int], overlap: int) -> FusionWeights:
-    """Return what the measurements of all tiles say together.
+    """Return the stacking weights of the whole image.
 
-    A candidate that a tile does not have weighs nothing there, and its error is that of the other tiles. Where no tile
-    is, all candidates weigh the same.
+    A candidate that a tile does not have gets the weight 0 there, and its error is that of the other tiles. Where there
+    is no tile, all candidates have equal weights.
 
     Args:
-        parts: Tiles and their evidence; one at least.
+        parts: Tiles and their weights; one at least.
         shape: `(1, C, H, W)` of the image.
-        overlap: Pixels over which tiles fade into each other.
+        overlap: Pixels over which neighbouring tiles are blended.
+
+    Example:
+        >>> from hybridprior.fusion.weights import uniform_weights
+        >>> tile = uniform_weights(["local", "global"], (1, 3, 8, 8))
+        >>> join([(Box(0, 0, 8, 8), tile)], (1, 3, 8, 8), overlap=2).map.shape
+        torch.Size([2, 8, 8])
     """
     names = tuple(dict.fromkeys(name for _, part in parts for name in part.names))
     canvas = Canvas((1, len(names), *shape[-2:]), overlap)
@@ -51,14 +57,14 @@ def join(parts: Sequence[tuple[Box, FusionWeights]], shape: Sequence[int], overl
 
 
 def _planes(part: FusionWeights, names: Sequence[str]) -> torch.Tensor:
-    """Return a tile's map `(1, K, h, w)` with all names."""
+    """Return a tile's map `(1, K, h, w)` for all names."""
     planes = dict(zip(part.names, part.map, strict=True))
     nothing = torch.zeros(part.map.shape[-2:])
     return torch.stack([planes.get(name, nothing) for name in names])[None]
 
 
 def _figures(box: Box, part: FusionWeights, name: str) -> tuple[int, float, float]:
-    """Return a tile's pixels, and a candidate's error there with its standard error."""
+    """Return a tile's number of pixels, and a candidate's error there with its standard error."""
     place = part.names.index(name)
     return _pixels(box), part.errors[place], part.standard_errors[place]
 
@@ -68,7 +74,7 @@ def _pixels(box: Box) -> int:
 
 
 def _mean(figures: Sequence[tuple[int, float, float]]) -> tuple[float, float]:
-    """Return the mean of figures that are known, weighed by pixels, and its standard error."""
+    """Return the mean of the finite figures, weighted by pixels, and its standard error."""
     known = [(pixels, value, standard_error) for pixels, value, standard_error in figures if math.isfinite(value)]
     total = sum(pixels for pixels, _, _ in known)
     if not known:

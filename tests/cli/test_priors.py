@@ -28,7 +28,7 @@ def test_auto_says_who_was_believed(hprior, small: Path) -> None:
     assert sum(row["weight"] for row in fusion["candidates"].values()) == pytest.approx(1, abs=1e-4)
     assert fusion["map"] == "out.png.who.png"
     assert Path("out.png.who.png").exists()
-    assert "Believed" in outcome.out
+    assert "Stacking weights" in outcome.out
 
 
 def test_the_global_prior_alone_is_plug_and_play(hprior, small: Path) -> None:

@@ -92,14 +92,25 @@ def test_theta_goes_on_only_where_the_local_image_counts(
     monkeypatch.setattr(fusion_solver, "fit_stacking_weights", fit_stacking_weights)
     monkeypatch.setattr(Candidates, "refitted", lambda self, name, *a: gone_on.append(name) or refitted(self, name, *a))
     y = crop[..., :48, :48] + SIGMA * torch.randn(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    config = dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetune_steps": 0}))
+    config = dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetuning": {"steps": 0}}))
     result = restore(y, sigma=SIGMA, config=config, max_steps=20)
     assert result.fusion is not None and {"global", "warm_started"} <= set(gone_on)
     assert ("local" in gone_on) == (weight > 0.2)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"runs": 0}, {"finetune_steps": -1}, {"warm_start_sigma": 0.0}, {"penalty_end": 0.0}]
+    "wrong",
+    [
+        {"runs": 0},
+        {"finetuning": {"steps": -1}},
+        {"warm_start_sigma": 0.0},
+        {"penalty_end": 0.0},
+        {"weights": {"bootstrap_draws": 0}},
+        {"futility": {"window": 0}},
+        {"noise": {"nominal_ratio": 0.5}},
+        {"futility": {"patience": 3}},
+        {"noise": 3},
+    ],
 )
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="auto"):

@@ -1,4 +1,4 @@
-"""The fusion: evidence that sees no ground truth, weights that add up, and priors that are dropped when they are wrong."""
+"""The fusion: validation without ground truth, weights that add up, and no weight for priors that are wrong."""
 
 import dataclasses
 import signal
@@ -12,18 +12,18 @@ from hybridprior import Component, ConfigError, Downsample, Mask, RestoreConfig,
 from hybridprior.denoisers import load_denoiser
 from hybridprior.evaluation.degradation import Degradation, degrade
 from hybridprior.fidelities import Gaussian
-from hybridprior.fusion import finetuning
+from hybridprior.fusion import FinetuneConfig, FusionConfig, FutilityConfig, finetuning
 from hybridprior.fusion import solver as fusion_solver
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.metrics import psnr
 from hybridprior.operators import Identity
 from hybridprior.presets import preset
-from hybridprior.problem import Problem
+from hybridprior.problem import Problem, Split
 from hybridprior.result import Status, Step
 
 
-def test_evidence_never_sees_the_truth_and_the_same_seed_gives_the_same_bits(crop: torch.Tensor) -> None:
-    """What is restored is a function of y, A and the seed alone: the truth is not even an argument."""
+def test_no_ground_truth_is_used_and_the_same_seed_gives_the_same_bits(crop: torch.Tensor) -> None:
+    """The image is a function of y, A and the seed alone."""
     y, operator = degrade(crop, Degradation("sr", scale=2))
     once, again = (
         restore(y, operator, sigma=0.0, config=CONFIG, max_steps=30, regulariser="auto", seed=5) for _ in range(2)
@@ -35,7 +35,7 @@ def test_evidence_never_sees_the_truth_and_the_same_seed_gives_the_same_bits(cro
 
 
 def test_every_measurement_serves_in_the_end(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pixels that were held out are in the image, before anybody puts them back; without the last steps they are not."""
+    """Pixels that were held out are in the image, before the known pixels are put back; without the refit they are not."""
     known = (torch.rand(crop.shape[-2:], generator=torch.Generator().manual_seed(0)) > 0.3).float()
     whole, config = (
         Problem.make(crop * known, Mask(known), sigma=0.0),
@@ -44,10 +44,10 @@ def test_every_measurement_serves_in_the_end(crop: torch.Tensor, monkeypatch: py
     validation = []
     hold_out, refitted = Problem.hold_out, Candidates.refitted
 
-    def watched(self: Problem, fraction: float, seed: int) -> tuple[Problem, Problem]:
-        train, out = hold_out(self, fraction, seed)
-        validation[:] = [train, out]
-        return train, out
+    def watched(self: Problem, fraction: float, seed: int) -> Split:
+        split = hold_out(self, fraction, seed)
+        validation[:] = split
+        return split
 
     monkeypatch.setattr(Problem, "hold_out", watched)
     errors = []
@@ -123,21 +123,42 @@ def test_a_state_is_no_other_methods(crop: torch.Tensor) -> None:
     for reg, other in (("auto", "none"), ("none", "auto")):
         with pytest.raises(ConfigError, match="another"):
             restore(y, operator, sigma=0.0, config=CONFIG, max_steps=8, regulariser=reg, checkpoint=states[other])
-    fewer = dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetune_steps": 3}))
+    fewer = dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetuning": {"steps": 3}}))
     with pytest.raises(ConfigError, match="another configuration"):
         restore(y, operator, sigma=0.0, config=fewer, max_steps=8, checkpoint=states["auto"])
     assert restore(y, operator, sigma=0.0, config=CONFIG, max_steps=8, regulariser="none", checkpoint=states["none"])
 
 
-def test_what_was_cut_short_says_what_judged_it(crop: torch.Tensor) -> None:
+def test_an_interrupted_run_reports_its_validation_measurements(crop: torch.Tensor) -> None:
     y, operator = degrade(crop, Degradation("sr", scale=2))
     part = _broken_off(y, operator, "auto")
     assert part.held_out == pytest.approx(0.1, abs=0.01)
-    assert "10 % of the measurements judged" in part.message
-    for share, problem in ((0.12, Problem.make(crop, Identity(), Gaussian(SIGMA))), (0.3, Problem.make(y, operator))):
-        assert problem.recorrupt(0.12, 0)[0].share(problem.recorrupt(0.12, 0)[1]) == pytest.approx(0.12)
-        train, validation = problem.hold_out(share, 0)
-        assert train.share(validation) == pytest.approx(share, abs=0.01)
+    assert "10 % of the measurements" in part.message
+
+
+def test_a_split_says_how_it_was_made(crop: torch.Tensor) -> None:
+    y, operator = degrade(crop, Degradation("sr", scale=2))
+    for fraction, problem in (
+        (0.12, Problem.make(crop, Identity(), Gaussian(SIGMA))),
+        (0.3, Problem.make(y, operator)),
+    ):
+        split = problem.recorrupt(fraction, 0)
+        assert split.kind == "recorrupt" and split.fraction == fraction
+        assert split.train.share(split.validation) == pytest.approx(fraction)
+        split = problem.hold_out(fraction, 0)
+        assert split.kind == "hold_out" and split.fraction == pytest.approx(fraction, abs=0.01)
+        assert split.train.share(split.validation) == split.fraction
+        assert [*split] == [split.train, split.validation]
+
+
+def test_the_result_has_every_number_of_the_fusion(crop: torch.Tensor) -> None:
+    how = {"finetuning": {"steps": 0}, "weights": {"bootstrap_draws": 5}}
+    config = dataclasses.replace(CONFIG, regulariser=Component("auto", how))
+    result = restore(crop[..., :32, :32], sigma=SIGMA, config=config, max_steps=3)
+    options = result.config.regulariser.options
+    assert options["finetuning"]["steps"] == 0 and options["finetuning"]["patience"] == FinetuneConfig().patience
+    assert options["weights"]["bootstrap_draws"] == 5 and options["futility"] == dataclasses.asdict(FutilityConfig())
+    assert FusionConfig(**RestoreConfig.from_json(result.config.to_json()).regulariser.options) == FusionConfig(**how)
 
 
 def test_a_network_that_was_stopped_takes_no_step_more_after_ctrl_c(
@@ -170,7 +191,7 @@ def test_grey_and_narrow_images_are_fused(size: tuple[int, ...]) -> None:
 def test_a_small_image_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
     y, operator = degrade(crop, Degradation("sr", scale=2))
     config = dataclasses.replace(
-        preset("fast", "sr"), precision="fp32", regulariser=Component("auto", {"finetune_steps": 0})
+        preset("fast", "sr"), precision="fp32", regulariser=Component("auto", {"finetuning": {"steps": 0}})
     )
     fused, local, alone = (
         restore(y, operator, sigma=0.0, config=config, max_steps=60, **how)
@@ -184,7 +205,7 @@ def test_a_small_image_loses_nothing_by_the_fusion(crop: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("sigma", [0.0, 1 / 255])
 def test_without_noise_a_few_measurements_stop_no_network_early(crop: torch.Tensor, sigma: float) -> None:
-    """Of 64 x 64 with 95 % missing, some twenty pixels judge: their least error is at an early step by chance."""
+    """Of 64 x 64 with 95 % missing, some twenty pixels validate: their least error is at an early step by chance."""
     y, mask = degrade(crop, Degradation("inpaint", missing=0.95))
     solver = dataclasses.replace(CONFIG.solver, max_steps=60)
     result = fused(Problem.make(y, mask, Gaussian(sigma)), "shipped", dataclasses.replace(CONFIG, solver=solver))
@@ -192,7 +213,7 @@ def test_without_noise_a_few_measurements_stop_no_network_early(crop: torch.Tens
     assert result.step == 60
 
 
-@pytest.mark.parametrize("stage", ["lesson", "local"])
+@pytest.mark.parametrize("stage", ["finetuning", "local"])
 def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
     crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -207,33 +228,33 @@ def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
     monkeypatch.setattr("hybridprior._internal.interrupt.FORCE_AFTER", 60.0)
     with monkeypatch.context() as patched:  # a second time while the image is made, which loses nothing
         patched.setattr(fusion_solver, "_best", lambda *found: (signal.raise_signal(signal.SIGINT), best(*found))[1])
-        if stage == "lesson":
-            patched.setattr(finetuning, "internal_adaptation_loss", _pressed(5))
+        if stage == "finetuning":
+            patched.setitem(finetuning.OBJECTIVES, "denoising", _pressed(5))
         part = restore(y, callbacks=[press], **arguments)
-    assert part.status is Status.INTERRUPTED and len(part.trace) == (0 if stage == "lesson" else 49)
+    assert part.status is Status.INTERRUPTED and len(part.trace) == (0 if stage == "finetuning" else 49)
     shipped = load_denoiser("shipped")
     shipped.precision = "fp32"
     alone = shipped.denoise(y, SIGMA)
     assert psnr(part.image, crop) > psnr(alone, crop) - 0.3
-    if stage == "lesson":
+    if stage == "finetuning":
         assert "denoiser alone" in part.message
         torch.testing.assert_close(part.image, alone)
-    with monkeypatch.context() as patched:  # and while the run that goes on is in its lessons
-        patched.setattr(finetuning, "internal_adaptation_loss", _pressed(3))
+    with monkeypatch.context() as patched:  # and while the resumed run fine-tunes the denoiser
+        patched.setitem(finetuning.OBJECTIVES, "denoising", _pressed(3))
         again = restore(y, checkpoint=part.checkpoint, **arguments)
     assert again.status is Status.INTERRUPTED and len(again.trace) == len(part.trace)
     assert again.checkpoint["rule"] == part.checkpoint["rule"]
     assert torch.equal(restore(y, checkpoint=again.checkpoint, **arguments).image, whole.image)
 
 
-def _pressed(number: int):
-    """Return the first lesson, with Ctrl-C at a step."""
-    taught, calls = finetuning.internal_adaptation_loss, []
+def _pressed(number: int) -> tuple:
+    """Return the objectives, with Ctrl-C at a step of the first."""
+    (first, *others), calls = finetuning.OBJECTIVES["denoising"], []
 
     def press(*how):
         calls.append(how)
         if len(calls) == number:
             signal.raise_signal(signal.SIGINT)
-        return taught(*how)
+        return first(*how)
 
-    return press
+    return press, *others

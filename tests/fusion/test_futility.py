@@ -1,49 +1,49 @@
-"""The race: a network that can no longer come near the denoiser is stopped, and no other."""
+"""Futility stopping: a network that cannot improve the fused image is stopped, and no other."""
 
 import pytest
 import torch
 from fusing import CONFIG, SIGMA, recorrupted, windows
 
 from hybridprior import restore
-from hybridprior.fusion import fit_stacking_weights
+from hybridprior.fusion import FutilityConfig, fit_stacking_weights
 from hybridprior.fusion import solver as fusion_solver
-from hybridprior.fusion.futility import FEWEST, FutilityStopping
+from hybridprior.fusion.futility import FutilityStopping
 from hybridprior.result import Step
 
 
-def _raced(truth: torch.Tensor, baseline: float, errors: list[float]) -> int:
-    """Return the step at which the race ends, a denoiser and a network's steps being as far off as is said."""
-    _, validation = recorrupted(truth)  # whose patience never ends, with a held error that always falls
+def _stopped_at(truth: torch.Tensor, baseline: float, errors: list[float]) -> int:
+    """Return the step at which a network is stopped, for the errors of the denoiser and of the network's steps."""
+    _, validation = recorrupted(truth)  # whose patience never ends, since the validation error always falls
     noise = torch.randn(2, *truth.shape[1:], generator=torch.Generator().manual_seed(5))
-    race = FutilityStopping(truth + baseline * noise[:1], validation, sigma=SIGMA)
+    rule = FutilityStopping(truth + baseline * noise[:1], validation, sigma=SIGMA)
     for number, error in enumerate(errors, 1):
         image = truth + error * noise[1:]
-        if race.update(Step(number, image, image, 0.0, 0.0, 1 / number, 0, 0.0)).stop:
+        if rule.update(Step(number, image, image, 0.0, 0.0, 1 / number, 0, 0.0)).stop:
             return number
     return 0
 
 
-def test_a_network_that_has_arrived_far_off_is_out_of_the_race(crop: torch.Tensor) -> None:
-    assert _raced(crop, 0.02, [0.1] * 400) == FEWEST
+def test_a_network_that_has_converged_far_from_the_baseline_is_stopped(crop: torch.Tensor) -> None:
+    assert _stopped_at(crop, 0.02, [0.1] * 400) == FutilityConfig.min_steps
 
 
-def test_a_network_that_still_comes_nearer_stays_in_the_race(crop: torch.Tensor) -> None:
+def test_a_network_that_still_comes_nearer_goes_on(crop: torch.Tensor) -> None:
     nearer = [0.3 * 0.85 ** (number / 50) for number in range(400)]
-    assert _raced(crop, 0.02, nearer) == 0
+    assert _stopped_at(crop, 0.02, nearer) == 0
 
 
-def test_a_network_that_is_believed_stays_in_the_race(crop: torch.Tensor) -> None:
-    assert _raced(crop, 0.03, [0.035] * 400) == 0
+def test_a_network_with_a_weight_goes_on(crop: torch.Tensor) -> None:
+    assert _stopped_at(crop, 0.03, [0.035] * 400) == 0
 
 
-def test_a_race_waits_where_steps_were_taken_back(crop: torch.Tensor) -> None:
+def test_steps_that_were_rolled_back_have_no_check(crop: torch.Tensor) -> None:
     _, validation = recorrupted(crop)
-    race = FutilityStopping(crop, validation, sigma=SIGMA)
-    steps = [Step(n, crop + 0.1, crop, 0.0, 0.0, 1 / n, 0, 0.0) for n in range(150, 301)]  # nothing before was judged
-    assert next(step.number for step in steps if race.update(step).stop) == 250
+    rule = FutilityStopping(crop, validation, sigma=SIGMA)
+    steps = [Step(n, crop + 0.1, crop, 0.0, 0.0, 1 / n, 0, 0.0) for n in range(150, 301)]  # no checks before
+    assert next(step.number for step in steps if rule.update(step).stop) == 250
 
 
-def test_a_race_goes_on_as_it_was(crop: torch.Tensor) -> None:
+def test_the_state_is_restored(crop: torch.Tensor) -> None:
     _, validation = recorrupted(crop)
     whole, halves = (
         FutilityStopping(crop, validation, sigma=SIGMA),
@@ -57,7 +57,7 @@ def test_a_race_goes_on_as_it_was(crop: torch.Tensor) -> None:
     assert any(verdict.stop for verdict in verdicts)
 
 
-def test_the_rival_in_the_race_is_the_tuned_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_baseline_is_the_fine_tuned_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
     baselines, images = [], []
     monkeypatch.setattr(
         fusion_solver,

@@ -1,4 +1,4 @@
-"""Evidence: weights that add up, for the candidate that is right, as far as the measurements can tell."""
+"""Stacking weights: they add up to 1 and follow the validation errors."""
 
 import dataclasses
 
@@ -62,16 +62,16 @@ def test_errors_that_are_independent_average_out(photograph: torch.Tensor) -> No
     assert psnr(fused, photograph) > max(psnr(x, photograph) for x in names.values()) + 2.5
 
 
-def test_a_few_are_believed_until_others_are_surely_better(photograph: torch.Tensor) -> None:
+def test_preferred_candidates_share_the_weight_until_others_are_significantly_better(photograph: torch.Tensor) -> None:
     _, validation = recorrupted(photograph)
     rng = torch.Generator().manual_seed(3)
     near, far = (photograph + by * torch.randn(photograph.shape, generator=rng) for by in (0.03, 0.2))
     alike = fit_stacking_weights(
-        {"first": near, "second": near + 1e-3, "third": far}, validation, few=("second", "third")
+        {"first": near, "second": near + 1e-3, "third": far}, validation, preferred=("second", "third")
     )
     assert alike.kind == "few" and alike.weights[0] == 0 and alike.weights[1] > 0.9
-    assert fit_stacking_weights({"first": near, "second": far}, validation, few=("second",)).weights[0] > 0.9
-    assert fit_stacking_weights({"first": near, "second": far}, validation, few=("third",)).kind != "few"
+    assert fit_stacking_weights({"first": near, "second": far}, validation, preferred=("second",)).weights[0] > 0.9
+    assert fit_stacking_weights({"first": near, "second": far}, validation, preferred=("third",)).kind != "few"
 
 
 def test_a_map_says_where(photograph: torch.Tensor) -> None:
@@ -96,7 +96,7 @@ def test_what_has_little_weight_everywhere_leaves_no_hole() -> None:
     torch.testing.assert_close(fusion_weights.combine({"a": ones, "b": ones}), ones)
 
 
-def test_measurements_that_are_no_image_are_weighed_as_a_whole() -> None:
+def test_measurements_that_are_no_image_have_one_combination() -> None:
     matrix = torch.randn(300, 3 * 16 * 16, generator=torch.Generator().manual_seed(0)) / 16
 
     def project(x: torch.Tensor) -> torch.Tensor:
@@ -111,7 +111,7 @@ def test_measurements_that_are_no_image_are_weighed_as_a_whole() -> None:
 
 
 def test_a_candidate_that_is_a_little_behind_counts_less_but_counts(photograph: torch.Tensor) -> None:
-    """Where evidence is about a standard error sure; where it has nothing to say, and where it is certain."""
+    """Where the validation errors are equal, where they differ by a standard error, and where by many."""
     _, validation = recorrupted(photograph)
     rng = torch.Generator().manual_seed(3)
     first = photograph + 0.02 * torch.randn(photograph.shape, generator=rng)

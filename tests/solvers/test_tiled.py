@@ -213,7 +213,7 @@ def test_tiles_are_fused_each_by_itself_and_have_one_map() -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))
     options = {
         "sigma": 0.1,
-        "config": dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetune_steps": 0})),
+        "config": dataclasses.replace(CONFIG, regulariser=Component("auto", {"finetuning": {"steps": 0}})),
         "max_steps": 8,
     }
     whole = restore(y, **options)
