@@ -96,9 +96,7 @@ def _middle(image: np.ndarray) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> list[Path]:
     """Write the images and return their files."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--output", type=Path, default=Path("unlike"), help="a folder")
-    folder = parser.parse_args(arguments).output
+    folder = _parser().parse_args(arguments).output
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, image in sorted(images().items()):
@@ -106,6 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> list[Path]:
         Image.fromarray(image).save(files[-1])
     print(f"{len(files)} images in {folder}")
     return files
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, default=Path("unlike"), help="a folder")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,27 +1,16 @@
 """The examples run, at low size."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
+from pages import EXAMPLES, example
 
 from hybridprior import read_image, write_image
 from hybridprior.data import demo_image
 from hybridprior.evaluation.ablation import Grid, ablate
 from hybridprior.evaluation.degradation import Degradation
 from hybridprior.io.image import ImageData, as_tensor
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def example(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_tomography(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
