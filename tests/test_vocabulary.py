@@ -24,18 +24,17 @@ NAMES = {
 }
 # fmt: on
 # Other meanings: (path, text) pairs that are correct English or fixed by a file format.
-ALLOWED: tuple[tuple[str, str], ...] = (("hybridprior/", 'stream(seed, "noise on the picture")'),)
+ALLOWED: tuple[tuple[str, str], ...] = (
+    ("hybridprior/", 'stream(seed, "noise on the picture")'),
+    ("docs/", "--told"),  # an option of `hprior bench`
+    ("docs/report.md", "`Believed`"),
+)
 STREAMS = re.compile(r"""(?:stream|drawn|derive)\([^()]*?["'][^"']*["']""")
 
 # Folders and files whose text is still being rewritten. This list only gets shorter.
 PENDING = (
     # The command line, the documentation and the examples.
     "cli/",
-    "docs/",
-    "examples/",
-    "README.md",
-    "SECURITY.md",
-    "CHANGELOG.md",
     "weights/",
     # Packages.
     "hybridprior/analysis/",

@@ -1,6 +1,7 @@
 """Every command in the documentation parses, and every option, module, file and message in it exists."""
 
 import ast
+import functools
 import importlib
 import re
 import shlex
@@ -112,6 +113,31 @@ def test_modules_and_files_exist(name: str) -> None:
             assert dotted in GROUPS or _exists(dotted), f"{name}: {dotted}"
         if re.fullmatch(r"(?:hybridprior|cli|tests|docs|examples|weights)/[\w./-]+", span) and "yours" not in span:
             assert (ROOT / span).exists(), f"{name}: {span}"
+
+
+# Of other packages, of entry points, and placeholders.
+FOREIGN = {"Reconstructor", "StackedPhysics", "UNet2DModel", "Image", "YoursConfig", "Grey", "maximum_jobs"}
+FOREIGN |= {group.partition(".")[2] for group in GROUPS}
+
+
+@functools.cache
+def _words() -> frozenset[str]:
+    """Every name, and every word of every string, in the code, the templates and the packaging."""
+    found: set[str] = set()
+    for folder in ("hybridprior", "cli", "weights", "examples"):
+        for suffix in ("*.py", "*.j2", "*.toml", "*.js"):
+            for path in (ROOT / folder).rglob(suffix):
+                found |= set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_names_exist(name: str) -> None:
+    for span in spans(name):
+        if re.search(r"[/:=\s-]|^[A-Z_]+$", span.partition("(")[0]):
+            continue  # a path, a command or an assignment
+        for word in re.findall(r"\b(?:[A-Z]+[a-z]\w*|[a-z]+_\w+)", span):
+            assert word in _words() | FOREIGN, f"{name}: {word} in `{span}`"
 
 
 def _messages() -> list[str]:
