@@ -118,7 +118,7 @@ def _attribution() -> dict[str, Any]:
     values = {"nothing": 20.0, "local": 26.0, "global": 29.0, "together": 29.5}
     shares = {"shapley_local": 3.25, "shapley_global": 6.25, "interaction": -5.5, "seed_spread": 0.1}
     where = {"task": "denoise", "condition": "sigma 25", "generator": "skip", "both": "denoiser 0.3"}
-    row = {**where, "judge": "chosen", "metric": "psnr", **values, **shares}
+    row = {**where, "step": "chosen", "metric": "psnr", **values, **shares}
     low = {name: value - 0.5 for name, value in shares.items()}
     high = {name: value + 0.5 for name, value in shares.items()}
     return {"rows": [{"image": "otter", **row}], "means": [{"image": "mean", **row, "low": low, "high": high}]}

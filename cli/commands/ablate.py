@@ -192,7 +192,7 @@ def impedance(
         output,
         "impedance",
         {"ranking": [one.to_dict() for one in found]},
-        impedance_table(found),
+        impedance_table(found).markdown(),
         draw_impedance(found),
     )
 
@@ -233,7 +233,13 @@ def spectrum(
         bands=bands,
         device=device,
     )
-    _written(output, "spectrum", {"runs": [one.to_dict() for one in found]}, spectra_table(found), draw_spectra(found))
+    _written(
+        output,
+        "spectrum",
+        {"runs": [one.to_dict() for one in found]},
+        spectra_table(found).markdown(),
+        draw_spectra(found),
+    )
 
 
 def _written(folder: Path, name: str, figures: dict[str, Any], table: str, drawing: bytes) -> None:

@@ -79,10 +79,11 @@ class Table:
             for name, rows in self.rows.items()
         ]
         if len(self.rows) > 2:
-            tables.append(side_by_side(self.rows))
+            tables.append(side_by_side(self.rows).markdown())
         whole = len({len(rows) for rows in self.rows.values()}) == 1
         if self.suite == "speed" and whole:
-            tables.append(comparison(self.rows, self.costs, next(iter(self.rows))))
+            speed = comparison(self.rows, self.costs, next(iter(self.rows)))
+            tables.append(f"{speed.markdown()}\n{speed.note}\n")
         if self.suite == "fusion" and whole and "fused" in self.rows:
             tables.append(gains(self.rows))
         return "\n".join(tables)

@@ -87,7 +87,7 @@ def test_bench_weighs_both_priors_with_three_seeds(hprior, small: Path) -> None:
     table = Path("bench-fusion/table.md").read_text()
     assert "seed: that of the restoration" in table and "| eye |" in table and "Fused over the better" in table
     means = next(line for line in table.splitlines() if line.startswith("| **mean** |") and line.count("±") == 4)
-    best = next(line for line in table.splitlines() if line.startswith("| mean, oracle |"))
+    best = next(line for line in table.splitlines() if line.startswith("| **mean, oracle** |"))
     assert best.count("±") == 3 and best.endswith("|  |")
     assert means.split("|")[2].strip() <= best.split("|")[2].strip()
     same = hprior(*bench, "--seeds", "0,1", "--data-seed", 4, "-o", "same")
@@ -119,6 +119,6 @@ def test_gains_are_over_the_better_prior_of_each_trial() -> None:
         "Fused over the better single prior: +0.60 ± 0.15 dB on average, at least -0.10 (reeds), in 4 trials; "
         "over the better one's oracle +0.50 dB.\n"
     )
-    table = side_by_side(rows).splitlines()
+    table = side_by_side(rows).markdown().splitlines()
     assert table[-2] == "| **mean** | 25.50 ± 0.50 | 26.25 ± 0.75 | 27.60 ± 0.65 |"
-    assert table[-1] == "| mean, oracle | 25.60 ± 0.40 | 26.25 ± 0.75 |  |"
+    assert table[-1] == "| **mean, oracle** | 25.60 ± 0.40 | 26.25 ± 0.75 |  |"

@@ -181,7 +181,7 @@ def test_the_table_is_tidy(done: tuple[Path, Table]) -> None:
     assert len(frame) == len(table) == 16
     assert set(frame["sigma"].round(4)) == {round(15 / 255, 4), round(50 / 255, 4)}
     mean = frame[(frame.condition == "sigma 15") & (frame.generator == "decoder") & (frame.regulariser == "none")].psnr
-    line = next(line for line in table.to_markdown().splitlines() if line.startswith("| mean"))
+    line = next(line for line in table.to_markdown().splitlines() if line.startswith("| **mean"))
     assert f"| {mean.mean():.2f} (" in line
     assert table.to_csv().splitlines()[0].startswith("id,image,task,condition,generator")
     assert (folder / "table.csv").read_text() == table.to_csv()
@@ -279,7 +279,7 @@ def test_means_stand_side_by_side_over_the_same_images(done: tuple[Path, Table])
         for row in done[1]
     ]
     lines = Table(failed).to_markdown().splitlines()
-    reeds, mean = (next(line for line in lines if line.startswith(start)) for start in ("| reeds", "| mean of 1"))
+    reeds, mean = (next(line for line in lines if line.startswith(start)) for start in ("| reeds", "| **mean of 1"))
     assert mean.split("|")[2:] == reeds.split("|")[2:]
 
 

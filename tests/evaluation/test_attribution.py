@@ -54,15 +54,15 @@ def test_shapley_values_share_the_whole_gain() -> None:
     assert shapley(20.0, 25.0, 27.0, 32.0) == (5.0, 7.0, 0.0)
 
 
-def test_a_image_has_a_row_for_each_judge_and_metric_that_is_known() -> None:
+def test_an_image_has_a_row_for_each_step_and_metric_that_is_known() -> None:
     rows = [*_game((20.0, 28.0, 30.0, 31.0)), _row(AUTO, 32.0)]
     found = attribute(rows)
-    assert {(row.both, row.judge, row.metric) for row in found.rows} == {
-        (both, judge, metric)
+    assert {(row.both, row.step, row.metric) for row in found.rows} == {
+        (both, step, metric)
         for both in ("denoiser 1", "auto")
-        for judge, metric in (("chosen", "psnr"), ("oracle", "psnr"), ("chosen", "ssim"))
+        for step, metric in (("chosen", "psnr"), ("oracle", "psnr"), ("chosen", "ssim"))
     }
-    auto = next(row for row in found.rows if (row.both, row.judge, row.metric) == ("auto", "chosen", "psnr"))
+    auto = next(row for row in found.rows if (row.both, row.step, row.metric) == ("auto", "chosen", "psnr"))
     assert (auto.global_, auto.together, auto.level) == (30.0, 32.0, 25.0)
     assert auto.shapley_local + auto.shapley_global == pytest.approx(12.0)
     plain = auto.to_dict()
@@ -72,20 +72,20 @@ def test_a_image_has_a_row_for_each_judge_and_metric_that_is_known() -> None:
 
 def test_seeds_are_averaged_and_only_whole_ones_count() -> None:
     rows = _game((20.0, 28.0, 30.0, 31.0)) + _game((20.0, 29.0, 30.0, 31.0), seed=1) + _game((0.0,) * 4, seed=2)[:3]
-    (found,) = (row for row in attribute(rows).rows if (row.judge, row.metric) == ("chosen", "psnr"))
+    (found,) = (row for row in attribute(rows).rows if (row.step, row.metric) == ("chosen", "psnr"))
     assert found.local == 28.5
     assert found.seed_spread == pytest.approx(0.5)  # of the interaction, -7 and -8; 0.25 of the others
 
 
 def test_means_have_bounds_over_images() -> None:
     rows = [row for n in range(8) for row in _game((20.0, 26.0 + n, 30.0, 31.0), image=f"p{n}")]
-    (mean,) = (row for row in attribute(rows).means if (row.judge, row.metric) == ("chosen", "psnr"))
+    (mean,) = (row for row in attribute(rows).means if (row.step, row.metric) == ("chosen", "psnr"))
     assert (mean.image, mean.images, mean.local) == ("mean", 8, 29.5)
     assert mean.low["nothing"] == mean.high["nothing"] == 20.0
     error = torch.arange(8.0).std(correction=0).item() / 8**0.5
     assert mean.high["local"] - mean.low["local"] == pytest.approx(2 * 1.96 * error, rel=0.1)
     assert attribute(rows).means == attribute(rows).means
-    (single,) = (r for r in attribute(rows[:4]).means if (r.judge, r.metric) == ("chosen", "psnr"))
+    (single,) = (r for r in attribute(rows[:4]).means if (r.step, r.metric) == ("chosen", "psnr"))
     assert not single.low
 
 
@@ -94,7 +94,7 @@ def test_tables_and_figures_of_several_levels() -> None:
     found = attribute(rows)
     line = next(line for line in found.to_markdown().splitlines() if "sigma 5 " in line)
     assert (
-        line == "| denoise, sigma 5 | skip, denoiser 1 | 20.00 | 28.00 | 30.00 | 31.00 | +4.50 | +6.50 | -7.00 |  | 1 |"
+        line == "| denoise, sigma 5 | skip, denoiser 1 | 20.00 | 28.00 | 30.00 | 31.00 | +4.50 | +6.50 | −7.00 |  | 1 |"
     )
     assert found.to_latex().count(r"\toprule") == found.to_latex().count(r"\bottomrule") == 4
     ((name, data),) = draw_attribution(found.means)
@@ -107,8 +107,8 @@ def test_no_kernel_is_more_than_another() -> None:
     rows = []
     for blur in ("gaussian:1", "motion:5:30"):
         how = Degradation("deblur", sigma=2.55 / 255, blur=blur)
-        told = {"task": "deblur", "condition": how.label, "degradation": dataclasses.asdict(how)}
-        rows += [dataclasses.replace(row, **told) for row in _game((20.0, 28.0, 30.0, 31.0))]
+        changes = {"task": "deblur", "condition": how.label, "degradation": dataclasses.asdict(how)}
+        rows += [dataclasses.replace(row, **changes) for row in _game((20.0, 28.0, 30.0, 31.0))]
     names = [name for name, _ in draw_attribution(attribute(rows).means)]
     assert names == [f"attribution-deblur-{kernel}.png" for kernel in ("gaussian-1", "motion-5-30")]
 

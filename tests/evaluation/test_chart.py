@@ -10,7 +10,7 @@ from hybridprior.evaluation.report import Column, Page, Run, Scene, Table, rende
 from hybridprior.evaluation.report.chart import Scale, panels
 from hybridprior.evaluation.report.embed import LONGEST, ROOM, Album, embed
 from hybridprior.evaluation.report.page import Curve
-from hybridprior.evaluation.report.table import averaged, trimmed
+from hybridprior.evaluation.report.summary import averaged, trimmed
 from hybridprior.io.files import ImageData, write_image
 
 
@@ -52,8 +52,8 @@ def test_tables_in_markdown_and_latex() -> None:
         "| name | gain (dB) |\n| --- | ---: |\n| a\\_b \\| 50 % | −1.00 |\n| λ \\<i\\> |  |\n| c |  |\n"
     )
     assert table.latex() == (
-        "\\begin{tabular}{lr}\n  \\toprule\n  name & gain (dB) \\\\\n  \\midrule\n"
-        "  a\\_b | 50 \\% & $-$1.00 \\\\\n  $\\lambda$ <i> &  \\\\\n  c &  \\\\\n  \\bottomrule\n\\end{tabular}\n"
+        "\\begin{table}\n\\caption{t}\n\\label{tab:t}\n\\begin{tabular}{lr}\n  \\toprule\n  name & gain (dB) \\\\\n  \\midrule\n"
+        "  a\\_b | 50 \\% & $-$1.00 \\\\\n  $\\lambda$ <i> &  \\\\\n  c &  \\\\\n  \\bottomrule\n\\end{tabular}\n\\end{table}\n"
     )
 
 

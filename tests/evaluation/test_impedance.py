@@ -108,7 +108,7 @@ def test_the_verbs_write_figures_tables_and_drawings(
             main()
         assert not ended.value.code
     said = capsys.readouterr().out
-    assert "| pixels | 0.000 |  |" in said and "| 50-100 % |" in said
+    assert "| pixels | 0.000 | " in said and "| 50-100 % |" in said
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         f"{name}.{suffix}" for name in ("impedance", "spectrum") for suffix in ("json", "md", "png")
     }

@@ -60,7 +60,7 @@ def test_an_ablation_is_shown_whole(tmp_path: Path, x: torch.Tensor) -> None:
     assert len(means.rows) == 10
     assert "n" in [column.name for column in means.columns]
     assert len(cells.rows) == 40
-    assert brought.title == "What each prior brought: PSNR in dB, step chosen without ground truth"
+    assert brought.title == "Contribution of each prior: PSNR in dB, step chosen without ground truth"
     assert "| denoising, sigma 25 | skip, denoiser 0.3 | 20.00 | 26.00 |" in brought.markdown()
     assert "| otter | denoising, sigma 25 | skip, denoiser 0.3 | 20.00 | 26.00 |" in each.markdown()
     assert "+2.75 … +3.75" in brought.markdown()

@@ -1,4 +1,4 @@
-"""Ablation: grids of parts on clean images, what each prior is worth, the impedance of noise, and the spectrum."""
+"""Ablation: grids of components on clean images, attribution of the gain, noise impedance, and the spectrum."""
 
 from hybridprior.evaluation.ablation.attribution import Attribution, Share, attribute, shapley
 from hybridprior.evaluation.ablation.cell import Cell, Job, run_job

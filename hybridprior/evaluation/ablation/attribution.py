@@ -1,23 +1,23 @@
-"""Attribution: how many decibels come from the architecture, how many from the data.
+"""Attribution: the part of the gain that is due to each prior, by Shapley values.
 
-Let v(S) be the figure that is reached with the set S of priors: `local`, the architecture of an untrained network, and
-`global`, a pretrained R. v({}) are pixels without R, v({local}) the network without R, v({global}) pixels with R. The
-Shapley values (Shapley, "A Value for n-Person Games", 1953), each prior's gain averaged over both orders,
+Let v(S) be the PSNR or SSIM reached with the set S of priors: `local`, the architecture of an untrained network, and
+`global`, a pretrained R. v({}) is that of pixels without R, v({local}) of the network without R, v({global}) of pixels
+with R. The Shapley values (Shapley, "A Value for n-Person Games", 1953), the gain of each prior averaged over both
+orders,
 
     phi_local  = (v(local) - v({}) + v(both) - v(global)) / 2
     phi_global = (v(global) - v({}) + v(both) - v(local)) / 2
 
-add up to v(both) - v({}). Half of the interaction (Grabisch and Roubens, 1999)
+add up to v(both) - v({}). Each contains half of the interaction (Grabisch and Roubens, 1999)
 
     I = v(both) - v(local) - v(global) + v({})
 
-is in either of them: below zero where the priors know the same, above where each makes the other better.
+which is negative if the priors are redundant, and positive if they are complementary.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, pstdev
@@ -27,7 +27,8 @@ import torch
 
 from hybridprior._internal.random import stream
 from hybridprior.evaluation.ablation.grid import PIXELS, Combination
-from hybridprior.evaluation.ablation.table import Row, latex, markdown
+from hybridprior.evaluation.ablation.table import Row
+from hybridprior.evaluation.tables import Cell, Column, Estimate, Table, document
 from hybridprior.resolve import FUSED
 
 __all__ = ["Attribution", "Share", "attribute", "learned", "shapley"]
@@ -37,9 +38,10 @@ VALUES = ("nothing", "local", "global_", "together")
 PARTS = ("shapley_local", "shapley_global", "interaction")
 
 HAND_MADE = ("none", "tv")
-"""Regularisers that no data went into."""
+"""Regularisers that are not learned from data."""
 
 RESAMPLES = 2000
+"""Number of bootstrap samples."""
 
 BOUNDS = (0.025, 0.975)
 """Quantiles of the bootstrap."""
@@ -47,26 +49,26 @@ BOUNDS = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Share:
-    """What the priors did for an image, or on average over images, under one condition."""
+    """The contribution of the priors to an image, or their mean over images, under one condition."""
 
     image: str
-    """Its name, or "mean"."""
+    """Name of the image, or "mean"."""
     task: str
     condition: str
     level: float
-    """sr: the scale; inpaint: the share of missing pixels in percent; dejpeg: the quality; else sigma, of 255."""
+    """sr: scale; inpaint: missing pixels in percent; dejpeg: quality; else sigma in units of 0-255."""
     noise: float
     """sigma in units of 0-255."""
     generator: str
-    """f_theta of v(local) and v(both)."""
+    """f_theta of v({local}) and v({local, global})."""
     both: str
-    """What v(both) is: R with its weight, or "auto"."""
-    judge: str
-    """The step: "chosen" without ground truth, or by the "oracle"."""
+    """The regulariser of v({local, global}) with its weight, or "auto"."""
+    step: str
+    """"chosen" without ground truth, or the "oracle" step."""
     metric: str
     """"psnr" in dB, or "ssim"."""
     nothing: float
-    """v({}), the mean over seeds, as all that follow."""
+    """v({}). This and the following values are means over seeds."""
     local: float
     """v({local})."""
     global_: float
@@ -80,58 +82,58 @@ class Share:
     interaction: float
     """I."""
     seed_spread: float | None
-    """The greatest of their three standard deviations over seeds, None of a single seed; of a mean, the mean."""
+    """Largest standard deviation of the three over seeds; None for a single seed. For a mean, the mean of these."""
     images: int = 1
-    """How many images."""
+    """Number of images."""
     low: Mapping[str, float] = field(default_factory=dict)
-    """Lower bounds of 95 % over images, by field; none of a single image."""
+    """Lower ends of the 95 % confidence intervals over images, by field; empty for a single image."""
     high: Mapping[str, float] = field(default_factory=dict)
-    """Upper bounds."""
+    """Upper ends of the confidence intervals."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures by name; `global_` is "global"."""
+        """Return the figures by name; `global_` becomes "global"."""
         plain = dataclasses.asdict(self)
-        plain = {name: _renamed(value) if isinstance(value, dict) else value for name, value in plain.items()}
-        return _renamed(plain)
+        plain = {
+            name: _without_underscores(value) if isinstance(value, dict) else value for name, value in plain.items()
+        }
+        return _without_underscores(plain)
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What the priors did: for each image, and on average."""
+    """The contributions of the priors: for each image, and the means over images."""
 
     rows: tuple[Share, ...]
-    """An image each."""
+    """One for each image, condition, combination, step and metric."""
     means: tuple[Share, ...]
-    """Over images."""
+    """Means over images."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return rows and means as plain values."""
         return {"rows": [row.to_dict() for row in self.rows], "means": [row.to_dict() for row in self.means]}
 
     def to_markdown(self) -> str:
-        """Return the tables of the means, and of each image's PSNR at the chosen step."""
-        texts = [f"## {title}\n\n{markdown(head, body)}" for title, head, body in self._tables()]
-        return "\n".join(texts) if texts else "No image has all four: pixels and a network, each with R and without.\n"
+        """Return the tables in Markdown: the means, and the PSNR of each image at the chosen step."""
+        text = document(self.tables())
+        return text or "No image has all four results: pixels and a network, each with and without R.\n"
 
     def to_latex(self) -> str:
-        """Return the same for LaTeX, with the rules of booktabs."""
-        return "\n".join(latex(head, body, caption=title) for title, head, body in self._tables())
+        """Return the same tables in LaTeX; they need the package booktabs."""
+        return "\n".join(table.latex(f"attribution-{number}") for number, table in enumerate(self.tables(), 1))
 
-    def _tables(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-        head = ["neither", "local", "global", "both", "from local", "from global", "interaction", "seeds"]
-        for judge, metric in dict.fromkeys((row.judge, row.metric) for row in self.means):
-            lines = [row for row in self.means if (row.judge, row.metric) == (judge, metric)]
-            title = f"Mean {'PSNR in dB' if metric == 'psnr' else 'SSIM'}, {_step(judge)}"
-            body = [[*_where(row), *_figures(row), str(row.images)] for row in lines]
-            yield title, ["condition", "parts", *head, "images"], body
-        single = [row for row in self.rows if (row.judge, row.metric) == ("chosen", "psnr")]
+    def tables(self) -> Iterator[Table]:
+        """Yield a table of the means for each step and metric, and the PSNR of each image at the chosen step."""
+        where = (Column("condition"), Column("parts"))
+        for step, metric in dict.fromkeys((row.step, row.metric) for row in self.means):
+            lines = [row for row in self.means if (row.step, row.metric) == (step, metric)]
+            title = f"Mean {'PSNR in dB' if metric == 'psnr' else 'SSIM'}, {_step_text(step)}"
+            body = [(*_where(row), *_figures(row), float(row.images)) for row in lines]
+            yield Table(title, (*where, *_columns(metric), Column("images", 0)), tuple(body))
+        single = [row for row in self.rows if (row.step, row.metric) == ("chosen", "psnr")]
         if single:
-            body = [[row.image, *_where(row), *_figures(row)] for row in single]
-            yield (
-                "Each image, PSNR in dB, chosen without ground truth",
-                ["image", "condition", "parts", *head],
-                body,
-            )
+            rows = tuple((row.image, *_where(row), *_figures(row)) for row in single)
+            title = "Each image, PSNR in dB, chosen without ground truth"
+            yield Table(title, (Column("image"), *where, *_columns("psnr")), rows)
 
 
 def shapley(nothing: float, local: float, global_: float, together: float) -> tuple[float, float, float]:
@@ -142,16 +144,20 @@ def shapley(nothing: float, local: float, global_: float, together: float) -> tu
         local: v({local}).
         global_: v({global}).
         together: v({local, global}).
+
+    Example:
+        >>> shapley(20.0, 28.0, 30.0, 31.0)
+        (4.5, 6.5, -7.0)
     """
     interaction = together - local - global_ + nothing
     return local - nothing + interaction / 2, global_ - nothing + interaction / 2, interaction
 
 
 def attribute(rows: Sequence[Row]) -> Attribution:
-    """Return the attribution of all images, conditions and choices that have all four values.
+    """Return the attribution of all images, conditions and combinations that have all four values.
 
     Args:
-        rows: The cells.
+        rows: The rows of the cells.
     """
     done = [row for row in rows if row.done]
     shares = [
@@ -162,13 +168,17 @@ def attribute(rows: Sequence[Row]) -> Attribution:
     ]
     groups: dict[tuple, list[Share]] = {}
     for share in shares:
-        key = (share.task, share.condition, share.generator, share.both, share.judge, share.metric)
+        key = (share.task, share.condition, share.generator, share.both, share.step, share.metric)
         groups.setdefault(key, []).append(share)
     return Attribution(tuple(shares), tuple(_averaged(group) for group in groups.values()))
 
 
 def learned(rows: Sequence[Row]) -> list[tuple[str, float]]:
-    """Return the pretrained regularisers with their weights, as they are found on pixels."""
+    """Return the pretrained regularisers with their weights that have cells on pixels.
+
+    Args:
+        rows: The rows of the cells.
+    """
     found = [
         (row.regulariser, row.weight)
         for row in rows
@@ -178,7 +188,7 @@ def learned(rows: Sequence[Row]) -> list[tuple[str, float]]:
 
 
 def _shares(rows: Sequence[Row]) -> Iterator[Share]:
-    """Yield what the cells of one image under one condition say."""
+    """Yield the contributions for one image under one condition."""
     cells = {(row.parts, row.seed): row for row in rows}
     seeds = list(dict.fromkeys(row.seed for row in rows))
     pretrained = learned(rows)
@@ -195,20 +205,20 @@ def _shares(rows: Sequence[Row]) -> Iterator[Share]:
                 both,
             )
             trials = [[cells.get((parts, seed)) for parts in sets] for seed in seeds]
-            whole = [[row for row in trial if row is not None] for trial in trials if None not in trial]
-            for judge, metric in (("chosen", "psnr"), ("oracle", "psnr"), ("chosen", "ssim"), ("oracle", "ssim")):
-                values = [[row.figure(judge, metric) for row in trial] for trial in whole]
+            complete = [[row for row in trial if row is not None] for trial in trials if None not in trial]
+            for step, metric in (("chosen", "psnr"), ("oracle", "psnr"), ("chosen", "ssim"), ("oracle", "ssim")):
+                values = [[row.figure(step, metric) for row in trial] for trial in complete]
                 known = [[v for v in trial if v is not None] for trial in values if None not in trial]
                 if known:
-                    yield _share(whole[0][-1], judge, metric, known)
+                    yield _share(complete[0][-1], step, metric, known)
 
 
-def _share(row: Row, judge: str, metric: str, trials: Sequence[Sequence[float]]) -> Share:
+def _share(row: Row, step: str, metric: str, trials: Sequence[Sequence[float]]) -> Share:
     """Return the mean over seeds; `row` is a cell with both priors."""
     parts = list(zip(*(shapley(*trial) for trial in trials), strict=True))
-    told = row.degradation
-    noise = 255 * float(told["sigma"])
-    level = {"sr": told["scale"], "inpaint": 100 * float(told["missing"]), "dejpeg": told["quality"]}
+    how = row.degradation
+    noise = 255 * float(how["sigma"])
+    level = {"sr": how["scale"], "inpaint": 100 * float(how["missing"]), "dejpeg": how["quality"]}
     return Share(
         image=row.image,
         task=row.task,
@@ -217,7 +227,7 @@ def _share(row: Row, judge: str, metric: str, trials: Sequence[Sequence[float]])
         noise=round(noise, 6),
         generator=row.generator,
         both=row.regulariser if row.weight is None else f"{row.regulariser} {row.weight:g}",
-        judge=judge,
+        step=step,
         metric=metric,
         **dict(zip(VALUES, map(mean, zip(*trials, strict=True)), strict=True)),
         **dict(zip(PARTS, map(mean, parts), strict=True)),
@@ -226,7 +236,7 @@ def _share(row: Row, judge: str, metric: str, trials: Sequence[Sequence[float]])
 
 
 def _averaged(shares: Sequence[Share]) -> Share:
-    """Return the mean over images, and its bounds by drawing the images anew."""
+    """Return the mean over images, with confidence intervals by the bootstrap over images."""
     names = (*VALUES, *PARTS)
     figures = torch.tensor([[getattr(share, name) for name in names] for share in shares], dtype=torch.float64)
     found = dict(zip(names, figures.mean(0).tolist(), strict=True))
@@ -243,23 +253,29 @@ def _averaged(shares: Sequence[Share]) -> Share:
     )
 
 
-def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_underscores(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name.rstrip("_"): value for name, value in values.items()}
 
 
-def _step(judge: str) -> str:
-    return "chosen without ground truth" if judge == "chosen" else "at the oracle's step"
+def _step_text(step: str) -> str:
+    return "chosen without ground truth" if step == "chosen" else "at the oracle's step"
+
+
+def _columns(metric: str) -> tuple[Column, ...]:
+    digits = 2 if metric == "psnr" else 3
+    values = (Column(name, digits, best="row") for name in ("neither", "local", "global", "both"))
+    parts = (Column(name, digits, signed=True) for name in ("from local", "from global", "interaction"))
+    return (*values, *parts, Column("seeds", digits))
 
 
 def _where(row: Share) -> list[str]:
     return [f"{row.task}, {row.condition}", f"{row.generator}, {row.both}"]
 
 
-def _figures(row: Share) -> list[str]:
-    digits = 2 if row.metric == "psnr" else 3
-    cells = [f"{getattr(row, name):.{digits}f}" for name in VALUES]
-    for name in PARTS:
-        text = f"{getattr(row, name):+.{digits}f}"
-        bounds = (row.low.get(name, math.nan), row.high.get(name, math.nan))
-        cells.append(f"{text} [{bounds[0]:+.{digits}f}, {bounds[1]:+.{digits}f}]" if row.low else text)
-    return [*cells, "" if row.seed_spread is None else f"{row.seed_spread:.{digits}f}"]
+def _figures(row: Share) -> list[Cell]:
+    parts = [Estimate(getattr(row, name), bounds=_bounds(row, name)) for name in PARTS]
+    return [*(getattr(row, name) for name in VALUES), *parts, row.seed_spread]
+
+
+def _bounds(row: Share, name: str) -> tuple[float, float] | None:
+    return (row.low[name], row.high[name]) if row.low else None

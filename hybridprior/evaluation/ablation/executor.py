@@ -1,11 +1,11 @@
-"""Where the cells are computed: here, in processes of this machine, or by the workers of a dask scheduler.
+"""Executors: compute cells in this process, in processes of this machine, or on the workers of a dask scheduler.
 
-    local:N                  N processes (1 is this one)
-    dask-local:N             a dask scheduler of its own with N worker processes
-    dask://HOST:PORT         the workers of a scheduler that runs already, such as dask-jobqueue's on a cluster
+    local:N                  N processes (1 is this process)
+    dask-local:N             a new dask scheduler with N worker processes
+    dask://HOST:PORT         the workers of a running scheduler, such as that of dask-jobqueue on a cluster
 
-All of them are an `Executor` of `concurrent.futures`. A job that comes back writes its own files, so that a worker
-that dies takes with it no more than the cell it was at, which another one then computes.
+Each is an `Executor` of `concurrent.futures`. A job writes its own files. If a worker dies, only its current cell is
+lost, and another worker computes it again.
 """
 
 from __future__ import annotations
@@ -29,41 +29,45 @@ __all__ = ["check_executor", "run_jobs", "share"]
 
 KINDS = ("local", "dask-local", "dask")
 
-LIVES = 3
-"""Pools of processes in a row that may break without a cell done, until what is left has failed."""
+POOLS = 3
+"""Number of successive process pools that may break without a finished cell before the remaining cells fail."""
 
-PATIENCE = 10
-"""Seconds that a scheduler has to answer."""
+TIMEOUT = 10
+"""Timeout of the connection to a scheduler, in seconds."""
 
 
 def check_executor(spec: str) -> tuple[str, str]:
-    """Return the kind of an executor and what follows the colon.
+    """Return the kind of an executor and its argument.
 
     Args:
         spec: "local:N", "dask-local:N" or "dask://HOST:PORT".
 
     Raises:
-        ConfigError: None of these.
+        ConfigError: The specification is none of these.
+
+    Example:
+        >>> check_executor("local:2")
+        ('local', '2')
     """
     kind, _, rest = spec.partition(":")
     if kind not in KINDS:
         raise unknown_name("executor", spec, ("local:N", "dask-local:N", "dask://HOST:PORT"))
     if kind == "dask":
         if not rest.startswith("//") or not rest[2:]:
-            raise ConfigError(f"'{spec}' names no scheduler; write dask://HOST:PORT.")
+            raise ConfigError(f"'{spec}' names no scheduler. Write dask://HOST:PORT.")
         return kind, rest[2:]
     rest = rest or "1"
     if not rest.isdigit() or int(rest) < 1:
-        raise ConfigError(f"'{spec}' says no number of processes; write {kind}:2.")
+        raise ConfigError(f"'{spec}' has no valid number of processes. Write {kind}:2, for example.")
     return kind, rest
 
 
 def share(spec: str, threads: int | None) -> int | None:
-    """Return the threads of each process: as named, or its share of this machine; None leaves a process its own.
+    """Return the number of threads of each process; None keeps the default of a process.
 
     Args:
         spec: The executor.
-        threads: What somebody named.
+        threads: The requested number; if None, the threads of this machine are divided among the processes.
     """
     kind, rest = check_executor(spec)
     if threads is not None or kind == "dask" or rest == "1":
@@ -72,17 +76,17 @@ def share(spec: str, threads: int | None) -> int | None:
 
 
 def run_jobs(jobs: Sequence[Job], executor: str | Executor = "local:1") -> Generator[dict[str, Any], None, None]:
-    """Run jobs and yield the record of each as soon as it is there.
+    """Run jobs and yield the record of each as soon as it is finished.
 
-    What is finished already is not computed again. Ctrl-C ends the processes that were started here.
+    Finished cells are not computed again. An interrupt ends the processes that were started here.
 
     Args:
-        jobs: What to do.
-        executor: By name, or any executor of `concurrent.futures`.
+        jobs: The jobs.
+        executor: Name of an executor, or any executor of `concurrent.futures`.
 
     Raises:
-        ConfigError: An unknown executor, one whose package is missing, or a scheduler that does not answer.
-        KeyboardInterrupt: Ctrl-C was pressed.
+        ConfigError: The executor is unknown, its package is missing, or the scheduler does not answer.
+        KeyboardInterrupt: The run was interrupted.
     """
     waiting = []
     for job in jobs:
@@ -104,7 +108,7 @@ def run_jobs(jobs: Sequence[Job], executor: str | Executor = "local:1") -> Gener
 
 
 def _gathered(jobs: Sequence[Job], executor: Executor) -> Iterator[dict[str, Any]]:
-    """Yield the records of jobs in the order in which they are done."""
+    """Yield the records of jobs in the order in which they finish."""
     futures: dict[Future, Job] = {executor.submit(run_job, job): job for job in jobs}
     try:
         for future in as_completed(futures):
@@ -112,7 +116,7 @@ def _gathered(jobs: Sequence[Job], executor: Executor) -> Iterator[dict[str, Any
                 yield future.result()
             except BrokenProcessPool:
                 raise
-            except Exception as error:  # a worker that was lost time and again, or sees another folder
+            except Exception as error:  # a worker that was lost repeatedly, or that has another folder
                 yield _lost(futures[future], error)
     finally:
         for future in futures:
@@ -120,26 +124,28 @@ def _gathered(jobs: Sequence[Job], executor: Executor) -> Iterator[dict[str, Any
 
 
 def _processes(jobs: Sequence[Job], count: int) -> Iterator[dict[str, Any]]:
-    """Yield the records of jobs computed by processes; after one has died, a new pool goes on with what is left."""
-    left, barren = {job.cell.id: job for job in jobs}, 0
-    while left and barren < LIVES:
-        before = len(left)
+    """Yield the records of jobs computed by processes; after a process died, a new pool computes the remaining jobs."""
+    remaining, failures = {job.cell.id: job for job in jobs}, 0
+    while remaining and failures < POOLS:
+        before = len(remaining)
         try:
             with _pool(count) as pool:
-                for record in _gathered(list(left.values()), pool):
-                    del left[record["id"]]
+                for record in _gathered(list(remaining.values()), pool):
+                    del remaining[record["id"]]
                     yield record
         except BrokenProcessPool:
-            barren = 0 if len(left) < before else barren + 1
-            for name in list(left)[:count]:  # one of these was at work; the others come first now
-                left[name] = left.pop(name)
-    for job in left.values():
-        yield job.finished() or _lost(job, HybridPriorError("Its process was killed; is the memory full?"))
+            failures = 0 if len(remaining) < before else failures + 1
+            for name in list(remaining)[:count]:  # one of these was running; run the others first
+                remaining[name] = remaining.pop(name)
+    for job in remaining.values():
+        yield job.finished() or _lost(
+            job, HybridPriorError("The process of the cell was killed. Use fewer processes if the memory is full.")
+        )
 
 
 @contextmanager
 def _pool(count: int) -> Iterator[Executor]:
-    """Give processes, which end at once where something ends the block early."""
+    """Yield a process pool; its processes are terminated if the block raises."""
     others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_quiet)
     try:
@@ -155,27 +161,27 @@ def _pool(count: int) -> Iterator[Executor]:
 
 
 def _quiet() -> None:
-    """Leave Ctrl-C to the first process."""
+    """Ignore interrupts, which the parent process handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _dask(kind: str, rest: str) -> Iterator[Executor]:
-    """Give a dask scheduler's workers as an executor."""
+    """Yield the workers of a dask scheduler as an executor."""
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ConfigError(
-            "dask is not installed; use --executor local:N, or pip install hybridprior[cluster]."
+            "dask is not installed. Use --executor local:N, or pip install hybridprior[cluster]."
         ) from error
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what ends a cell is in its record
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors of a cell are in its record
     if kind == "dask":
         try:
-            client = Client(rest, timeout=PATIENCE)
+            client = Client(rest, timeout=TIMEOUT)
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"No dask scheduler answers at '{rest}'; start one, or use --executor local:N."
+                f"No dask scheduler answers at '{rest}'. Start one, or use --executor local:N."
             ) from error
         with client:
             yield client.get_executor(pure=False)
@@ -186,7 +192,7 @@ def _dask(kind: str, rest: str) -> Iterator[Executor]:
 
 
 def _lost(job: Job, error: Exception) -> dict[str, Any]:
-    """Return the record of a job that no process could do, and write it."""
+    """Write and return the record of a job that no process could finish."""
     record = failure(job, error)
     write_json(job.folder / "cells" / f"{job.cell.id}.json", record)
     return record

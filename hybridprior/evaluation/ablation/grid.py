@@ -1,7 +1,7 @@
-"""The grid: parts x conditions x seeds, and what of it makes sense.
+"""The grid of an ablation: combinations x conditions x seeds.
 
-A combination is a generator, a regulariser and a weight. Left out are pixels with "auto" (which weighs a network
-against R); one cell, without a weight, stands for all weights of "none" and of "auto", which finds its own.
+A combination is a generator, a regulariser and a weight. Pixels with "auto" are left out, because "auto" combines a
+network with R. "none" and "auto" have one cell without a weight.
 """
 
 from __future__ import annotations
@@ -25,68 +25,78 @@ from hybridprior.resolve import FUSED, check_parts, configure
 __all__ = ["SIGMA", "Combination", "Grid", "conditions"]
 
 SIGMA = {"denoise": 25 / 255, "deblur": 0.01}
-"""The noise of a task where none is named, in [0, 1]; else there is none."""
+"""Default standard deviation of the noise by task, in [0, 1]; 0 for other tasks."""
 
 WEIGHTLESS = ("none", FUSED)
 
 PIXELS = "pixels"
 
 PAPERS_MULTIPLE = 32
-"""Of the sides of images for super-resolution, as Deep Image Prior crops them."""
+"""Divisor of the sides of images for super-resolution, as in Deep Image Prior."""
 
 
 @dataclass(frozen=True)
 class Combination:
-    """A choice of parts."""
+    """A combination of generator, regulariser and weight.
+
+    Example:
+        >>> Combination("pixels", "denoiser", 1.0).label
+        'pixels + denoiser 1'
+    """
 
     generator: str
-    """f_theta by name."""
+    """Name of f_theta."""
     regulariser: str
-    """R by name, or "auto"."""
+    """Name of R, or "auto"."""
     weight: float | None
-    """lambda; None where there is nothing to weigh."""
+    """lambda; None for "none" and "auto"."""
 
     @property
     def label(self) -> str:
-        """The choice in words: "skip", "pixels + denoiser 1", "skip + auto"."""
+        """The combination as text: "skip", "pixels + denoiser 1", "skip + auto"."""
         words = [self.generator] if self.regulariser == "none" else [self.generator, "+", self.regulariser]
         return " ".join([*words, *([] if self.weight is None else [f"{self.weight:g}"])])
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What is run, of every image."""
+    """The grid that is run for each image.
+
+    Example:
+        >>> [combination.label for combination in Grid().combinations()]
+        ['skip', 'skip + denoiser 1', 'pixels', 'pixels + denoiser 1']
+    """
 
     conditions: tuple[Degradation, ...] = (Degradation(sigma=SIGMA["denoise"]),)
     """How the clean images are degraded."""
     generators: tuple[str, ...] = ("skip", PIXELS)
-    """f_theta by name."""
+    """Names of f_theta."""
     regularisers: tuple[str, ...] = ("none", "denoiser")
-    """R by name, sums such as "denoiser+tv", or "auto"."""
+    """Names of R, sums such as "denoiser+tv", or "auto"."""
     weights: tuple[float, ...] = (1.0,)
-    """lambda."""
+    """Values of lambda."""
     seeds: tuple[int, ...] = (0,)
-    """Of the restorations; the noise has the condition's."""
+    """Seeds of the restorations; the seed of the noise is that of the condition."""
     preset: str = "balanced"
-    """Where the configurations come from."""
+    """Preset of the configurations."""
     denoiser: str | None = None
-    """What R asks, in place of its own."""
+    """Denoiser of R; its default if None."""
     steps: int | None = None
-    """The most steps of networks, in place of the preset's. Pixels are solved to the preset's end."""
+    """Maximum number of steps of networks; the preset's if None. Pixels always have the preset's number."""
     crop: int | None = None
     """Side of a centre crop of the images."""
 
     def __post_init__(self) -> None:
-        """Raise `ConfigError` for an empty grid, an unknown name or a number out of its range."""
+        """Raise `ConfigError` if the grid is empty, or if a name or a number is not valid."""
         for field in ("conditions", "generators", "regularisers", "weights", "seeds"):
             values = getattr(self, field)
             if not values:
-                raise ConfigError(f"An ablation needs at least one of its {field}.")
+                raise ConfigError(f"The grid has no {field}. Give at least one.")
             if len(set(values)) < len(values):
-                raise ConfigError(f"An ablation's {field} name one twice.")
+                raise ConfigError(f"The grid has a value of {field} twice. Remove one.")
         labels = [(how.task, how.label) for how in self.conditions]
         if len(set(labels)) < len(labels):
-            raise ConfigError("Two of an ablation's conditions differ in no more than a seed; run them apart.")
+            raise ConfigError("Two conditions of the grid differ in their seed only. Run them as two ablations.")
         for name in self.generators:
             GENERATORS.find(name)
         for name in itertools.chain(*(names.split("+") for names in self.regularisers if names != FUSED)):
@@ -94,10 +104,12 @@ class Grid:
         for how in self.conditions:
             find_preset(self.preset, how.task)
         if not self.combinations():
-            raise ConfigError("Nothing of this grid makes sense: 'auto' needs a network beside pixels.")
+            raise ConfigError(
+                "The grid has no valid combination: 'auto' needs a network. Add a generator other than pixels."
+            )
 
     def combinations(self) -> list[Combination]:
-        """Return the choices of parts that make sense, in the grid's order."""
+        """Return the valid combinations in the order of the grid."""
         found = [
             Combination(generator, regulariser, weight)
             for generator, regulariser in itertools.product(self.generators, self.regularisers)
@@ -109,41 +121,41 @@ class Grid:
     def configure(self, how: Degradation, parts: Combination, seed: int = 0) -> RestoreConfig:
         """Return the configuration of one restoration.
 
-        Without R, pixels are fitted for a fixed number of steps, since held-out ones tell nothing of each other; with
-        an R that splits they are plug-and-play to its last iteration.
+        Pixels without R are fitted for a fixed number of steps, because held-out pixels carry no information about
+        each other. Pixels with an R that uses a denoiser are solved by plug-and-play, to its last iteration.
 
         Args:
             how: The degradation.
-            parts: The choice.
-            seed: The seed.
+            parts: The combination.
+            seed: The seed of the restoration.
         """
-        alone = parts.generator == PIXELS
+        networkless = parts.generator == PIXELS
         return configure(
             find_preset(self.preset, how.task),
             Overrides(
                 generator=parts.generator,
                 regulariser=parts.regulariser,
                 weight=1.0 if parts.weight is None else parts.weight,
-                denoiser=self.denoiser if _asks(parts.regulariser) else None,
-                stopping="fixed" if alone and parts.regulariser == "none" else None,
-                max_steps=None if alone else self.steps,
+                denoiser=self.denoiser if _has_denoiser(parts.regulariser) else None,
+                stopping="fixed" if networkless and parts.regulariser == "none" else None,
+                max_steps=None if networkless else self.steps,
                 seed=seed,
             ),
         )
 
     def check(self) -> None:
-        """Load what the grid names, to find out whether it can run.
+        """Build the components of all combinations to check that they can run.
 
         Raises:
-            ConfigError: Parts that do not go together, or a number out of its range.
-            WeightsError: Weights that cannot be used.
+            ConfigError: Components cannot be combined, or a number is out of its range.
+            WeightsError: Weights cannot be loaded.
         """
         for how, parts in itertools.product(self.conditions, self.combinations()):
             check_parts(self.configure(how, parts, max(self.seeds)))
 
     @property
     def multiple(self) -> int:
-        """Of what the images' sides are multiples, for all conditions alike: the paper's 32, or the scales'."""
+        """Divisor of the sides of the images in all conditions: 32 as in the paper, or a multiple of the scales."""
         scales = [how.scale for how in self.conditions if how.task == "sr"]
         if not scales:
             return 1
@@ -166,20 +178,24 @@ def conditions(
     kernel: str = Degradation.kernel,
     seed: int = 0,
 ) -> tuple[Degradation, ...]:
-    """Return every task at every noise level and at every level of its own.
+    """Return each task at each noise level and at each level of its own parameter.
 
     Args:
         tasks: "denoise", "sr", "inpaint", "deblur", "dejpeg", "demosaic".
-        sigmas: Standard deviations of the noise, in [0, 1]; the usual ones of each task if not given.
-        scales: sr: how many times smaller.
-        missing: inpaint: shares of the pixels that go missing.
-        blurs: deblur: kernels, as `hybridprior.operators.kernels.make_psf` takes them.
-        qualities: dejpeg: the JPEG files'.
+        sigmas: Standard deviations of the noise, in [0, 1]; the default of each task if not given.
+        scales: sr: factors of the downsampling.
+        missing: inpaint: fractions of missing pixels.
+        blurs: deblur: kernels, as for `hybridprior.operators.kernels.make_psf`.
+        qualities: dejpeg: JPEG qualities.
         kernel: sr: the low-pass filter.
-        seed: Of the noise and of the missing pixels.
+        seed: Seed of the noise and of the missing pixels.
 
     Raises:
-        ConfigError: A task that there is not, or a number out of its range.
+        ConfigError: A task is unknown, or a number is out of its range.
+
+    Example:
+        >>> [how.label for how in conditions(["denoise", "sr"], scales=[2, 4])]
+        ['sigma 25', 'x2', 'x4']
     """
     own: dict[str, list[dict[str, Any]]] = {
         "sr": [{"scale": scale, "kernel": kernel} for scale in scales],
@@ -195,8 +211,8 @@ def conditions(
     )
 
 
-def _asks(regulariser: str) -> bool:
-    """Return whether a regulariser asks a denoiser."""
+def _has_denoiser(regulariser: str) -> bool:
+    """Return whether a regulariser uses a denoiser."""
     if regulariser == FUSED:
         return True
     parts: list[Any] = [REGULARISERS.find(name).Config for name in regulariser.split("+")]  # type: ignore[attr-defined]

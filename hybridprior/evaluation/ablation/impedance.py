@@ -1,14 +1,14 @@
-"""Noise impedance: how much faster a network learns an image than it learns noise.
+"""Noise impedance: how much faster a network fits an image than it fits noise.
 
 Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, figure 2: a network is fitted to an image, to the image
-with noise, to its pixels shuffled, and to white noise. With r_t(k) the share of target t's variance that is not fitted
-after k steps, at most 1, the impedance is the area between the curves of the shuffled and the ordered pixels over the
-logarithm of the steps,
+with noise, to its shuffled pixels, and to white noise. Let r_t(k) be the fraction of the variance of target t that is
+not fitted after k steps, clipped at 1. The impedance is the area between the curves of the shuffled and of the ordered
+pixels over the logarithm of the steps,
 
     I = 1 / log K  *  integral from 1 to K of (r_shuffled(k) - r_image(k)) d log k.
 
-It lies in [-1, 1], needs no ground truth, and is 0 for pixels as parameters: the two targets differ in nothing but
-order.
+It lies in [-1, 1], needs no ground truth, and is 0 for pixels as parameters, because the two targets differ in the
+order of the pixels only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hybridprior._internal.random import stream
 from hybridprior.config import RestoreConfig
 from hybridprior.errors import InputError
 from hybridprior.evaluation.ablation.plots import png
-from hybridprior.evaluation.ablation.table import markdown
+from hybridprior.evaluation.tables import Cell, Column, Estimate, Table
 from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
 from hybridprior.resolve import configure
@@ -38,28 +38,28 @@ __all__ = ["TARGETS", "Impedance", "area", "draw_impedance", "impedance", "imped
 TARGETS = ("image", "image + noise", "shuffled", "noise")
 
 FLAT = 1e-8
-"""Variance of an image that has no structure."""
+"""Variance below which an image is constant."""
 
 POINTS = 120
-"""Points of a curve that are kept, about, evenly on the logarithm of the steps."""
+"""Approximate number of points of a stored curve, evenly spaced on the logarithm of the steps."""
 
 COLOURS = ("#3a8f4d", "#c99b2e", "#c43c39", "#777777")
 
 
 @dataclass(frozen=True)
 class Impedance:
-    """What a generator made of the four targets."""
+    """The noise impedance of a generator, and its curves for the four targets."""
 
     generator: str
-    """f_theta by name."""
+    """Name of f_theta."""
     value: float
-    """I, the mean over seeds."""
-    spread: float | None
-    """Its standard deviation over seeds; None of a single one."""
+    """Impedance I, the mean over seeds."""
+    std: float | None
+    """Standard deviation over seeds; None for a single seed."""
     steps: tuple[int, ...]
-    """Where the curves are known."""
+    """Steps of the curves."""
     curves: Mapping[str, tuple[float, ...]]
-    """Share of the variance that is not fitted, by target, the mean over seeds."""
+    """Fraction of the variance that is not fitted, by target, the mean over seeds."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values."""
@@ -77,25 +77,30 @@ def impedance(
     device: str = "auto",
     callback: Callable[[int, int], None] | None = None,
 ) -> list[Impedance]:
-    """Return the noise impedance of generators, the greatest first.
+    """Return the noise impedance of generators, the largest first.
 
     Args:
-        image: `(1, C, H, W)` in [0, 1], clean or not.
-        generators: f_theta by name.
-        preset: Where the networks' options and the optimiser come from; nothing is averaged, and z stays as it is.
-        max_steps: The most steps, K; the preset's if not given.
-        seeds: Of the network, the noise and the order of the pixels.
-        sigma: Of the image with noise, in [0, 1].
-        device: Where.
-        callback: Told how many fits are done, and of how many.
+        image: `(1, C, H, W)`, intensity in [0, 1]; it need not be clean.
+        generators: Names of f_theta.
+        preset: Preset for the options of the networks and the optimiser; EMA and input noise are turned off.
+        max_steps: Maximum number of steps K; the preset's if not given.
+        seeds: Seeds of the network, the noise and the order of the pixels.
+        sigma: Standard deviation of the noise of the noisy image, in [0, 1].
+        device: The device.
+        callback: Called with the number of finished fits and the number of all fits.
 
     Raises:
-        ConfigError: An unknown name.
-        InputError: An image of one colour, or one that is too large to be solved whole.
-        KeyboardInterrupt: Ctrl-C was pressed.
+        ConfigError: A name is unknown.
+        InputError: The image is constant, or too large to be solved without tiles.
+        KeyboardInterrupt: The run was interrupted.
+
+    Example:
+        >>> (one,) = impedance(torch.rand(1, 1, 16, 16), ["pixels"], preset="fast", max_steps=2)
+        >>> one.generator, len(one.steps)
+        ('pixels', 2)
     """
     if _variance(image) < FLAT:
-        raise InputError("An image of one colour has no structure to be learned.")
+        raise InputError("The image is constant, so no structure can be fitted. Use another image.")
     found, done, of = [], 0, len(generators) * len(seeds) * len(TARGETS)
     for name in generators:
         values: list[float] = []
@@ -110,20 +115,24 @@ def impedance(
                 if callback is not None:
                     callback(done, of)
             values.append(area(curves["shuffled"][-1], curves["image"][-1]))
-        kept = _kept(min(len(curve) for runs in curves.values() for curve in runs))
-        means = {t: tuple(mean(run[k - 1] for run in runs) for k in kept) for t, runs in curves.items()}
-        spread = pstdev(values) if len(values) > 1 else None
-        found.append(Impedance(name, mean(values), spread, kept, means))
+        stored = _stored_steps(min(len(curve) for runs in curves.values() for curve in runs))
+        means = {t: tuple(mean(run[k - 1] for run in runs) for k in stored) for t, runs in curves.items()}
+        std = pstdev(values) if len(values) > 1 else None
+        found.append(Impedance(name, mean(values), std, stored, means))
     return sorted(found, key=lambda one: -one.value)
 
 
 def targets(image: torch.Tensor, sigma: float, seed: int) -> dict[str, torch.Tensor]:
-    """Return what is fitted, by name: the image, with noise, its pixels shuffled, and white noise in [0, 1].
+    """Return the targets by name: the image, the image with noise, its shuffled pixels, and white noise in [0, 1].
 
     Args:
         image: `(1, C, H, W)`.
-        sigma: Of the noise, in [0, 1].
-        seed: Of noise and order.
+        sigma: Standard deviation of the noise, in [0, 1].
+        seed: Seed of the noise and of the order.
+
+    Example:
+        >>> list(targets(torch.rand(1, 1, 4, 4), 0.1, 0))
+        ['image', 'image + noise', 'shuffled', 'noise']
     """
     noisy = image + sigma * torch.randn(image.shape, generator=stream(seed, "noise on the picture"))
     order = torch.randperm(image[0, 0].numel(), generator=stream(seed, "order of the pixels"))
@@ -133,11 +142,15 @@ def targets(image: torch.Tensor, sigma: float, seed: int) -> dict[str, torch.Ten
 
 
 def area(upper: Sequence[float], lower: Sequence[float]) -> float:
-    """Return the area between two curves over the logarithm of the steps, divided by its width; both are cut off at 1.
+    """Return the area between two curves over the logarithm of the steps, divided by the width; both are clipped at 1.
 
     Args:
         upper: Values after 1, 2, ... steps.
-        lower: The other's; the shorter one counts.
+        lower: Values of the other curve. The length is that of the shorter one.
+
+    Example:
+        >>> area([1.0, 1.0, 1.0], [0.5, 0.5, 0.5])
+        0.5
     """
     gaps = [min(a, 1.0) - min(b, 1.0) for a, b in zip(upper, lower, strict=False)]
     if len(gaps) < 2:
@@ -146,23 +159,25 @@ def area(upper: Sequence[float], lower: Sequence[float]) -> float:
     return sum(parts) / math.log(len(gaps))
 
 
-def impedance_table(found: Sequence[Impedance]) -> str:
-    """Return the ranking in Markdown, with the share of each target that is not fitted at the end."""
-    head = ["generator", "impedance", "seeds", *(f"{target}, left" for target in TARGETS)]
-    body = [
-        [
-            one.generator,
-            f"{one.value:.3f}",
-            "" if one.spread is None else f"{one.spread:.3f}",
-            *(f"{one.curves[target][-1]:.3f}" for target in TARGETS),
-        ]
-        for one in found
+def impedance_table(found: Sequence[Impedance]) -> Table:
+    """Return the ranking, with the fraction of the variance of each target that is not fitted at the end.
+
+    Args:
+        found: The impedances.
+    """
+    columns = (Column("generator"), Column("impedance", 3), *(Column(f"{name}, not fitted", 3) for name in TARGETS))
+    rows: list[tuple[Cell, ...]] = [
+        (one.generator, Estimate(one.value, one.std), *(one.curves[target][-1] for target in TARGETS)) for one in found
     ]
-    return markdown(head, body)
+    return Table("Noise impedance", columns, tuple(rows))
 
 
 def draw_impedance(found: Sequence[Impedance]) -> bytes:
-    """Return the curves as a PNG, a panel for each generator."""
+    """Return the curves as a PNG, a panel for each generator.
+
+    Args:
+        found: The impedances.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(0.6 + 3.8 * len(found), 3.6), layout="constrained")
@@ -178,18 +193,18 @@ def draw_impedance(found: Sequence[Impedance]) -> bytes:
 
 
 def _plain(config: RestoreConfig) -> RestoreConfig:
-    """Return the configuration without R, jitter, averaging and early stop."""
+    """Return the configuration without R, input noise, EMA and early stopping."""
     plain = configure(config, Overrides(regulariser="none", stopping="fixed"))
     return dataclasses.replace(plain, solver=dataclasses.replace(plain.solver, input_noise_std=0.0, ema_decay=0.0))
 
 
 def _fitted(target: torch.Tensor, config: RestoreConfig, device: str) -> list[float]:
-    """Return the share of the target's variance that is not fitted, after each step."""
+    """Return the fraction of the target's variance that is not fitted, after each step."""
     result = restore(target, config=config, sigma=1.0, device=device)
     if result.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     if len(result.trace) > config.solver.max_steps:
-        raise InputError("The image is too large for the memory and would be solved in tiles; crop it.")
+        raise InputError("The image is too large for the memory and is solved in tiles; crop it.")
     return [2 * point.energy / _variance(target) for point in result.trace]
 
 
@@ -197,6 +212,6 @@ def _variance(x: torch.Tensor) -> float:
     return float((x - x.mean((2, 3), keepdim=True)).square().mean())
 
 
-def _kept(count: int) -> tuple[int, ...]:
-    """Return about `POINTS` steps from 1 to `count`, evenly on their logarithm."""
+def _stored_steps(count: int) -> tuple[int, ...]:
+    """Return about `POINTS` steps from 1 to `count`, evenly spaced on their logarithm."""
     return tuple(dict.fromkeys(round(math.exp(math.log(count) * point / POINTS)) for point in range(POINTS + 1)))

@@ -1,4 +1,4 @@
-"""An ablation's figures: what each prior is worth as the degradation grows, and where the local one won."""
+"""Figures of an ablation: the contribution of each prior, and the regions where the local prior is better."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_attribution", "draw_region", "png"]
 
 RED, BLUE, GREEN, GREY = "#c43c39", "#2f6fb2", "#3a8f4d", "#777777"
-"""The local prior, the global, both, neither; as in the map of who was believed."""
+"""Local prior, global prior, both, neither, as in the map of the stacking weights."""
 
 VALUES = {
     "nothing": ("neither", GREY),
@@ -35,17 +35,17 @@ PARTS = {
 NOISE = "sigma, of 255"
 
 AXES = {"sr": "scale", "inpaint": "missing pixels, %", "dejpeg": "quality"}
-"""What a task's figures are drawn over; else the noise."""
+"""Horizontal axis by task; the noise for other tasks."""
 
 
 def draw_attribution(means: Sequence[Share]) -> Iterator[tuple[str, bytes]]:
-    """Yield a name and a PNG for each task: PSNR with each set of priors, and what each prior has of the gain.
+    """Yield a file name and a PNG for each task: PSNR with each set of priors, and the Shapley values of the priors.
 
-    The upper panels have the values at the step chosen without ground truth, dotted those at the oracle's step; the
-    lower ones the Shapley values with their bounds of 95 % over images.
+    The upper panels show PSNR at the step chosen without ground truth, and dotted at the oracle's step. The lower
+    panels show the Shapley values with 95 % confidence intervals over images.
 
     Args:
-        means: Over images.
+        means: Means over images.
     """
     psnr = [share for share in means if share.metric == "psnr"]
     for task, noise, kernel in dict.fromkeys((share.task, _noise(share), _kernel(share)) for share in psnr):
@@ -68,10 +68,10 @@ def draw_attribution(means: Sequence[Share]) -> Iterator[tuple[str, bytes]]:
 
 
 def draw_region(region: Region) -> bytes:
-    """Return the truth, a local and a global image, and the map of where the local prior won, as a PNG.
+    """Return the truth, a local and a global result, and the map of the better prior, as a PNG.
 
     Args:
-        region: What to draw.
+        region: The comparison of the two priors.
     """
     from matplotlib.figure import Figure
 
@@ -79,7 +79,7 @@ def draw_region(region: Region) -> bytes:
     figure = Figure(figsize=(13, 0.4 + 3 * height / width))
     other = f"pixels + {region.regulariser} {region.weight:g}"
     titles = ["truth", f"local: {region.generator}", f"global: {other}"]
-    titles.append(f"red: local won, {100 * region.share:.0f} % of the pixels")
+    titles.append(f"red: local better, {100 * region.share:.0f} % of the pixels")
     top = 1 - 0.4 / figure.get_figheight()
     panels = [figure.add_axes((0.005 + 0.234 * column, 0, 0.228, top)) for column in range(4)]
     for axes, title in zip(panels, titles, strict=True):
@@ -96,7 +96,11 @@ def draw_region(region: Region) -> bytes:
 
 
 def png(figure: Figure) -> bytes:
-    """Return a figure as a PNG."""
+    """Return a figure as the bytes of a PNG.
+
+    Args:
+        figure: The figure.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
@@ -111,12 +115,12 @@ def _figure(width: float, height: float) -> Figure:
 def _draw_game(values: Axes, parts: Axes, shares: Sequence[Share]) -> None:
     for axes, names in ((values, VALUES), (parts, PARTS)):
         for name, (label, colour) in names.items():
-            for judge, line in (("chosen", "o-"), ("oracle", ":")):
-                own = [share for share in shares if share.judge == judge]
-                if judge == "oracle" and axes is parts:
+            for step, line in (("chosen", "o-"), ("oracle", ":")):
+                own = [share for share in shares if share.step == step]
+                if step == "oracle" and axes is parts:
                     continue
                 levels, heights = [share.level for share in own], [getattr(share, name) for share in own]
-                axes.plot(levels, heights, line, color=colour, label=label if judge == "chosen" else None, markersize=4)
+                axes.plot(levels, heights, line, color=colour, label=label if step == "chosen" else None, markersize=4)
                 if axes is parts and own and all(share.low for share in own):
                     low, high = ([bound[name] for bound in bounds] for bounds in zip(*map(_bounds, own), strict=True))
                     _draw_bounds(axes, levels, low, high, colour)
@@ -136,10 +140,10 @@ def _bounds(share: Share) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def _kernel(share: Share) -> str:
-    """Return what blurred the image: no axis has an order of kernels."""
+    """Return the blur kernel; kernels have no order, so each has a figure of its own."""
     return share.condition.partition(", sigma")[0] if share.task == "deblur" else ""
 
 
 def _noise(share: Share) -> float | None:
-    """Return what sets a figure of a task apart: its noise, where the noise is not the axis itself."""
+    """Return the noise of a figure; None if the noise is the horizontal axis."""
     return share.noise if share.task in AXES else None

@@ -1,11 +1,12 @@
-"""Regions: where in the image the local prior was the better one.
+"""Regions: where in the image the local prior is better than the global one.
 
-With the local prior's image l, the global prior's g and the truth x,
+Let l be the result of the local prior, g that of the global prior, and x the truth. Then
 
     d = G_s * ((g - x)^2 - (l - x)^2),
 
-averaged over channels and seeds and smoothed by a Gaussian of s pixels: above zero the local prior won. The texture of
-a pixel is the variance of the truth's luma under the same Gaussian; its quartiles divide the image in four parts.
+is averaged over channels and seeds, and smoothed by a Gaussian of s pixels. Where it is positive, the local prior is
+better. The texture of a pixel is the variance of the luma of the truth under the same Gaussian; its quartiles divide
+the image into four parts.
 """
 
 from __future__ import annotations
@@ -27,65 +28,70 @@ from hybridprior.metrics import luma
 __all__ = ["Region", "compare", "regions"]
 
 SMOOTHING = 4.0
-"""s, in pixels."""
+"""Standard deviation s of the Gaussian, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Where the local prior won."""
+    """Where the local prior is better than the global prior, for one image and condition."""
 
     image: str
     task: str
     condition: str
     generator: str
-    """The local prior."""
+    """The local prior, a network without R."""
     regulariser: str
-    """The global prior, on pixels."""
+    """The global prior, R on pixels."""
     weight: float
     """lambda of the global prior."""
     share: float
-    """Share of the pixels where the local prior won."""
+    """Fraction of the pixels where the local prior is better."""
     by_texture: tuple[float, ...]
-    """The same in each quarter of the image, from the smoothest to the most textured."""
+    """The same fraction in each quarter of the pixels, from the smoothest to the most textured."""
     degradation: dict[str, Any]
     """Fields of the `Degradation`."""
     map: torch.Tensor
-    """d, `(H, W)`, in squared intensity."""
+    """The map d, `(H, W)`, in squared intensity."""
     images: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-    """The truth, and one local and one global image, `(1, C, H, W)`."""
+    """The truth, a result of the local prior and one of the global prior, `(1, C, H, W)`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures, without map and images."""
-        kept = {name: value for name, value in self.__dict__.items() if name not in ("map", "images")}
-        return {**kept, "by_texture": list(self.by_texture)}
+        """Return the figures without map and images."""
+        figures = {name: value for name, value in self.__dict__.items() if name not in ("map", "images")}
+        return {**figures, "by_texture": list(self.by_texture)}
 
 
 def compare(
     truth: torch.Tensor, local: Sequence[torch.Tensor], other: Sequence[torch.Tensor]
 ) -> tuple[torch.Tensor, float, tuple[float, ...]]:
-    """Return d, the share of pixels where the local prior won, and that share by texture.
+    """Return d, the fraction of pixels where the local prior is better, and that fraction by texture.
 
     Args:
         truth: `(1, C, H, W)`.
-        local: The local prior's images, one a seed.
-        other: The global prior's.
+        local: Results of the local prior, one for each seed.
+        other: Results of the global prior.
+
+    Example:
+        >>> truth = torch.rand(1, 1, 16, 16)
+        >>> compare(truth, [truth], [1 - truth])[1]
+        1.0
     """
     errors = [torch.stack([(x - truth).square().mean(1, keepdim=True) for x in xs]).mean(0) for xs in (other, local)]
     d = _smoothed(errors[0] - errors[1])[0, 0]
     grey = luma(truth)
     texture = (_smoothed(grey.square()) - _smoothed(grey).square())[0, 0].flatten()
-    won = (d > 0).float().flatten()[texture.argsort(stable=True)]
-    return d, float(won.mean()), tuple(float(part.mean()) for part in won.tensor_split(4))
+    better = (d > 0).float().flatten()[texture.argsort(stable=True)]
+    return d, float(better.mean()), tuple(float(part.mean()) for part in better.tensor_split(4))
 
 
 def regions(rows: Sequence[Row], folder: Path) -> Iterator[Region]:
-    """Yield where each network was better than each global prior, as far as their cells are done.
+    """Yield the comparison of each network with each global prior whose cells are done.
 
-    Of a global prior with several weights, the weight nearest to 1 is taken.
+    If a global prior has several weights, the weight nearest to 1 is used.
 
     Args:
-        rows: The cells.
-        folder: The ablation's.
+        rows: The rows of the cells.
+        folder: Folder of the ablation.
     """
     done = [row for row in rows if row.done]
     for image, task, condition in dict.fromkeys((row.image, row.task, row.condition) for row in done):
@@ -98,7 +104,7 @@ def regions(rows: Sequence[Row], folder: Path) -> Iterator[Region]:
             for name, weight in nearest.items() if local else ():
                 other = _images(own, Combination(PIXELS, name, weight), folder)
                 truth = read_image(folder / "images" / f"{image}.png").pixels
-                if local[0].shape != truth.shape:  # a blur whose frame is smaller than the image
+                if local[0].shape != truth.shape:  # a blur whose observed region is smaller than the image
                     continue
                 d, share, by_texture = compare(truth, local, other)
                 yield Region(
@@ -121,7 +127,7 @@ def _images(rows: Sequence[Row], parts: Combination, folder: Path) -> list[torch
 
 
 def _smoothed(x: torch.Tensor) -> torch.Tensor:
-    """Return `(1, 1, H, W)` under the Gaussian, which the borders cut off."""
+    """Return `(1, 1, H, W)` smoothed by the Gaussian, normalised at the borders."""
     reach = round(3 * SMOOTHING)
     taps = torch.exp(-(torch.arange(-reach, reach + 1).float() ** 2) / (2 * SMOOTHING**2))
     ones = torch.ones_like(x)

@@ -1,14 +1,14 @@
-"""The spectrum over the steps: which frequencies are fitted when.
+"""The spectrum over the steps: when each frequency band is fitted.
 
 Shi, Mettes, Maji, Snoek, "On Measuring and Controlling the Spectral Bias of the Deep Image Prior", IJCV 2022: the
 frequency-band correspondence of x with a reference is the mean over a ring of frequencies of
 
     |F x| / |F reference|, at most 1,
 
-with rings of equal width up to the highest frequency of rows and columns. Amplitudes say how much of a band is there,
-but not whether it is right: noise that is fitted raises the correspondence, too. Departs from the paper in that the
-error of each band, |F x - F reference|^2 over |F reference|^2, summed over the ring, stands beside it, and in that the
-mean intensity, which would outweigh the lowest band, is left out.
+with rings of equal width up to the highest frequency of rows and columns. The correspondence compares amplitudes only:
+fitted noise raises it, too. There are two differences from the paper. The relative error of each band,
+|F x - F reference|^2 over |F reference|^2, both summed over the ring, is reported as well. The mean intensity is left
+out, because it would dominate the lowest band.
 """
 
 from __future__ import annotations
@@ -25,41 +25,47 @@ from hybridprior.config import Component
 from hybridprior.errors import ConfigError, InputError
 from hybridprior.evaluation.ablation.grid import Combination, Grid
 from hybridprior.evaluation.ablation.plots import png
-from hybridprior.evaluation.ablation.table import markdown
 from hybridprior.evaluation.bench import measure
 from hybridprior.evaluation.degradation import Degradation
+from hybridprior.evaluation.tables import Cell, Column, Table
 from hybridprior.resolve import FUSED
 from hybridprior.result import Step
 
 __all__ = ["BANDS", "Spectrum", "correspondence", "draw_spectra", "spectra", "spectra_table"]
 
 BANDS = 5
+"""Default number of rings."""
 
 DENSITY = 1.08
-"""Ratio of two steps that are looked at, at least."""
+"""Minimum ratio of two successive measured steps."""
 
 HALF = 0.5
+"""Correspondence at which a band counts as half fitted."""
 
 
 @dataclass
 class Spectrum:
-    """A callback that looks at the iterates' bands, and what it saw."""
+    """A callback that measures the frequency bands of the iterates."""
 
     label: str
-    """What ran."""
+    """The combination of generator and regulariser."""
     truth: torch.Tensor
     """The reference, `(1, C, H, W)`."""
     bands: int = BANDS
-    """How many rings."""
+    """Number of rings."""
     steps: list[int] = field(default_factory=list)
-    """Those that were looked at."""
+    """The measured steps."""
     correspondence: list[list[float]] = field(default_factory=list)
-    """Of each of them, by band from the lowest."""
+    """Correspondence at each of them, by band from the lowest."""
     error: list[list[float]] = field(default_factory=list)
-    """The relative squared error."""
+    """Relative squared error at each of them, by band from the lowest."""
 
     def __call__(self, step: Step) -> None:
-        """Look at a step, if it is time to."""
+        """Measure a step, unless it is too close to the last one.
+
+        Args:
+            step: The step.
+        """
         if step.tile is None and (not self.steps or step.number >= self.steps[-1] * DENSITY):
             ratio, error = correspondence(step.iterate.cpu(), self.truth, bands=self.bands)
             self.steps.append(step.number)
@@ -67,13 +73,13 @@ class Spectrum:
             self.error.append(error)
 
     def reached(self, band: int, level: float = HALF) -> int | None:
-        """Return the first step from which on a band's correspondence stays at a level or above, if there is one."""
+        """Return the first step from which on the correspondence of a band stays at or above a level, or None."""
         above = [values[band] >= level for values in self.correspondence]
-        last = max((number for number, there in enumerate(above) if not there), default=-1)
+        last = max((number for number, reached in enumerate(above) if not reached), default=-1)
         return self.steps[last + 1] if last + 1 < len(self.steps) else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as plain values, without the truth."""
+        """Return the figures as plain values, without the reference."""
         names = ("label", "bands", "steps", "correspondence", "error")
         least = [min(range(len(self.steps)), key=lambda k: self.error[k][band]) for band in range(self.bands)]
         return {
@@ -88,15 +94,20 @@ def correspondence(x: torch.Tensor, reference: torch.Tensor, *, bands: int = BAN
 
     Args:
         x: `(1, C, H, W)`; channels are averaged.
-        reference: In the same shape.
-        bands: How many rings.
+        reference: The reference, in the same shape.
+        bands: Number of rings.
 
     Raises:
-        InputError: An image too small for that many rings.
+        InputError: The image is too small for that many rings.
+
+    Example:
+        >>> x = torch.rand(1, 1, 16, 16)
+        >>> correspondence(x, x, bands=2)
+        ([1.0, 1.0], [0.0, 0.0])
     """
     height, width = x.shape[-2:]
     if min(height, width) < 2 * bands:
-        raise InputError(f"{bands} bands need {2 * bands} pixels a side, not {width} x {height}.")
+        raise InputError(f"{bands} bands need an image of at least {2 * bands} pixels a side, not {width} x {height}.")
     ours, theirs = (torch.fft.fft2(image[0].double().mean(0)) for image in (x, reference))
     radius = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None]) / 0.5
     ring = (radius * bands).long()
@@ -121,26 +132,26 @@ def spectra(
     bands: int = BANDS,
     device: str = "auto",
 ) -> list[Spectrum]:
-    """Return the spectrum over the steps of a network alone, and of the network with R, while both denoise.
+    """Return the spectrum over the steps of denoising with a network without R, and with R.
 
     Args:
         truth: A clean image, `(1, C, H, W)` in [0, 1].
-        generator: f_theta by name.
-        regulariser: R by name.
+        generator: Name of f_theta.
+        regulariser: Name of R.
         weight: lambda.
-        sigma: Of the noise, in [0, 1].
-        preset: Where the configurations come from; no rule stops them.
-        max_steps: The most steps.
-        seed: Of the restorations.
-        bands: How many rings.
-        device: Where.
+        sigma: Standard deviation of the noise, in [0, 1].
+        preset: Preset of the configurations; early stopping is turned off.
+        max_steps: Maximum number of steps.
+        seed: Seed of the restorations.
+        bands: Number of rings.
+        device: The device.
 
     Raises:
-        ConfigError: An unknown name, or R "auto", which has no steps.
-        InputError: An image too small for the bands, or too large to be solved whole.
+        ConfigError: A name is unknown, or R is "auto", which has no steps.
+        InputError: The image is too small for the bands, or too large to be solved without tiles.
     """
     if FUSED in (regulariser, *regulariser.split("+")):
-        raise ConfigError("The regulariser 'auto' has no steps to look at; take denoiser, score or feature.")
+        raise ConfigError("The regulariser 'auto' has no steps to measure. Use denoiser, score or feature.")
     correspondence(truth, truth, bands=bands)
     how = Degradation(sigma=sigma)
     choices = [Combination(generator, "none", None), Combination(generator, regulariser, weight)]
@@ -163,20 +174,29 @@ def spectra(
     return found
 
 
-def spectra_table(found: Sequence[Spectrum]) -> str:
-    """Return in Markdown when each band is half there, and when its error is least."""
-    head = ["band", *(f"{s.label}: half" for s in found), *(f"{s.label}: best (error)" for s in found)]
-    told = [spectrum.to_dict() for spectrum in found]
-    body = []
+def spectra_table(found: Sequence[Spectrum]) -> Table:
+    """Return the step from which on each band is half fitted, and the step with its least error.
+
+    Args:
+        found: The spectra.
+    """
+    columns = [Column("band"), *(Column(f"{s.label}: half", 0) for s in found)]
+    columns += [Column(f"{s.label}: {name}", digits) for s in found for name, digits in (("best", 0), ("error", 3))]
+    figures = [spectrum.to_dict() for spectrum in found]
+    rows = []
     for band in range(found[0].bands):
-        half = [str(each["half"][band] or "never") for each in told]
-        least = [f"{each['best_step'][band]} ({min(values[band] for values in each['error']):.3f})" for each in told]
-        body.append([_range(band, found[0].bands), *half, *least])
-    return markdown(head, body)
+        half: list[Cell] = [each["half"][band] or "never" for each in figures]
+        least = [(each["best_step"][band], min(values[band] for values in each["error"])) for each in figures]
+        rows.append((_range(band, found[0].bands), *half, *(value for pair in least for value in pair)))
+    return Table("Frequency bands", tuple(columns), tuple(rows))
 
 
 def draw_spectra(found: Sequence[Spectrum]) -> bytes:
-    """Return correspondence and error over the steps as a PNG, a column for each run and a line for each band."""
+    """Return correspondence and error over the steps as a PNG: a column for each run, a line for each band.
+
+    Args:
+        found: The spectra.
+    """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 

@@ -1,69 +1,68 @@
-"""The tidy table of an ablation: a row a cell, and what people read of it."""
+"""The results of an ablation: one row for each cell, as dictionaries, CSV, Markdown, LaTeX or a pandas data frame."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, pstdev
 from typing import TYPE_CHECKING, Any, overload
 
 from hybridprior.errors import ConfigError
+from hybridprior.evaluation import tables
 from hybridprior.evaluation.ablation.grid import Combination
+from hybridprior.evaluation.tables import Column, Estimate
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Row", "Table", "latex", "markdown"]
+__all__ = ["Row", "Table", "slugged"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell's figures; None where it failed, or where there is none."""
+    """The figures of one cell; None if it failed, or if a figure is unknown."""
 
     id: str
-    """Name of its files."""
+    """Name of the cell's files."""
     image: str
     """Name of the image."""
     task: str
     """"denoise", "sr", "inpaint" ..."""
     condition: str
-    """Of the degradation: "sigma 25", "x4", "50 % missing"."""
+    """The degradation: "sigma 25", "x4", "50 % missing"."""
     generator: str
-    """f_theta."""
+    """Name of f_theta."""
     regulariser: str
-    """R."""
+    """Name of R."""
     weight: float | None
     """lambda."""
     seed: int
-    """Of the restoration."""
+    """Seed of the restoration."""
     preset: str
-    """Where the configuration came from."""
+    """Name of the preset."""
     status: str
     """"done" or "failed"."""
     error: str | None
-    """Why it failed."""
+    """Why the cell failed."""
     psnr: float | None
-    """At the step chosen without ground truth, in dB: the result."""
+    """PSNR of the result in dB, at the step chosen without ground truth."""
     ssim: float | None
-    """There."""
+    """SSIM of the result."""
     oracle_psnr: float | None
-    """At the best step, in dB."""
+    """Best PSNR of all steps, in dB."""
     oracle_ssim: float | None
-    """There."""
+    """SSIM at the step with the best PSNR."""
     oracle_step: int | None
-    """The best step."""
+    """The step with the best PSNR."""
     chosen_step: int | None
-    """The step that was chosen."""
+    """The step chosen without ground truth."""
     steps: int | None
-    """How many were taken."""
+    """Number of steps."""
     seconds: float | None
-    """What the restoration took."""
+    """Duration of the restoration."""
     baseline_psnr: float | None
-    """Of the operator's cheap estimate, in dB."""
+    """PSNR of the operator's initial estimate, in dB."""
     degradation: Mapping[str, Any]
     """Fields of the `Degradation`."""
 
@@ -74,31 +73,31 @@ class Row:
 
     @property
     def parts(self) -> Combination:
-        """The choice of parts."""
+        """The combination of generator, regulariser and weight."""
         return Combination(self.generator, self.regulariser, self.weight)
 
     @property
     def done(self) -> bool:
-        """Whether there are figures."""
+        """Whether the cell is done and has figures."""
         return self.status == "done"
 
-    def figure(self, judge: str, metric: str) -> float | None:
-        """Return one of the four results; where there is no oracle, of a fusion or of tiles, its is the result itself.
+    def figure(self, step: str, metric: str) -> float | None:
+        """Return the metric of a step. Without an oracle (fusion, tiles), its figure is that of the result.
 
         Args:
-            judge: "chosen" without ground truth, or by the "oracle".
+            step: "chosen" without ground truth, or the "oracle" step.
             metric: "psnr" or "ssim".
         """
-        chosen = judge == "chosen" or self.oracle_psnr is None
+        chosen = step == "chosen" or self.oracle_psnr is None
         value: float | None = getattr(self, metric if chosen else f"oracle_{metric}")
         return value
 
 
 class Table(Sequence[Row]):
-    """The rows of an ablation, in the grid's order."""
+    """The rows of an ablation, in the order of the grid."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        """Take the rows."""
+        """Store the rows."""
         self.rows = tuple(rows)
 
     @overload
@@ -112,11 +111,11 @@ class Table(Sequence[Row]):
         return Table(self.rows[index]) if isinstance(index, slice) else self.rows[index]
 
     def __len__(self) -> int:
-        """Return how many rows there are."""
+        """Return the number of rows."""
         return len(self.rows)
 
     def __repr__(self) -> str:
-        """Return how many cells there are, and how many failed."""
+        """Return the numbers of cells and of failed cells."""
         return f"<Table of {len(self)} cells, {len(self.failed)} failed>"
 
     @property
@@ -125,18 +124,18 @@ class Table(Sequence[Row]):
         return tuple(row for row in self.rows if not row.done)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return the rows as dictionaries, the degradation's own figures among them."""
-        told = ("sigma", "scale", "missing", "blur", "quality")
+        """Return the rows as flat dictionaries that include the figures of the degradation."""
+        names = ("sigma", "scale", "missing", "blur", "quality")
         return [
             {
                 **{name: value for name, value in dataclasses.asdict(row).items() if name != "degradation"},
-                **{name: row.degradation[name] for name in told},
+                **{name: row.degradation[name] for name in names},
             }
             for row in self.rows
         ]
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the table as a data frame of pandas.
+        """Return the table as a pandas data frame.
 
         Raises:
             ConfigError: pandas is not installed.
@@ -148,88 +147,66 @@ class Table(Sequence[Row]):
         return pandas.DataFrame(self.to_dicts())
 
     def to_csv(self) -> str:
-        """Return the table as comma-separated values with a heading."""
-        buffer, rows = io.StringIO(), self.to_dicts()
-        writer = csv.DictWriter(buffer, rows[0].keys() if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return buffer.getvalue()
+        """Return the rows as comma-separated values."""
+        return tables.csv_text(self.to_dicts())
 
     def to_markdown(self) -> str:
-        """Return a table for each condition: images by choices of parts, mean and spread over seeds."""
-        return "\n".join(f"## {title}\n\n{markdown(head, body)}" for title, head, body in self._pivoted())
+        """Return a table for each condition: images by combinations, mean and standard deviation over seeds."""
+        return tables.document(self.by_condition())
 
     def to_latex(self) -> str:
-        """Return the same for LaTeX, with the rules of booktabs."""
-        return "\n".join(latex(head, body, caption=title) for title, head, body in self._pivoted())
+        """Return the same tables in LaTeX; they need the package booktabs."""
+        return "\n".join(table.latex() for table in self.by_condition())
 
-    def _pivoted(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-        """Yield a title, a heading and lines for each task and condition."""
+    def by_condition(self) -> Iterator[tables.Table]:
+        """Yield a table of PSNR for each task and condition: images by combinations, and the mean over images.
+
+        The mean is over the images for which all combinations are done.
+        """
         for task, condition in dict.fromkeys((row.task, row.condition) for row in self.rows):
             rows = [row for row in self.rows if (row.task, row.condition) == (task, condition)]
             choices = list(dict.fromkeys(row.parts for row in rows))
-            head = ["image", "start", *(parts.label for parts in choices)]
-            body = []
             images = list(dict.fromkeys(row.image for row in rows))
-            there = {(row.image, row.parts) for row in rows if row.done}
-            whole = [image for image in images if all((image, parts) in there for parts in choices)]
-            average = "mean" if len(whole) == len(images) else f"mean of {len(whole)}"
-            for name, over in [*((image, [image]) for image in images), (average, whole)]:
-                own = [row for row in rows if row.done and row.image in over]
-                starts = [row.baseline_psnr for row in own if row.baseline_psnr is not None]
-                cells = [_cell([row for row in own if row.parts == parts], name in images) for parts in choices]
-                body.append([name, f"{mean(starts):.2f}" if starts else "", *(cells if over else [""] * len(cells))])
-            yield f"{task}, {condition}: PSNR in dB (oracle)", head, body
-
-
-def markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown, its first column flush left."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines) + "\n"
-
-
-def latex(head: Sequence[str], body: Iterable[Sequence[str]], *, caption: str) -> str:
-    """Return a table in LaTeX, its first column flush left.
-
-    Args:
-        head: The heading.
-        body: The lines.
-        caption: What it shows.
-    """
-    lines = [" & ".join(_escaped(cell) for cell in cells) + r" \\" for cells in body]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{_escaped(caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
-            r"\toprule",
-            " & ".join(_escaped(cell) for cell in head) + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _cell(rows: Sequence[Row], spread: bool) -> str:
-    """Return mean and spread, and the oracle's mean in brackets."""
-    results = [row.psnr for row in rows if row.psnr is not None]
-    oracle = [row.oracle_psnr for row in rows if row.oracle_psnr is not None]
-    if not results:
-        return "failed"
-    text = f"{mean(results):.2f}" + (f" ± {pstdev(results):.2f}" if spread and len(results) > 1 else "")
-    return f"{text} ({mean(oracle):.2f})" if oracle else text
+            done = {(row.image, row.parts) for row in rows if row.done}
+            complete = [image for image in images if all((image, parts) in done for parts in choices)]
+            mean = "mean" if len(complete) == len(images) else f"mean of {len(complete)}"
+            yield tables.Table(
+                f"{task}, {condition}: PSNR in dB (oracle)",
+                (
+                    Column("image"),
+                    Column("start", 2),
+                    *(Column(parts.label, 2, best="row") for parts in choices),
+                ),
+                (
+                    *(_line(image, rows, [image], choices, std=True) for image in images),
+                    _line(mean, rows, complete, choices, std=False),
+                ),
+                summary=1,
+            )
 
 
 def slugged(text: str) -> str:
-    """Return words as a part of a file's name: "sigma 25" is "sigma-25"."""
+    """Return text as part of a file name.
+
+    Example:
+        >>> slugged("sigma 25")
+        'sigma-25'
+    """
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
 
 
-def _escaped(text: str) -> str:
-    for sign in "%&_#":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("±", r"$\pm$")
+def _line(
+    name: str, rows: Sequence[Row], images: Sequence[str], choices: Sequence[Combination], *, std: bool
+) -> tuple[tables.Cell, ...]:
+    """Return a row of a table: its name, the initial estimate, and the result of each combination."""
+    own = [row for row in rows if row.done and row.image in images]
+    start = Estimate.of([row.baseline_psnr for row in own if row.baseline_psnr is not None], std=False)
+    cells = (_cell([row for row in own if row.parts == parts], std=std) for parts in choices)
+    return (name, start, *(cells if images else [None] * len(choices)))
+
+
+def _cell(rows: Sequence[Row], *, std: bool) -> tables.Cell:
+    """Return mean and standard deviation of the PSNR, and the oracle's mean."""
+    results = [row.psnr for row in rows if row.psnr is not None]
+    oracle = [row.oracle_psnr for row in rows if row.oracle_psnr is not None]
+    return Estimate.of(results, oracle=oracle, std=std) or "failed"

@@ -1,8 +1,8 @@
-"""Speed: PSNR against wall time of several configurations on the same images, one after the other in one process.
+"""Speed: PSNR over wall time of several configurations on the same images, in one process.
 
-What counts is the time until the image is as good as the reference's result, which no ground truth chose, less a
-tenth of a decibel. Arithmetic is counted (a product and a sum are two) and laid beside what a plain convolution
-reaches on the same machine in the same precision.
+The time of interest is the time until the PSNR reaches that of the reference configuration, at the step chosen without
+ground truth, minus 0.1 dB. Floating-point operations are counted (a multiply-add is two) and compared with the
+throughput of a convolution on the same machine in the same precision.
 """
 
 from __future__ import annotations
@@ -23,34 +23,49 @@ from hybridprior._internal.device import Precision, choose_device, choose_precis
 from hybridprior._internal.random import stream
 from hybridprior.config import RestoreConfig
 from hybridprior.evaluation.bench.suites import Row
+from hybridprior.evaluation.tables import Cell, Column, Table
 from hybridprior.generators import build_generator
 
 __all__ = ["Cost", "ceiling", "comparison", "draw_curves", "measured_peak", "step_flops"]
 
 REPEATED = 10
-"""Convolutions that are timed together."""
+"""Convolutions in one measurement."""
 
 SLACK = 0.1
-"""Decibels below the reference's result that count as equal."""
+"""Tolerance in dB: a PSNR of at least the reference's minus this counts as equal."""
+
+
+COLUMNS = (
+    Column("preset"),
+    Column("result", 2),
+    Column("steps/s", 1),
+    Column("seconds", 0),
+    Column("whole run", 3),
+    Column("seconds until equal", 0),
+    Column("until equal", 3),
+    Column("GFLOP/s", 0),
+    Column("of a convolution's, %", 0),
+    Column("MiB", 0),
+)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a configuration costs on one image, besides time."""
+    """Computational cost of a configuration on one image, besides time."""
 
     flops: float
-    """Floating-point operations of a step, forward and backward."""
+    """Floating-point operations of one step, forward and backward."""
     ceiling: float
-    """Floating-point operations a second of a plain convolution in the same precision."""
+    """Floating-point operations per second of a convolution in the same precision."""
     peak: float
-    """Bytes on top of what the process held before, at most."""
+    """Peak memory in bytes, on top of the memory allocated before."""
 
 
 def step_flops(config: RestoreConfig, shape: Sequence[int]) -> float:
     """Return the floating-point operations of one step of f_theta, forward and backward.
 
     Args:
-        config: It names the generator.
+        config: The configuration, which names the generator.
         shape: `(1, C, H, W)` of the image.
     """
     from torch.utils.flop_counter import FlopCounterMode
@@ -63,13 +78,13 @@ def step_flops(config: RestoreConfig, shape: Sequence[int]) -> float:
 
 
 def ceiling(device: torch.device, precision: Precision, *, channels: int = 64, side: int = 128) -> float:
-    """Return how many floating-point operations a second a 3x3 convolution reaches here, the best of ten.
+    """Return the floating-point operations per second of a 3x3 convolution, the best of ten measurements.
 
     Args:
-        device: Where.
-        precision: In which arithmetic.
-        channels: Channels in and out.
-        side: Side of the image.
+        device: The device.
+        precision: The arithmetic.
+        channels: Number of input and output channels.
+        side: Side of the image in pixels.
     """
     kind = torch.bfloat16 if precision.bf16 else torch.float32
     layout = torch.channels_last if precision.channels_last else torch.contiguous_format
@@ -88,7 +103,17 @@ def ceiling(device: torch.device, precision: Precision, *, channels: int = 64, s
 
 @contextmanager
 def measured_peak(device: torch.device) -> Iterator[list[float]]:
-    """Watch the memory while the block runs; yield a list that holds the peak, in bytes, when it has ended."""
+    """Measure the peak memory of a block: yield a list that holds the peak in bytes after the block.
+
+    Args:
+        device: The device of the block.
+
+    Example:
+        >>> with measured_peak(torch.device("cpu")) as peak:
+        ...     x = torch.ones(8)
+        >>> len(peak)
+        1
+    """
     found: list[float] = []
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -98,60 +123,73 @@ def measured_peak(device: torch.device) -> Iterator[list[float]]:
         return
     import psutil
 
-    process, over, seen = psutil.Process(), threading.Event(), [0]
+    process, finished, seen = psutil.Process(), threading.Event(), [0]
     before = process.memory_info().rss
 
-    def watch() -> None:
-        while not over.wait(0.02):
+    def sample() -> None:
+        while not finished.wait(0.02):
             seen.append(process.memory_info().rss)
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
     try:
         yield found
     finally:
-        over.set()
-        watcher.join()
+        finished.set()
+        sampler.join()
         found.append(max(seen) - before)
 
 
 def cost(config: RestoreConfig, shape: Sequence[int], device: str, peak: float) -> Cost:
-    """Return what a configuration cost on an image of this shape."""
+    """Return the cost of a configuration on an image.
+
+    Args:
+        config: The configuration.
+        shape: `(1, C, H, W)` of the image.
+        device: The device.
+        peak: The measured peak memory in bytes.
+    """
     where = choose_device(device)
     return Cost(step_flops(config, shape), ceiling(where, choose_precision(where, config.precision)), peak)
 
 
-def comparison(rows: Mapping[str, Sequence[Row]], costs: Mapping[str, Sequence[Cost]], reference: str) -> str:
-    """Return how fast each configuration is beside the reference: a table in Markdown.
+def comparison(rows: Mapping[str, Sequence[Row]], costs: Mapping[str, Sequence[Cost]], reference: str) -> Table:
+    """Return the speed of each configuration relative to the reference.
 
     Args:
-        rows: What was measured, by configuration, the same images in the same order for each.
-        costs: What it cost, likewise.
-        reference: The configuration that counts as 1.
+        rows: The results by configuration, the same images in the same order for each.
+        costs: The costs, in the same order.
+        reference: Name of the configuration whose times are 1.
     """
-    head = ["preset", "result", "steps/s", "seconds", "whole run", "seconds until equal", "until equal"]
-    lines = [_line([*head, "GFLOP/s", "of a convolution's", "MiB"]), _line(["---", *["---:"] * 9])]
     base = rows[reference]
-    whole, goal = sum(row.seconds for row in base), _until(base, base)
+    total, goal = sum(row.seconds for row in base), _until(base, base)
+    lines: list[tuple[Cell, ...]] = []
     for name, measured in rows.items():
         seconds, until = sum(row.seconds for row in measured), _until(measured, base)
-        paid = sum(c.flops * row.steps for c, row in zip(costs[name], measured, strict=True)) / seconds
-        reached = None if until is None or goal is None else until / goal
-        cells = [name, f"{mean(row.psnr for row in measured):.2f}"]
-        cells += [f"{sum(row.steps for row in measured) / seconds:.1f}", f"{seconds:.0f}", f"{seconds / whole:.3f}"]
-        cells += ["never" if until is None else f"{until:.0f}", "" if reached is None else f"{reached:.3f}"]
-        share = paid / mean(c.ceiling for c in costs[name])
-        cells += [f"{paid / 1e9:.0f}", f"{100 * share:.0f} %", f"{max(c.peak for c in costs[name]) / 2**20:.0f}"]
-        lines.append(_line(cells))
-    note = f"Equal: the reference's result ({reference}, chosen without ground truth) less {SLACK} dB, on each image."
-    return "\n".join([*lines, "", note]) + "\n"
+        flops = sum(c.flops * row.steps for c, row in zip(costs[name], measured, strict=True)) / seconds
+        lines.append(
+            (
+                name,
+                mean(row.psnr for row in measured),
+                sum(row.steps for row in measured) / seconds,
+                seconds,
+                seconds / total,
+                "never" if until is None else until,
+                None if until is None or goal is None else until / goal,
+                flops / 1e9,
+                100 * flops / mean(c.ceiling for c in costs[name]),
+                max(c.peak for c in costs[name]) / 2**20,
+            )
+        )
+    note = f"Equal: the reference's result ({reference}, chosen without ground truth) minus {SLACK} dB, on each image."
+    return Table("Speed", COLUMNS, tuple(lines), note)
 
 
 def draw_curves(rows: Mapping[str, Sequence[Row]]) -> bytes:
-    """Return PSNR over wall time as a PNG, a panel for each image, a dot where the rule stopped.
+    """Return PSNR over wall time as a PNG: a panel for each image, a dot at the chosen step.
 
     Args:
-        rows: What was measured, by configuration.
+        rows: The results, by configuration.
     """
     import matplotlib.figure
 
@@ -162,7 +200,7 @@ def draw_curves(rows: Mapping[str, Sequence[Row]]) -> bytes:
             for row in (row for row in measured if (row.image, bool(row.curve)) == (image, True)):
                 _, seconds, values = zip(*row.curve, strict=True)
                 axes.plot(seconds, values, color=f"C{number}", label=f"{name}: {row.psnr:.2f} dB, {row.seconds:.0f} s")
-                axes.plot(_when(row), row.psnr, "o", color=f"C{number}")
+                axes.plot(_chosen_second(row), row.psnr, "o", color=f"C{number}")
                 axes.legend(frameon=False, fontsize="small", loc="lower right")
         axes.set(title=image, xscale="log", xlabel="seconds", ylabel="PSNR, dB")
         axes.grid(alpha=0.3)
@@ -172,7 +210,7 @@ def draw_curves(rows: Mapping[str, Sequence[Row]]) -> bytes:
 
 
 def _until(rows: Sequence[Row], reference: Sequence[Row]) -> float | None:
-    """Return the seconds until each image was as good as the reference's, or None if one never was."""
+    """Return the seconds until each image reaches the PSNR of the reference, or None if one never does."""
     total = 0.0
     for row, base in zip(rows, reference, strict=True):
         reached = next((seconds for _, seconds, value in row.curve if value >= base.psnr - SLACK), None)
@@ -184,10 +222,6 @@ def _until(rows: Sequence[Row], reference: Sequence[Row]) -> float | None:
     return total
 
 
-def _when(row: Row) -> float:
-    """Return the second of the chosen step."""
+def _chosen_second(row: Row) -> float:
+    """Return the time of the chosen step in seconds."""
     return row.seconds * row.chosen_step / max(row.steps, 1)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -8,7 +8,7 @@ from hybridprior.evaluation.report.folder import from_folder
 from hybridprior.evaluation.report.page import Believed, Curve, Deviation, Page, Run, Scene, Share, Shown
 from hybridprior.evaluation.report.render import MARK, render
 from hybridprior.evaluation.report.restored import from_result, from_sidecar
-from hybridprior.evaluation.report.table import Column, Table
+from hybridprior.evaluation.tables import Column, Table
 
 __all__ = [
     "MARK",

@@ -12,7 +12,8 @@ from hybridprior.evaluation.report.attribution import attribution_tables
 from hybridprior.evaluation.report.embed import Album
 from hybridprior.evaluation.report.page import Page, Run, Scene, Shown
 from hybridprior.evaluation.report.records import group_of, inner, number, read_record, recipe, role, run_of, word
-from hybridprior.evaluation.report.table import Cell, Column, Table, averaged, trimmed
+from hybridprior.evaluation.report.summary import averaged, trimmed
+from hybridprior.evaluation.tables import Cell, Column, Table
 
 __all__ = ["from_ablation", "is_ablation"]
 

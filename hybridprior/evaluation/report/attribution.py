@@ -1,4 +1,4 @@
-"""Tables of what each prior brought, from an ablation's `attribution.json`."""
+"""Tables of the contribution of each prior, from the `attribution.json` of an ablation."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from hybridprior.evaluation.report.records import group_of, inner, number, read_record, word
-from hybridprior.evaluation.report.table import Cell, Column, Table
+from hybridprior.evaluation.tables import Cell, Column, Table
 
 __all__ = ["attribution_tables"]
 
 FILE = "attribution.json"
 
 VALUES = {"nothing": "neither", "local": "local", "global": "global", "together": "both"}
-"""Values of the game, and what they are called."""
+"""Values v(S), and their names in the table."""
 
 PARTS = {"shapley_local": "from local", "shapley_global": "from global", "interaction": "interaction"}
-"""What they are parted into; a mean has bounds."""
+"""Shapley values and interaction, and their names in the table."""
 
 NOTE = (
-    "Shapley values: each prior’s gain over neither, averaged over both orders; they add up to what both reach. Below "
-    "zero, the interaction says that the priors know the same. ± seeds is the standard deviation over seeds."
+    "Shapley values: the gain of each prior, averaged over both orders. They add up to the gain of both priors over "
+    "neither. The interaction is negative if the priors are redundant. ± seeds is the standard deviation over seeds."
 )
 
-NOTE_MEANS = "Means over images; bounds are 95 % over images, by drawing them anew."
+NOTE_MEANS = "Means over images, with 95 % bootstrap confidence intervals over images."
 
 
 def attribution_tables(folder: Path, missing: list[str]) -> Iterator[Table]:
-    """Yield the means over images and the figures of each image, a table for each judge and metric.
+    """Yield the means over images and the figures of each image, a table for each step and metric.
 
-    The first one, PSNR at the chosen step as a rule, comes before the images, the others after them.
+    The first table, usually PSNR at the chosen step, is shown before the images, the others after them.
 
     Args:
-        folder: The ablation's.
-        missing: A sentence is added where the file is there and cannot be used.
+        folder: Folder of the ablation.
+        missing: A sentence is appended if the file exists and cannot be used.
     """
     if not (folder / FILE).is_file():
         return
@@ -51,21 +51,21 @@ def attribution_tables(folder: Path, missing: list[str]) -> Iterator[Table]:
 
 
 def _kind(row: Mapping[str, Any]) -> tuple[str, str]:
-    return word(row.get("judge")), word(row.get("metric"))
+    return word(row.get("step")), word(row.get("metric"))
 
 
 def _table(kind: tuple[str, str], rows: list[dict[str, Any]], *, means: bool, last: bool) -> Table:
-    """Return the table of one judge and metric."""
-    judge, metric = kind
-    step = "at the oracle’s step" if judge == "oracle" else "step chosen without ground truth"
+    """Return the table of one step and metric."""
+    step, metric = kind
+    where = "at the oracle’s step" if step == "oracle" else "step chosen without ground truth"
     digits, name = (3, "SSIM") if metric == "ssim" else (2, "PSNR in dB")
     columns = [*([] if means else [Column("image")]), Column("degradation"), Column("parts")]
-    columns += [Column(value, digits) for value in VALUES.values()]
+    columns += [Column(value, digits, best="row") for value in VALUES.values()]
     columns += [Column(part, digits, signed=True) for part in PARTS.values()]
     columns.append(Column("± seeds", digits))
-    columns += [Column(f"bounds {part}") for part in PARTS.values()] if means else []
+    columns += [Column(f"95 % interval {part}") for part in PARTS.values()] if means else []
     return Table(
-        title=f"What each prior brought{'' if means else ' to each image'}: {name}, {step}",
+        title=f"Contribution of each prior{'' if means else ' for each image'}: {name}, {where}",
         columns=tuple(columns),
         rows=tuple(tuple(_cells(row, digits, means)) for row in rows),
         note=f"{NOTE} {NOTE_MEANS}" if means else NOTE,

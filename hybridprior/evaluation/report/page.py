@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hybridprior.evaluation.report.table import Table
+from hybridprior.evaluation.tables import Table
 
 __all__ = ["ROLES", "Believed", "Curve", "Deviation", "Page", "Run", "Scene", "Share", "Shown"]
 

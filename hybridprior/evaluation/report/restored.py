@@ -12,7 +12,8 @@ from hybridprior.errors import InputError
 from hybridprior.evaluation.report.embed import Album, embed
 from hybridprior.evaluation.report.page import Page, Run, Scene, Shown
 from hybridprior.evaluation.report.records import group_of, inner, number, read_record, recipe, role, run_of, word
-from hybridprior.evaluation.report.table import Column, Table, trimmed
+from hybridprior.evaluation.report.summary import trimmed
+from hybridprior.evaluation.tables import Column, Table
 
 if TYPE_CHECKING:
     import numpy as np
