@@ -1,7 +1,8 @@
 """Ablation: grids of components on clean images, attribution of the gain, noise impedance, and the spectrum."""
 
-from hybridprior.evaluation.ablation.attribution import Attribution, Share, attribute, shapley
+from hybridprior.evaluation.ablation.attribution import attribute, shapley
 from hybridprior.evaluation.ablation.cell import Cell, Job, run_job
+from hybridprior.evaluation.ablation.contributions import Attribution, Share
 from hybridprior.evaluation.ablation.grid import Combination, Grid, conditions
 from hybridprior.evaluation.ablation.impedance import Impedance, draw_impedance, impedance, impedance_table
 from hybridprior.evaluation.ablation.regions import Region, compare, regions

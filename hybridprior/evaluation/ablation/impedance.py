@@ -149,7 +149,7 @@ def area(upper: Sequence[float], lower: Sequence[float]) -> float:
         lower: Values of the other curve. The length is that of the shorter one.
 
     Example:
-        >>> area([1.0, 1.0, 1.0], [0.5, 0.5, 0.5])
+        >>> round(area([1.0, 1.0, 1.0], [0.5, 0.5, 0.5]), 3)
         0.5
     """
     gaps = [min(a, 1.0) - min(b, 1.0) for a, b in zip(upper, lower, strict=False)]

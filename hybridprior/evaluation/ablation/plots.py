@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from hybridprior.evaluation.ablation.attribution import Share
+from hybridprior.evaluation.ablation.contributions import Share
 from hybridprior.evaluation.ablation.regions import Region
 from hybridprior.evaluation.ablation.table import slugged
 
