@@ -38,9 +38,7 @@ PENDING = (
     "weights/",
     # Packages.
     "hybridprior/analysis/",
-    "hybridprior/applications/",
     "hybridprior/config.py",
-    "hybridprior/denoisers/",
     "hybridprior/evaluation/",
     "hybridprior/fidelities/",
     "hybridprior/fusion/",

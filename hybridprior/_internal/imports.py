@@ -57,7 +57,7 @@ def import_part(kind: str, name: str, convert: Callable[[Any], T]) -> T:
             if not isinstance(found, nn.Module) and _takes_nothing(found):
                 found = found()
         if found is None:
-            raise ConfigError("the function returns None; return the component")
+            raise ConfigError("it returns nothing; return the component")
         return convert(found)
     except Exception as error:  # a user's module may raise any error
         reason = str(error).strip().splitlines() or [type(error).__name__]

@@ -1,4 +1,6 @@
-"""What else the equation is good for: flash and no flash, feature inversion, activation maximisation, comparisons."""
+"""Other applications of the equation: flash/no-flash pairs, feature inversion, activation maximisation, comparison of
+priors, and the reconstructor for deepinv.
+"""
 
 from hybridprior.applications.activation_maximisation import Activation, Score, score_of
 from hybridprior.applications.feature_inversion import Features, features_of

@@ -1,7 +1,7 @@
-"""Flash and no flash: the light of a dim, noisy photograph with the detail of one taken with a flash.
+"""Flash/no-flash pairs: a noisy photograph without flash is restored with one of the same scene with flash as z.
 
 Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", IJCV 2020, section "Flash-no flash reconstruction": z is the image
-with the flash instead of noise, and y the one without.
+with flash instead of noise, and y is the image without flash.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ __all__ = ["Guided", "restore_flash"]
 
 
 class Guided(Skip):
-    """Deep Image Prior's network with an image as its z, and no jitter."""
+    """The network of Deep Image Prior with an image as z, to which no noise is added."""
 
     uses_input_noise = False
 
     def __init__(self, guide: torch.Tensor, channels: int, config: SkipConfig | None = None, *, seed: int = 0) -> None:
-        """Draw the network.
+        """Construct the network.
 
         Args:
-            guide: What z is, `(1, K, H, W)`, of the size of the image to make.
-            channels: Channels of that image.
-            config: The network's shape; `input` and `input_depth` are the guide's.
-            seed: Seed of theta's start.
+            guide: z, `(1, K, H, W)`, in the size of the image.
+            channels: Channels of the image.
+            config: Architecture; `input` and `input_depth` are set for the guide.
+            seed: Seed of the initial theta.
         """
         config = dataclasses.replace(config or SkipConfig(), input="noise", input_depth=guide.shape[1])
         with drawn(seed, "theta"):
@@ -48,17 +48,17 @@ class Guided(Skip):
         self.guide = guide
 
     def input(self, shape: Shape, rng: torch.Generator) -> torch.Tensor:
-        """Return the guide in the middle of `shape`, its border repeated around it.
+        """Return the guide in the centre of `shape`, padded by repeating its border.
 
         Raises:
-            ShapeError: The guide is larger than the image, of which it may be a tile.
+            ShapeError: The guide is larger than the image, which may be a tile.
         """
         down, across = shape[-2] - self.guide.shape[-2], shape[-1] - self.guide.shape[-1]
         if down < 0 or across < 0:
             wanted, given = (f"{side[-1]} x {side[-2]}" for side in (self.guide.shape, shape))
             raise ShapeError(
-                f"The guide is {wanted}, larger than what is solved at once, {given}: tiles cannot be guided. "
-                "Crop the images, or scale them down."
+                f"The guide is {wanted}, larger than the image that is solved at once, {given}. Tiles have no guide: "
+                "crop the images, or scale them down."
             )
         top, left = down // 2, across // 2
         return F.pad(self.guide, (left, across - left, top, down - top), mode="replicate")
@@ -79,18 +79,26 @@ def restore_flash(
     """Restore a photograph without flash, guided by one with flash of the same scene.
 
     Args:
-        dim: The photograph without flash, `(1, C, H, W)`, intensity in [0, 1], with noise.
-        flash: The one with flash, `(1, K, H, W)`.
-        preset: Where the configuration comes from; the generator is Deep Image Prior's.
-        config: The whole configuration, in place of a preset.
+        dim: The noisy photograph without flash, `(1, C, H, W)`, intensity in [0, 1].
+        flash: The photograph with flash, `(1, K, H, W)`.
+        preset: Name of the preset; the generator is the network of Deep Image Prior.
+        config: A configuration, in place of a preset.
         sigma: Standard deviation of the noise in `dim`; estimated if not given.
-        max_steps: The most steps.
-        seed: Seed of everything that is drawn.
+        max_steps: Maximum number of steps.
+        seed: Seed of all random numbers.
         device: "auto", "cpu", "cuda" ...
         callbacks: Called with each `Step`.
 
     Raises:
         ShapeError: The photographs have different sizes.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.applications import restore_flash
+        >>> dim, flash = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
+        >>> result = restore_flash(dim, flash, preset="fast", sigma=0.1, max_steps=1, device="cpu")
+        >>> result.image.shape
+        torch.Size([1, 3, 64, 64])
     """
     if dim.ndim != 4 or flash.ndim != 4 or dim.shape[-2:] != flash.shape[-2:]:
         raise ShapeError(f"The photographs are {tuple(dim.shape)} and {tuple(flash.shape)}; align and crop them first.")

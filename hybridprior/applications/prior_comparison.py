@@ -1,7 +1,7 @@
-"""The effect of a prior: the same measurements explained by pixels, by pixels with total variation, and by a network.
+"""Comparison of priors: the same measurements with pixels, with pixels and total variation, and with a network.
 
-Ulyanov, Vedaldi, Lempitsky, IJCV 2020, compare them so in their figures of inversion and activation maximisation:
-what differs between the images is the prior alone.
+Ulyanov, Vedaldi, Lempitsky, IJCV 2020, make this comparison in their figures of feature inversion and activation
+maximisation. The results differ only in the prior.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hybridprior.result import Result
 __all__ = ["PRIORS", "compare_priors"]
 
 PRIORS = {"pixels": "none", "pixels + tv": "tv", "network": "none"}
-"""The priors, with what R is; the network is the preset's."""
+"""The priors by name, each with its R; the network is that of the preset."""
 
 NOISE_STD = 0.2
 """Standard deviation of the initial noise of the pixels, in units of intensity."""
@@ -35,18 +35,27 @@ def compare_priors(
     seed: int = 0,
     device: str = "auto",
 ) -> dict[str, Result]:
-    """Return what each prior makes of the same measurements, with the same steps and no rule that stops.
+    """Return the result of each prior for the same measurements, with the same number of steps.
+
+    The arguments have the meaning that they have for `restore`.
 
     Args:
-        y: The measurements, as of `restore`, and so are the others.
+        y: The measurements.
         operator: A.
-        preset: The network and the steps.
+        preset: Name of the preset with the network and the number of steps.
         fidelity: E.
         sigma: Standard deviation of the noise.
         weight: lambda of total variation.
-        max_steps: How many steps.
-        seed: Seed of everything that is drawn.
+        max_steps: Number of steps.
+        seed: Seed of all random numbers.
         device: "auto", "cpu", "cuda" ...
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.applications import compare_priors
+        >>> results = compare_priors(torch.rand(1, 3, 64, 64), sigma=0.1, max_steps=1, device="cpu")
+        >>> list(results)
+        ['pixels', 'pixels + tv', 'network']
     """
     channels = as_operator(operator).image_shape(tuple(y.shape))[1]  # type: ignore[arg-type]
     pixels = Pixels(channels, PixelsConfig(noise_std=NOISE_STD))

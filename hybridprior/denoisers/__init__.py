@@ -1,4 +1,4 @@
-"""Denoisers, the stuff of the global prior: one contract, denoise(x, sigma) -> x0."""
+"""Denoisers, from which the global prior is made. They have one contract: denoise(x, sigma) -> x0."""
 
 from hybridprior.denoisers.base import DENOISERS, Denoiser
 from hybridprior.denoisers.load import load_denoiser, owned

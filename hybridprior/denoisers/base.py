@@ -1,8 +1,8 @@
-"""The denoiser: what the global prior is made of.
+"""The denoiser, from which the global prior is made.
 
 D(x; sigma) is the expectation of the clean image given x = clean + sigma n. By Tweedie's formula (Robbins 1956;
-Efron, JASA 2011) the score of the prior smoothed by sigma is (D(x; sigma) - x) / sigma^2, so that any denoiser is a
-prior, and a diffusion network is a denoiser for many sigma.
+Efron, JASA 2011) the score of the prior smoothed by sigma is (D(x; sigma) - x) / sigma^2, so that every denoiser
+defines a prior. A diffusion network is a denoiser for many sigma.
 """
 
 from __future__ import annotations
@@ -26,35 +26,36 @@ Sigma = torch.Tensor | float
 
 
 class Denoiser(nn.Module):
-    """A map from noisy images and their noise level to clean ones.
+    """Base class of the denoisers: a map from noisy images and their noise level to clean images.
 
-    Subclasses write `estimate` for images of `channels` channels; `denoise` sees to everything else.
+    Subclasses implement `estimate` for images with `channels` channels. `denoise` handles other numbers of channels,
+    any size, precision and views.
     """
 
     channels: tuple[int, ...] = (3,)
-    """The numbers of channels that `estimate` takes; other images are denoised channel by channel."""
+    """Numbers of channels that `estimate` accepts; other images are denoised channel by channel."""
 
     sigma_range: tuple[float, float] = (0.0, 1.0)
-    """Least and greatest sigma that the network knows, in units of intensity; sigma is clipped to it."""
+    """Smallest and largest sigma of the network, in units of intensity, to which sigma is clipped."""
 
     multiple: int = 1
-    """`estimate` takes images whose sides are multiples of this number."""
+    """The sides of the images of `estimate` are multiples of this number."""
 
     views: int = 1
-    """Quarter turns of the image that a pass averages over: 4 for a network that prefers no direction, else 1."""
+    """Number of rotations by 90 degrees that are averaged: 4 for a network without a preferred direction, else 1."""
 
     precision: str = "auto"
-    """Arithmetic of the convolutions: "auto", "fp32" or "bf16"."""
+    """Precision of the convolutions: "auto", "fp32" or "bf16"."""
 
     conditioned: bool = False
-    """Whether `estimate_conditioned` is there: the network is given a noise model and not its level only."""
+    """Whether `estimate_conditioned` is implemented: the network uses a noise model, and not only its level."""
 
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Return the clean images.
 
         Args:
             x: Noisy images `(B, C, H, W)` with C in `channels` and H, W multiples of `multiple`.
-            sigma: `(B, 1, 1, 1)`, within `sigma_range`.
+            sigma: Standard deviation of the noise, `(B, 1, 1, 1)`, within `sigma_range`.
         """
         raise NotImplementedError
 
@@ -64,27 +65,28 @@ class Denoiser(nn.Module):
         Args:
             x: Noisy images, as for `estimate`.
             level: Local standard deviation of the noise, `(B, 1, H, W)`, within `sigma_range`.
-            planes: How it is correlated and quantised, `(B, P, H, W)`, see `NoiseModel.planes`.
+            planes: Its correlation and quantisation, `(B, P, H, W)`, see `NoiseModel.planes`.
         """
         raise NotImplementedError
 
-    def denoise(self, x: torch.Tensor, sigma: Sigma | NoiseModel, *, look: int | None = None) -> torch.Tensor:
-        """Return the clean images, float32, in the shape and on the device of x; differentiable in x.
+    def denoise(self, x: torch.Tensor, sigma: Sigma | NoiseModel, *, view: int | None = None) -> torch.Tensor:
+        """Return the clean images, float32, in the shape and on the device of x. It is differentiable in x.
 
         Args:
             x: Noisy images `(B, C, H, W)`, intensity in [0, 1] plus noise, any C, H, W >= 1.
-            sigma: Standard deviation of the noise in units of intensity: a number, or one for each image `(B,)`. Or
-                a noise model, of which a network that is not `conditioned` is given the level only.
-            look: The number of this look, where many come after each other: it then costs one view only, and the
-                turns average out over the looks (Terris et al., "Equivariant Plug-and-Play", CVPR 2024).
+            sigma: Standard deviation of the noise in units of intensity: a number, or one for each image `(B,)`. Or a
+                noise model; a network that is not `conditioned` uses only its level.
+            view: Number of the view, modulo `views`; by default the mean of all views is returned. An iteration that
+                passes the number of its step evaluates one view in each step, and the rotations average out over the
+                steps (Terris et al., "Equivariant Plug-and-Play", CVPR 2024).
 
         Raises:
-            ShapeError: x is not a batch of images, or there is not one sigma for each.
-            ConfigError: A sigma that is negative or not a number.
+            ShapeError: x is not a batch of images, or sigma has another length.
+            ConfigError: A sigma that is negative or not finite.
         """
         if x.ndim != 4 or min(x.shape) < 1:
-            raise ShapeError(f"A denoiser takes images (B, C, H, W), not {tuple(x.shape)}.")
-        turns = range(self.views) if look is None else [look % self.views]
+            raise ShapeError(f"A denoiser needs images (B, C, H, W), not {tuple(x.shape)}.")
+        turns = range(self.views) if view is None else [view % self.views]
         if isinstance(sigma, NoiseModel):
             model, sigma = sigma, sigma.sigma
             if self.conditioned and not (model.is_white and len(model.levels) == 1):
@@ -93,7 +95,7 @@ class Denoiser(nn.Module):
         return self._by_channel(x, as_sigma(sigma, x), turns)
 
     def _by_channel(self, x: torch.Tensor, known: torch.Tensor, turns: Sequence[int]) -> torch.Tensor:
-        """Denoise the image, or each of its channels as a grey one where the network does not take them together."""
+        """Denoise the image, or each channel as a grey image if the network does not accept this number of channels."""
         if x.shape[1] in self.channels:
             return self._padded(x, known, turns)
         count = self.channels[0]
@@ -101,7 +103,7 @@ class Denoiser(nn.Module):
         return self._padded(grey, known.repeat_interleave(x.shape[1], 0), turns).mean(1).reshape(x.shape)
 
     def _estimated(self, x: torch.Tensor, known: torch.Tensor, turn: int) -> torch.Tensor:
-        """Return what the network makes of a turned image: sigma is known of its noise, or level map and planes."""
+        """Return the estimate for a rotated image; `known` is sigma, or the level map and the planes."""
         sigma = known[:, :1].clamp(*self.sigma_range)
         if known.shape[1] == 1:
             return self.estimate(x, sigma)
@@ -122,36 +124,44 @@ class Denoiser(nn.Module):
                 clean = self._estimated(turned, known, turn)
             if clean.shape != turned.shape:
                 given, made = tuple(turned.shape), tuple(clean.shape)
-                raise ShapeError(f"A denoiser returns an image of the shape it was given, {given}, not {made}.")
+                raise ShapeError(f"A denoiser must return an image of the shape of its input, {given}, not {made}.")
             found = found + torch.rot90(clean.float(), -turn, (2, 3))
         return (found / len(turns))[..., :height, :width]
 
 
 def as_sigma(sigma: Sigma, x: torch.Tensor) -> torch.Tensor:
-    """Return sigma as a tensor `(B, 1, 1, 1)` beside x.
+    """Return sigma as a tensor `(B, 1, 1, 1)` on the device of x.
 
     Args:
         sigma: A number, or one for each image `(B,)` or `(B, 1, 1, 1)`.
         x: The images `(B, C, H, W)`.
 
     Raises:
-        ShapeError: There is not one sigma for each image.
-        ConfigError: A sigma that is negative or not a number.
+        ShapeError: sigma has another length.
+        ConfigError: A sigma that is negative or not finite.
     """
     level = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)
     if level.numel() not in (1, len(x)):
-        raise ShapeError(f"sigma is one number or one for each of {len(x)} images, not {tuple(level.shape)}.")
+        raise ShapeError(f"sigma must be one number or one for each of {len(x)} images, not {tuple(level.shape)}.")
     if not bool((torch.isfinite(level) & (level >= 0)).all()):
-        raise ConfigError("sigma is a number, 0 or more, in units of intensity, [0, 1].")
+        raise ConfigError("sigma must be a number of at least 0, in units of intensity, [0, 1].")
     return level.reshape(-1, 1, 1, 1).expand(len(x), -1, -1, -1)
 
 
 def extend(x: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Return x with sides that are multiples, mirrored at its last row and column: repeated noise would make streaks.
+    """Return x padded to sides that are multiples of a number.
+
+    The padding mirrors x at the last row and column; repeated noise would form streaks.
 
     Args:
         x: Images `(B, C, H, W)`, any H, W >= 1.
-        multiple: What the sides are to be multiples of.
+        multiple: The number.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.denoisers.base import extend
+        >>> extend(torch.rand(1, 3, 5, 8), 4).shape
+        torch.Size([1, 3, 8, 8])
     """
     for side in (-2, -1):
         while missing := -x.shape[side] % multiple:
@@ -162,26 +172,26 @@ def extend(x: torch.Tensor, multiple: int) -> torch.Tensor:
 
 
 def once(read: Callable[[Path], Denoiser], path: Path) -> Denoiser:
-    """Return the denoiser of a file or a folder, read once a process, and again if it has changed.
+    """Return the denoiser of a file or a folder. It is read once in a process, and again if it has changed.
 
-    Each call returns a copy, whose weights may be tuned.
+    Each call returns a copy, so that its weights can be fine-tuned.
 
     Args:
-        read: What reads it.
-        path: Where it is.
+        read: The function that reads it.
+        path: The file or folder.
     """
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
     key = (path, read.__qualname__)
-    with DRAWING:  # the weights are drawn before they are read
+    with DRAWING:  # random weights are drawn before the file is read
         known = READ.get(key)
         if known is None or known[0] != stamps:
-            READ.clear()  # of large networks there is room for one
+            READ.clear()  # keep only one network in memory
             known = READ[key] = (stamps, read(path))
     return copy.deepcopy(known[1])
 
 
 READ: dict[tuple[Path, str], tuple[tuple, Denoiser]] = {}
-"""What `once` has read."""
+"""The cache of `once`."""
 
 DENOISERS: Registry[Callable[[], Denoiser]] = Registry("denoiser")

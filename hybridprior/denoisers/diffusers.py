@@ -1,8 +1,9 @@
 """A diffusion network of the diffusers library as a denoiser.
 
-Such a network sees images u in [-1, 1] with noise, scaled to keep the variance: u_t = sqrt(a_t) u + sqrt(1 - a_t) n
-(Ho et al., NeurIPS 2020, eq. 4). Divided by sqrt(a_t) that is an image with noise of sqrt((1 - a_t) / a_t), twice our
-sigma since [-1, 1] is twice as long as [0, 1]. Inverting the schedule finds t, between two steps if need be.
+The input of such a network is a noisy image with preserved variance: u_t = sqrt(a_t) u + sqrt(1 - a_t) n with u in
+[-1, 1] (Ho et al., NeurIPS 2020, eq. 4). Divided by sqrt(a_t), it is an image with noise of sqrt((1 - a_t) / a_t). This
+is twice our sigma, since [-1, 1] is twice as long as [0, 1]. The schedule is inverted to find t, with interpolation
+between two steps.
 """
 
 from __future__ import annotations
@@ -32,23 +33,24 @@ class DiffusersDenoiser(Denoiser):
 
         Args:
             network: A `UNet2DModel` with its weights.
-            scheduler: One of diffusers' with `alphas_cumprod`: DDPM, DDIM, PNDM, DPM-Solver ...
+            scheduler: A scheduler of diffusers with `alphas_cumprod`: DDPM, DDIM, PNDM, DPM-Solver ...
 
         Raises:
-            ConfigError: Its noise does not keep the variance, or it predicts something else.
+            ConfigError: The schedule does not preserve the variance, or the type of prediction is unknown.
         """
         super().__init__()
         table = getattr(scheduler, "alphas_cumprod", None)
         self.prediction = getattr(scheduler.config, "prediction_type", "epsilon")
         if table is None or network.config.time_embedding_type == "fourier":
-            raise ConfigError(f"{type(scheduler).__name__} does not keep the variance; take a DDPM or DDIM network.")
-        told = [getattr(network.config, name, None) for name in ("class_embed_type", "num_class_embeds")]
-        if network.config.time_embedding_type != "positional" or any(told):
+            raise ConfigError(f"{type(scheduler).__name__} does not preserve the variance; use a DDPM or DDIM network.")
+        classes = [getattr(network.config, name, None) for name in ("class_embed_type", "num_class_embeds")]
+        if network.config.time_embedding_type != "positional" or any(classes):
             raise ConfigError(
-                "A diffusion network that is told a class, or learned each step by heart, is no denoiser."
+                "A diffusion network with class labels or a learned time embedding is not supported; "
+                "use an unconditional one with a positional time embedding."
             )
         if self.prediction not in PREDICTIONS:
-            raise ConfigError(f"'{self.prediction}' is no known prediction; known are {', '.join(PREDICTIONS)}.")
+            raise ConfigError(f"Prediction '{self.prediction}' is not supported; use {', '.join(PREDICTIONS)}.")
         self.network = network.requires_grad_(False).eval()
         self.channels = (int(network.config.in_channels),)
         self.multiple = 2 ** (len(network.config.block_out_channels) - 1)
@@ -58,15 +60,16 @@ class DiffusersDenoiser(Denoiser):
 
     @classmethod
     def read(cls, folder: Path) -> DiffusersDenoiser:
-        """Return the denoiser in a folder as diffusers saves it: a pipeline's, or a bare network beside a scheduler.
+        """Return the denoiser in a folder that diffusers saved: a pipeline, or a network with a scheduler.
 
         Raises:
-            WeightsError: Something is missing or corrupt.
+            ConfigError: A diffusion model of latents.
+            WeightsError: A file is missing or corrupt.
         """
         import diffusers
 
         if any((folder / part).is_dir() for part in ("vae", "vqvae")):
-            raise ConfigError(f"'{folder}' holds a diffusion of latents and not of images; it is no denoiser.")
+            raise ConfigError(f"'{folder}' contains a diffusion model of latents; use one of images.")
         nested = (folder / "unet").is_dir()
         network, scheduler = (folder / "unet", folder / "scheduler") if nested else (folder, folder)
         try:
@@ -75,12 +78,12 @@ class DiffusersDenoiser(Denoiser):
             return cls(loaded, getattr(diffusers, named).from_pretrained(scheduler))
         except (ConfigError, KeyboardInterrupt):
             raise
-        except Exception as error:  # whatever the library raises over a broken folder
+        except Exception as error:  # diffusers raises many types of errors
             reason = " ".join(str(error).split())[:200]
-            raise WeightsError(f"'{folder}' holds no UNet2DModel with a scheduler that loads ({reason}).") from error
+            raise WeightsError(f"'{folder}' has no valid UNet2DModel with a scheduler ({reason}).") from error
 
     def time(self, sigma: torch.Tensor) -> torch.Tensor:
-        """Return the schedule's step, fractional, whose noise is sigma.
+        """Return the fractional step of the schedule with noise level sigma.
 
         Args:
             sigma: `(B, 1, 1, 1)`, in units of intensity.
@@ -91,15 +94,15 @@ class DiffusersDenoiser(Denoiser):
         return above - 1 + ((wanted - low) / (high - low)).clamp(0, 1)
 
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """Return the clean images by the network's prediction."""
-        spread = 2 * sigma
-        kept = (1 + spread.square()).rsqrt()
-        noisy = (2 * x - 1) * kept
+        """Return the clean images."""
+        level = 2 * sigma
+        root = (1 + level.square()).rsqrt()  # sqrt(a_t)
+        noisy = (2 * x - 1) * root
         output = self.network(noisy, self.time(sigma)).sample[:, : x.shape[1]]
         if self.prediction == "epsilon":
-            clean = noisy / kept - spread * output
+            clean = noisy / root - level * output
         elif self.prediction == "v_prediction":
-            clean = kept * noisy - kept * spread * output
+            clean = root * noisy - root * level * output
         else:
             clean = output
         image: torch.Tensor = (clean + 1) / 2

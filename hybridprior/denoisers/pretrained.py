@@ -1,6 +1,6 @@
-"""The denoiser that ships with the package, and any other that `hprior train denoiser` made.
+"""The denoiser that ships with the package, and any other that was trained with `hprior train denoiser`.
 
-One safetensors file holds the weights, in fp16, and in its metadata the size of the network and its range of sigma.
+A safetensors file contains the weights in fp16; its metadata contains the size of the network and the range of sigma.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from hybridprior.errors import WeightsError
 __all__ = ["UNetDenoiser", "describe", "pack"]
 
 KEY = "hybridprior"
-"""The entry of the file's metadata; there is one only, since their order is not kept."""
+"""The only entry of the metadata of the file, since the order of several is not preserved."""
 
 CELL = 8
-"""Side of the cells that contrast is measured in, in pixels."""
+"""Side of the cells in which the contrast is measured, in pixels."""
 
 FORMAT = "unet.1"
-"""What the network in such a file is called."""
+"""Name of the format of the file."""
 
 
 class UNetDenoiser(Denoiser):
-    """D(x; sigma) by the U-Net; grey images are taken as three channels that agree, noise included."""
+    """D(x; sigma) by the U-Net. A grey image is three equal channels."""
 
     channels = (3,)
     views = 4
@@ -42,9 +42,9 @@ class UNetDenoiser(Denoiser):
         """Wrap a network.
 
         Args:
-            network: With its weights.
-            sigma_range: What it was trained on, in units of intensity.
-            camera: Another network, for noise that is not white; the first one if not given and it knows conditions.
+            network: The network with its weights.
+            sigma_range: Range of sigma in its training, in units of intensity.
+            camera: Another network for noise that is not white; by default `network`, if it has conditions.
         """
         super().__init__()
         self.network = network.requires_grad_(False).eval()
@@ -58,13 +58,13 @@ class UNetDenoiser(Denoiser):
         """Return the denoiser in a safetensors file.
 
         Raises:
-            WeightsError: The file is corrupt, or holds something else.
+            WeightsError: The file is corrupt or of another kind.
         """
         from safetensors.torch import load_file
 
         about = describe(path)
         if about is None:
-            raise WeightsError(f"'{path}' was not made by 'hprior train denoiser'.")
+            raise WeightsError(f"'{path}' is not a file of 'hprior train denoiser'.")
         try:
             network = UNet(build_config(UNetConfig, about["network"], part="network"))
             network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
@@ -84,30 +84,30 @@ class UNetDenoiser(Denoiser):
         return restrained(x, network(x, level, planes).float())
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the encoder's maps of images `(B, 3, H, W)`, the finest first."""
+        """Return the feature maps of the encoder for images `(B, 3, H, W)`, the finest first."""
         return self.network.features(x)
 
 
 def restrained(x: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """Return the denoised images with no more contrast than the noisy ones have, nor any value beyond theirs.
+    """Limit the contrast and the range of the denoised images to those of the noisy images.
 
-    An expectation given x varies less than x does. A network keeps to that where there is noise, but what it adds to
-    images without noise would grow if it were applied time and again.
+    A conditional expectation given x has a smaller variance than x. For images with noise the network fulfils this. For
+    images without noise it may add contrast, which would grow if the network is applied many times.
 
     Args:
         x: Noisy images `(B, C, H, W)`.
-        clean: What the network made of them.
+        clean: The output of the network.
     """
     before, _ = _contrast(x)
     after, mean = _contrast(clean)
     gain = (before / after.clamp_min(1e-12)).clamp(max=1).sqrt()
     gain, mean = (F.interpolate(t, x.shape[-2:], mode="bilinear", align_corners=False) for t in (gain, mean))
-    held = clean - (1 - gain) * (clean - mean)
-    return held.clamp(x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True))
+    limited = clean - (1 - gain) * (clean - mean)
+    return limited.clamp(x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True))
 
 
 def _contrast(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the variance over cells of an image, channels taken together, and the channels' means."""
+    """Return the variance of each cell, over all channels, and the mean of each cell and channel."""
     rows, columns = (max(1, round(side / CELL)) for side in x.shape[-2:])
     mean = F.adaptive_avg_pool2d(x, (rows, columns))
     rest = x - F.interpolate(mean, x.shape[-2:], mode="bilinear", align_corners=False)
@@ -115,7 +115,7 @@ def _contrast(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def describe(path: Path) -> dict[str, Any] | None:
-    """Return what a safetensors file says of the network in it, or None if it is of another kind.
+    """Return the description of the network in a safetensors file, or None if the file is of another kind.
 
     Args:
         path: The file.
@@ -129,7 +129,7 @@ def describe(path: Path) -> dict[str, Any] | None:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get(KEY, "{}"))
     except (OSError, SafetensorError, ValueError) as error:
-        raise WeightsError(f"'{path}' is corrupt or no safetensors file ({error}); fetch it again.") from error
+        raise WeightsError(f"'{path}' is corrupt or no safetensors file ({error}); download it again.") from error
     return about if isinstance(about, dict) and about.get("format") == FORMAT else None
 
 
@@ -137,9 +137,9 @@ def pack(network: UNet, *, sigma_range: tuple[float, float] = (0.0, 1.0), note: 
     """Return a network as the bytes of a safetensors file, in fp16.
 
     Args:
-        network: With its weights.
-        sigma_range: What it was trained on, in units of intensity.
-        note: How it came about, for people.
+        network: The network with its weights.
+        sigma_range: Range of sigma in its training, in units of intensity.
+        note: Description of its origin.
     """
     from safetensors.torch import save
 
@@ -150,7 +150,7 @@ def pack(network: UNet, *, sigma_range: tuple[float, float] = (0.0, 1.0), note: 
 
 @DENOISERS.register("shipped")
 def shipped() -> Denoiser:
-    """Return the denoiser in the package's own weights."""
+    """Return the denoiser that ships with the package."""
     from hybridprior.denoisers.weights import shipped_file
 
     return once(UNetDenoiser.read, shipped_file("denoiser"))

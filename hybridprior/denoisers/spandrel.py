@@ -1,7 +1,8 @@
-"""The networks that spandrel knows as denoisers: DRUNet, SCUNet, SwinIR, NAFNet, FDnCNN ... (extra `spandrel`).
+"""Denoisers that spandrel supports: DRUNet, SCUNet, SwinIR, NAFNet, FDnCNN ... (extra `spandrel`).
 
-spandrel's own call fixes the noise level at 15 / 255 and clips to [0, 1]; here the bare network is called, with our
-noise level where it has one. Networks without one are blind: they do what they were trained for, whatever sigma is.
+A descriptor of spandrel fixes the noise level at 15 / 255 and clips to [0, 1]. Here the network is called directly,
+with sigma as its noise level where it has such an input. Networks without it are blind: their result does not depend on
+sigma.
 """
 
 from __future__ import annotations
@@ -30,17 +31,19 @@ class SpandrelDenoiser(Denoiser):
         """Wrap a network.
 
         Args:
-            descriptor: As spandrel's `ModelLoader` returns it.
+            descriptor: The descriptor that spandrel's `ModelLoader` returns.
 
         Raises:
-            ConfigError: The network is no denoiser: it enlarges, fills in, or changes the number of channels.
+            ConfigError: The network is no denoiser: it upsamples, inpaints, or changes the number of channels.
         """
         super().__init__()
         name = descriptor.architecture.name
         if descriptor.scale != 1 or descriptor.purpose != "Restoration":
-            raise ConfigError(f"{name} is made for {descriptor.purpose} x{descriptor.scale}, not for denoising.")
+            raise ConfigError(f"{name} is for {descriptor.purpose} x{descriptor.scale}; use a denoiser.")
         if descriptor.input_channels != descriptor.output_channels:
-            raise ConfigError(f"{name} makes {descriptor.output_channels} channels of {descriptor.input_channels}.")
+            raise ConfigError(
+                f"{name} maps {descriptor.input_channels} to {descriptor.output_channels} channels; use a denoiser."
+            )
         self.network = descriptor.model.requires_grad_(False).eval()
         self.channels = (descriptor.input_channels,)
         self.size = descriptor.size_requirements
@@ -49,11 +52,11 @@ class SpandrelDenoiser(Denoiser):
 
     @classmethod
     def read(cls, path: Path) -> SpandrelDenoiser:
-        """Return the denoiser in a file of weights; a pickle is read only as far as tensors go.
+        """Return the denoiser in a file of weights. From a pickle only tensors are read.
 
         Raises:
             ConfigError: spandrel is not installed, or the network is no denoiser.
-            WeightsError: The file is corrupt, unsafe, or of a network that spandrel does not know.
+            WeightsError: The file is corrupt or unsafe, or spandrel does not support the network.
         """
         try:
             from spandrel import ImageModelDescriptor, ModelLoader, canonicalize_state_dict
@@ -62,11 +65,11 @@ class SpandrelDenoiser(Denoiser):
         weights = _read_weights(path)
         try:
             descriptor = ModelLoader("cpu").load_from_state_dict(canonicalize_state_dict(weights))
-        except Exception as error:  # what is found to be wrong with weights depends on whose they are taken for
+        except Exception as error:  # each architecture raises other errors
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-            raise WeightsError(f"'{path}' holds weights of no network that is known ({reason}).") from error
+            raise WeightsError(f"'{path}' contains weights of no supported network ({reason}).") from error
         if not isinstance(descriptor, ImageModelDescriptor):
-            raise ConfigError(f"'{path}' holds a network that needs a mask; it is no denoiser.")
+            raise ConfigError(f"'{path}' contains a network that needs a mask; use a denoiser.")
         return cls(descriptor)
 
     def estimate(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -82,7 +85,7 @@ class SpandrelDenoiser(Denoiser):
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors in a safetensors file, or in a pickle that holds nothing but tensors."""
+    """Return the tensors in a safetensors file, or in a pickle that contains only tensors."""
     import pickle
 
     from safetensors.torch import load_file
@@ -92,10 +95,10 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(f"'{path}' holds more than weights and is not opened; convert it to safetensors.") from error
-    except Exception as error:  # an unpickler trips over broken files in every way there is
+        raise WeightsError(f"'{path}' contains more than weights; convert it to safetensors.") from error
+    except Exception as error:  # a broken pickle can raise any error
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"'{path}' is corrupt or holds no weights ({reason}).") from error
+        raise WeightsError(f"'{path}' is corrupt or contains no weights ({reason}).") from error
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
-        raise WeightsError(f"'{path}' holds no weights by name.")
+        raise WeightsError(f"'{path}' contains no weights by name.")
     return weights

@@ -1,9 +1,9 @@
 """The network of the shipped denoiser: a residual U-Net of dense 3x3 convolutions without biases.
 
-Its shape follows DRUNet (Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI 2022): the
-noise level enters as one more channel. It differs in working on pixels unshuffled 2x2, which quarters the cost, and in
-naming the noise and not the image. Without biases the noise it names grows in proportion to contrast and sigma
-(Mohan et al., ICLR 2020), so that what it learns at one noise level holds at others.
+The architecture follows DRUNet (Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI 2022):
+the noise level is an additional channel. There are two differences. The input is 2x2 pixel-unshuffled, which reduces
+the cost to a quarter, and the output is the noise instead of the image. Without biases the output is homogeneous in
+contrast and sigma (Mohan et al., ICLR 2020), so that the network generalises to other noise levels.
 """
 
 from __future__ import annotations
@@ -21,32 +21,34 @@ from hybridprior.errors import ConfigError
 __all__ = ["UNet", "UNetConfig"]
 
 GREY = 0.5
-"""The intensity that contrast is counted from."""
+"""The intensity that is subtracted from the image."""
 
 FINEST = 1 / 255
-"""sigma below which the noise that is named shrinks to nothing: an image without noise is left as it is."""
+"""Below this sigma the output is scaled with sigma, so that an image without noise is not changed."""
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The size of the network."""
+    """Architecture of the network."""
 
     widths: tuple[int, ...] = (48, 96, 128, 192)
-    """Channels of each level; each level halves the sides."""
+    """Channels of each level. Each level has half the resolution of the one before."""
     blocks: int = 2
-    """Residual blocks of each level on the way down, and again on the way up."""
+    """Residual blocks of each level in the encoder, and the same number in the decoder."""
     unshuffle: int = 2
-    """Pixels along a side that make up one position of the first level."""
+    """Factor of the pixel-unshuffling before the first level."""
     channels: int = 3
     """Channels of the image."""
     conditions: int = 0
-    """Planes beside the noise level that say how the noise is correlated or quantised; 0 for white noise only."""
+    """Channels for the correlation and quantisation of the noise, beside the noise level; 0 for white noise only."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a network without levels, blocks or channels."""
         sizes = (*self.widths, self.blocks, self.unshuffle, self.channels)
         if not self.widths or min(sizes) < 1 or self.conditions < 0:
-            raise ConfigError("A U-Net has one or more levels, blocks and channels, and unshuffles by 1 or more.")
+            raise ConfigError(
+                "A U-Net needs at least one level, block and channel, and an unshuffle factor of at least 1."
+            )
 
 
 class Block(nn.Module):
@@ -64,10 +66,10 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """D(x; sigma): the image's expectation given a noisy one and its noise level."""
+    """D(x; sigma): the expectation of the clean image given a noisy image and its noise level."""
 
     def __init__(self, config: UNetConfig | None = None) -> None:
-        """Build the network with weights drawn from torch's own stream.
+        """Construct the network with weights from the global random state of torch.
 
         Args:
             config: `UNetConfig()` if not given.
@@ -94,8 +96,8 @@ class UNet(nn.Module):
         Args:
             x: Noisy images `(B, C, H, W)`, intensity in [0, 1] plus noise, any H, W >= 1.
             sigma: Standard deviation of the noise in the same unit, `(B, 1, 1, 1)` or a map `(B, 1, H, W)`.
-            planes: What else is known of the noise, `(B, conditions, 1, 1)` or `(B, conditions, H, W)`; white if not
-                given.
+            planes: Correlation and quantisation of the noise, `(B, conditions, 1, 1)` or `(B, conditions, H, W)`;
+                white noise if not given.
         """
         level = sigma.clamp_min(FINEST)
         maps = self._features(x - GREY, level, planes)
@@ -103,7 +105,7 @@ class UNet(nn.Module):
         return x - sigma / level * noise[..., : x.shape[-2], : x.shape[-1]].float()
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return what the encoder sees in clean images x, a map for each level, the finest first."""
+        """Return the feature maps of the encoder for clean images x, one for each level, the finest first."""
         return self._features(x - GREY, torch.full_like(x[:, :1], FINEST), None)
 
     def _features(self, x: torch.Tensor, level: torch.Tensor, planes: torch.Tensor | None) -> list[torch.Tensor]:

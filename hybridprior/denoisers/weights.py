@@ -1,7 +1,7 @@
-"""Where weights come from: the package itself, a model hub, a folder or a file; nothing is unpickled blindly.
+"""Sources of weights: the package, a model hub, a folder or a file. Pickles are never loaded without a check.
 
-Names: `shipped`, `hf-hub:org/name@revision`, `local-dir:PATH`, `file:PATH`. The hub's own environment variables hold:
-`HF_HUB_OFFLINE` forbids the network, and `HF_HOME` or `HF_HUB_CACHE` say where files are kept.
+Names: `shipped`, `hf-hub:org/name@revision`, `local-dir:PATH`, `file:PATH`. The environment variables of the hub apply:
+`HF_HUB_OFFLINE` forbids downloads, and `HF_HOME` or `HF_HUB_CACHE` set the folder of the cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hybridprior.errors import ConfigError, WeightsError, unknown_name
 __all__ = ["SCHEMES", "Entry", "manifest", "resolve", "shipped_file", "verify"]
 
 SCHEMES = ("hf-hub", "local-dir", "file")
-"""What stands before the colon in the name of weights that are not shipped."""
+"""The schemes before the colon in names of weights that are not shipped."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +27,31 @@ class Entry:
     """One shipped file, as `manifest.toml` describes it."""
 
     name: str
-    """What it is for: "denoiser"."""
+    """Name of the weights: "denoiser"."""
     file: str
-    """Its name, beside the manifest."""
+    """File name, in the folder of the manifest."""
     sha256: str
-    """Its checksum."""
+    """Checksum of the file."""
     licence: str
-    """The weights' own."""
+    """Licence of the weights."""
     source: str
-    """How they came about."""
+    """Origin of the weights."""
     sigma_range: tuple[float, float]
-    """Least and greatest noise level, in units of intensity."""
+    """Smallest and largest noise level, in units of intensity."""
     parameters: int
-    """How many numbers."""
+    """Number of parameters."""
 
 
 def manifest() -> dict[str, Entry]:
     """Return the shipped weights by name.
 
     Raises:
-        WeightsError: The package's manifest cannot be read.
+        WeightsError: The manifest of the package cannot be read.
+
+    Example:
+        >>> from hybridprior.denoisers.weights import manifest
+        >>> manifest()["denoiser"].licence
+        'Apache-2.0'
     """
     place = _folder() / "manifest.toml"
     try:
@@ -75,7 +80,7 @@ def shipped_file(name: str) -> Path:
 
 
 def verify(name: str) -> bool:
-    """Return whether the file of shipped weights has the manifest's checksum.
+    """Return whether the checksum of the file of shipped weights is that of the manifest.
 
     Args:
         name: Its name in the manifest.
@@ -88,14 +93,14 @@ def verify(name: str) -> bool:
 
 
 def resolve(name: str) -> Path:
-    """Return the file or folder that a name with a scheme stands for, fetched from the hub if need be.
+    """Return the file or folder for a name with a scheme; a name of the hub is downloaded if needed.
 
     Args:
         name: `hf-hub:org/name@revision`, `local-dir:PATH` or `file:PATH`.
 
     Raises:
-        ConfigError: Another scheme, or a hub name that is none.
-        WeightsError: No such file or folder, or the hub cannot be reached.
+        ConfigError: An unknown scheme, or an invalid name of a repository.
+        WeightsError: The file or folder does not exist, or the hub cannot be reached.
     """
     scheme, _, rest = name.partition(":")
     if scheme not in SCHEMES or not rest:
@@ -106,20 +111,20 @@ def resolve(name: str) -> Path:
         path = Path(rest).expanduser()
         found = path.is_file() if scheme == "file" else path.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"'{rest[:100]}' is no path ({error}).") from error
+        raise WeightsError(f"'{rest[:100]}' is not a valid path ({error}).") from error
     if not found:
         raise WeightsError(f"There is no {'file' if scheme == 'file' else 'folder'} '{path}'.")
     return path
 
 
 def _fetch(name: str) -> Path:
-    """Return the folder of a hub's repository, from the cache or by the network."""
+    """Return the folder of a repository of the hub, from the cache or downloaded."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
     repository, _, revision = name.partition("@")
     if repository.count("/") != 1:
-        raise ConfigError(f"A hub's name is hf-hub:org/name or hf-hub:org/name@revision, not 'hf-hub:{name}'.")
+        raise ConfigError(f"Write hf-hub:org/name or hf-hub:org/name@revision, not 'hf-hub:{name}'.")
     try:
         folder = snapshot_download(
             repository,
@@ -127,10 +132,10 @@ def _fetch(name: str) -> Path:
             allow_patterns=["*.json", "*.safetensors", "*.bin", "*.pth", "*.pt", "*.md"],
         )
     except HFValidationError as error:
-        raise ConfigError(f"'{repository}' is no name of a hub's repository.") from error
-    except Exception as error:  # the hub's client passes on whatever its transport raises
+        raise ConfigError(f"'{repository}' is no valid name of a repository; write org/name.") from error
+    except Exception as error:  # the client of the hub raises the errors of its transport
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"'hf-hub:{name}' cannot be fetched ({reason}); use local-dir:PATH for a copy.") from error
+        raise WeightsError(f"'hf-hub:{name}' cannot be downloaded ({reason}); use local-dir:PATH.") from error
     return Path(folder)
 
 

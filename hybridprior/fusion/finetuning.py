@@ -169,8 +169,8 @@ def internal_adaptation_loss(
     network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator, config: FinetuneConfig
 ) -> torch.Tensor:
     """Return the squared error of denoising the denoiser's own image x with new noise, a scalar."""
-    noise, look = sigma * torch.randn(x.shape, generator=rng).to(x), int(torch.randint(4, (), generator=rng))
-    return (network.denoise(x + noise, sigma, look=look) - x).square().mean()
+    noise, view = sigma * torch.randn(x.shape, generator=rng).to(x), int(torch.randint(4, (), generator=rng))
+    return (network.denoise(x + noise, sigma, view=view) - x).square().mean()
 
 
 def recorrupted_to_recorrupted_loss(
@@ -178,8 +178,8 @@ def recorrupted_to_recorrupted_loss(
 ) -> torch.Tensor:
     """Return the squared difference of one recorruption of y, denoised, and the other, a scalar."""
     a = config.recorruption
-    noise, look = sigma * torch.randn(y.shape, generator=rng).to(y), int(torch.randint(4, (), generator=rng))
-    denoised = network.denoise(y + a * noise, math.sqrt(1 + a**2) * sigma, look=look)
+    noise, view = sigma * torch.randn(y.shape, generator=rng).to(y), int(torch.randint(4, (), generator=rng))
+    denoised = network.denoise(y + a * noise, math.sqrt(1 + a**2) * sigma, view=view)
     return (denoised - (y - noise / a)).square().mean()
 
 
@@ -192,7 +192,7 @@ def cross_scale_loss(
     low, high = config.sigma_min, config.sigma_max
     level = (low + (high - low) * torch.rand(batch, generator=rng)).to(y)
     scale = level[:, None, None, None]
-    denoised = network.denoise(y + scale * torch.randn(y.shape, generator=rng).to(y), level, look=0)
+    denoised = network.denoise(y + scale * torch.randn(y.shape, generator=rng).to(y), level, view=0)
     return ((denoised - y) / scale).square().mean()
 
 

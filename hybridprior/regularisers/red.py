@@ -121,7 +121,7 @@ class RED(DenoisingRegulariser[REDConfig]):
             mu = self.config.penalty / self.sigma**2
             point = ema if self.proximal is None else self.proximal(ema, mu)
             with torch.no_grad():
-                self.clean = self.denoiser.denoise(point, self.sigma, look=step // self.config.refresh)
+                self.clean = self.denoiser.denoise(point, self.sigma, view=step // self.config.refresh)
         return (x - self.clean).square().sum() / (2 * self.sigma**2)
 
     def split(self, x: torch.Tensor, step: int, scale: float = 1.0) -> tuple[torch.Tensor, float]:
@@ -132,7 +132,7 @@ class RED(DenoisingRegulariser[REDConfig]):
             drawn = torch.randn(x.shape, generator=stream(self.seed, f"look {step}"))
             x = x + self.config.noise * sigma * drawn.to(x)
         with torch.no_grad():
-            return self.denoiser.denoise(x, scale * sigma, look=None if last else step), sigma
+            return self.denoiser.denoise(x, scale * sigma, view=None if last else step), sigma
 
     def _updated_ema(self, x: torch.Tensor) -> torch.Tensor:
         if self.ema is None or self.ema.shape != x.shape:

@@ -65,7 +65,7 @@ class REDDiff(DenoisingRegulariser[REDDiffConfig]):
         sigma = self.schedule(max(step, 1))
         noise = torch.randn(x.shape, generator=stream(self.seed, f"score {step}")).to(x)
         with torch.no_grad():
-            clean = self.denoiser.denoise(x.detach() + sigma * noise, sigma, look=step)
+            clean = self.denoiser.denoise(x.detach() + sigma * noise, sigma, view=step)
         middle = self.schedule.start * self.schedule.end
         variance = middle if self.config.weighting == "red-diff" else sigma**2
         return (x - clean).square().sum() / (2 * variance)

@@ -82,7 +82,7 @@ def test_photographs_of_different_sizes_are_refused(small: torch.Tensor) -> None
         restore_flash(small, small[..., 1:], config=TINY)
     with pytest.raises(ShapeError, match="larger"):
         Guided(small, 3).input((1, 3, 8, 8), torch.Generator())
-    with pytest.raises(ShapeError, match="tiles"):
+    with pytest.raises(ShapeError, match="Tiles have no guide"):
         restore_flash(
             small.repeat(1, 1, 4, 4), small.repeat(1, 1, 4, 4), config=replace(TINY, tiles=TileConfig(64, 16))
         )
@@ -116,7 +116,7 @@ def test_a_class_is_maximised() -> None:
     result = restore(y, score, config=TINY, fidelity=Activation(), stopping="fixed")
     assert float(result.image[:, 2].mean()) > 0.9
     assert float(result.image[:, 0].mean()) < 0.1
-    with pytest.raises(ConfigError, match="classes 0 to 1"):
+    with pytest.raises(ConfigError, match="from 0 to 1"):
         score_of(2, Classes())[1](torch.zeros(1, 3, 4, 4))
 
 

@@ -104,10 +104,10 @@ def test_the_same_twice(denoiser: Denoiser) -> None:
     torch.testing.assert_close(denoiser.denoise(x, 0.1), denoiser.denoise(x, 0.1), rtol=0, atol=0)
 
 
-def test_the_looks_are_the_views_of_a_pass(denoiser: Denoiser) -> None:
+def test_the_views_are_the_views_of_a_pass(denoiser: Denoiser) -> None:
     x = torch.rand(1, 3, 9, 16)
-    looks = torch.stack([denoiser.denoise(x, 0.1, look=10 * denoiser.views + turn) for turn in range(denoiser.views)])
-    torch.testing.assert_close(looks.mean(0), denoiser.denoise(x, 0.1), rtol=0, atol=1e-5)
+    views = torch.stack([denoiser.denoise(x, 0.1, view=10 * denoiser.views + turn) for turn in range(denoiser.views)])
+    torch.testing.assert_close(views.mean(0), denoiser.denoise(x, 0.1), rtol=0, atol=1e-5)
 
 
 def test_no_direction_is_preferred_where_all_turns_are_taken(denoiser: Denoiser) -> None:
@@ -227,7 +227,7 @@ def test_a_network_that_enlarges_is_no_denoiser(tmp_path: Path) -> None:
     from spandrel.architectures.Compact import Compact
 
     save_file(Compact(num_feat=8, num_conv=16, upscale=2).state_dict(), tmp_path / "sr.safetensors")
-    with pytest.raises(ConfigError, match="not for denoising"):
+    with pytest.raises(ConfigError, match="use a denoiser"):
         load_denoiser(f"file:{tmp_path / 'sr.safetensors'}")
 
 
@@ -279,7 +279,7 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(3)}, tmp_path / "a.safetensors")
-    with pytest.raises(WeightsError, match="no network that is known"):
+    with pytest.raises(WeightsError, match="no supported network"):
         load_denoiser(f"file:{tmp_path / 'a.safetensors'}")
 
 

@@ -21,7 +21,7 @@ def test_a_denoiser_that_loses_its_colours_is_told_so() -> None:
             return x.mean(dim=1, keepdim=True)
 
     for grey in (Grey(), CallableDenoiser(lambda x, sigma: x.mean(dim=1, keepdim=True))):
-        with pytest.raises(ShapeError, match="of the shape it was given"):
+        with pytest.raises(ShapeError, match="of the shape of its input"):
             grey.denoise(torch.rand(1, 3, 8, 8), 0.1)
 
 
@@ -121,7 +121,7 @@ def test_what_evidence_leaves_no_room_for(asked: dict, name: str) -> None:
     [
         (lambda x: x, "does not take two arguments"),
         (torch.nn.Identity(), "does not take two arguments"),
-        (CallableDenoiser, "is a class and no denoiser yet"),
+        (CallableDenoiser, "is a class; pass an instance"),
         ("no_such_module:f", "No module named"),
         ("hub:org/name", "There is no weights named"),
         (3, "not int"),

@@ -35,8 +35,8 @@ def test_the_shipped_denoiser_applied_time_and_again_stays_in_range(crop: torch.
     denoiser = load_denoiser("shipped")
     for sigma in (0.004, 0.02, 0.2, 1.0):
         x = crop
-        for look in range(300):
-            x = denoiser.denoise(x, sigma, look=look)
+        for step in range(300):
+            x = denoiser.denoise(x, sigma, view=step)
         assert float(x.std()) < 1.1 * float(crop.std())
         assert crop.min() <= x.min() <= x.max() <= crop.max()
 

@@ -1,1 +1,1 @@
-"""Faster convolution blocks and upsampling for GPUs and for bf16."""
+"""Fused layers and upsampling for GPUs and for bf16."""

@@ -1,7 +1,7 @@
-"""Bilinear enlargement by two in bf16, for which torch has no fast gradient on processors.
+"""Bilinear upsampling by 2 in bf16, for which torch has no fast gradient on CPUs.
 
-Along a side the enlarged x is (x[i-1] + 3 x[i]) / 4 and (3 x[i] + x[i+1]) / 4, with the border repeated. Its adjoint
-repeats the border, too, and convolves every channel by itself with (1, 3, 3, 1) / 4 and stride 2.
+Along each side the result is (x[i-1] + 3 x[i]) / 4 and (3 x[i] + x[i+1]) / 4, with the border repeated. The adjoint
+also repeats the border and is a depthwise convolution with (1, 3, 3, 1) / 4 and stride 2.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ def doubled(x: torch.Tensor, mode: str) -> torch.Tensor:
     Args:
         x: `(B, C, H, W)`.
         mode: "bilinear" or "nearest".
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.generators.cuda.doubling import doubled
+        >>> doubled(torch.rand(1, 2, 3, 4), "bilinear").shape
+        torch.Size([1, 2, 6, 8])
     """
     if mode == "nearest":
         return F.interpolate(x, scale_factor=2, mode="nearest")
@@ -34,23 +40,23 @@ def doubled(x: torch.Tensor, mode: str) -> torch.Tensor:
 
 @lru_cache
 def _kernel(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Return the adjoint's kernel; made once, since a CUDA graph may not copy it from the host."""
+    """Return the kernel of the adjoint. It is cached, since a CUDA graph cannot copy it from the host."""
     taps = torch.tensor(TAPS, dtype=dtype)
     return torch.outer(taps, taps).to(device)
 
 
 class _Doubled(torch.autograd.Function):
-    """Bilinear enlargement with its adjoint."""
+    """Bilinear upsampling with its adjoint."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        """Enlarge; autocast would do so in fp32."""
+        """Upsample in the type of x; autocast would use fp32."""
         with torch.autocast(x.device.type, enabled=False):
             return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        """Return the adjoint of the gradient."""
+        """Apply the adjoint to the gradient."""
         channels = gradient.shape[1]
         kernel = _kernel(gradient.dtype, gradient.device).expand(channels, 1, 4, 4).contiguous()
         with torch.autocast(gradient.device.type, enabled=False):

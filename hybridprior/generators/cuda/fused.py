@@ -1,9 +1,11 @@
-"""Convolution, batch norm and leaky ReLU with less glue, for one image on a GPU in bf16.
+"""Fused convolution, batch norm and leaky ReLU for one image on a GPU in bf16.
 
-A bias before batch norm is left out, since the norm takes it off again; batch norm (Ioffe and Szegedy, 2015) and leaky
-ReLU are one; a skip meets the doubled coarser level without either being copied; and channels are filled up with zeros
-to multiples of eight, which matrix units want. The kernels are Triton's (`kernels`), compiled when they are first
-needed, and sums are fp32.
+- A bias before batch norm is omitted, since batch norm removes it.
+- Batch norm (Ioffe and Szegedy, 2015) and leaky ReLU are one operation.
+- The concatenation of the skip connection and the upsampled coarser level is one operation without copies.
+- Channels are padded with zeros to multiples of eight, as the matrix units require.
+
+The kernels (`kernels`) are written in Triton and compiled at their first use. Sums are computed in fp32.
 """
 
 from __future__ import annotations
@@ -21,22 +23,22 @@ from torch.autograd.function import once_differentiable
 __all__ = ["EIGHT", "fits", "merged", "mixed", "normalised", "unbiased"]
 
 EIGHT = 8
-"""Channels that matrix units take at a time."""
+"""The matrix units process channels in multiples of this number."""
 
 TILE = 2048
-"""Numbers that a program takes at a time."""
+"""Numbers that a program processes at a time."""
 
 WARPS = 4
-"""Groups of 32 threads that share a tile."""
+"""Warps of a program."""
 
 MOST = 2**28
-"""Numbers of a feature map above which kernels would lose count: theirs are of 32 bits, and maps grow four times."""
+"""Largest size of a feature map: the kernels use indices of 32 bits, and upsampling makes maps four times larger."""
 
 PROGRAMS = 528
-"""Programs that sum over pixels: four for each processor of a large GPU."""
+"""Programs that sum over pixels: four for each multiprocessor of a large GPU."""
 
 DEPTH, LANES = 128, 16
-"""Of how many programs sums are added up at a time, and how many of each."""
+"""Block of the reduction over programs: programs, and sums of each."""
 
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @functools.lru_cache
 def _compiler() -> ModuleType:
-    """Return the kernels; importing them takes Triton, which comes with torch where there are GPUs that it knows."""
+    """Return the module of the kernels. It needs Triton, which torch installs where it supports the GPU."""
     from hybridprior.generators.cuda import kernels
 
     return kernels
@@ -52,7 +54,7 @@ def _compiler() -> ModuleType:
 
 @functools.lru_cache
 def _compiles(device: torch.device) -> bool:
-    """Return whether kernels run there, which takes a compiler that not every machine has."""
+    """Return whether the kernels can be compiled and run on the device."""
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
         return False
     try:
@@ -60,13 +62,13 @@ def _compiles(device: torch.device) -> bool:
         out = torch.empty_like(parts[0])
         _launch("collect", 1, out, parts, out, 2, LANES, depth=DEPTH, lanes=LANES)
         return torch.equal(out, parts.sum(0))
-    except Exception as error:  # of whatever kind: without them everything works, and slower
-        log.warning("The network runs without kernels of its own, and slower: %s", error)
+    except Exception as error:  # any error: the network works without the kernels
+        log.warning("The fused kernels are not available, and the network runs slower: %s", error)
         return False
 
 
 def fits(x: torch.Tensor) -> bool:
-    """Return whether the functions here take x, `(B, C, H, W)`: one image on a GPU in bf16, channels last."""
+    """Return whether x, `(B, C, H, W)`, can be fused: one image on a GPU in bf16 and channels_last."""
     return (
         x.is_cuda
         and x.shape[0] == 1
@@ -83,7 +85,7 @@ def unbiased(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 
     Args:
         conv: The layer.
-        x: Its input `(1, C, H, W)`, or that with zeros in more channels.
+        x: Its input `(1, C, H, W)`, which may have additional channels of zeros.
     """
     more = x.shape[1] - conv.in_channels
     if not more and conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.out_channels < EIGHT:
@@ -96,13 +98,13 @@ def unbiased(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 
 
 def normalised(x: torch.Tensor, norm: nn.BatchNorm2d, slope: float = 1.0, *, filled: bool = False) -> torch.Tensor:
-    """Return the leaky ReLU of the batch norm of x, in x's type.
+    """Return the leaky ReLU of the batch norm of x, in the type of x.
 
     Args:
         x: `(1, C, H, W)`, channels last.
         norm: The layer.
-        slope: Of the leaky ReLU; 1 is none.
-        filled: Whether to fill the channels up with zeros to a multiple of eight.
+        slope: Slope of the leaky ReLU; 1 for none.
+        filled: Whether the channels are padded with zeros to a multiple of eight.
     """
     wide = -(-x.shape[1] // EIGHT) * EIGHT if filled else x.shape[1]
     made: torch.Tensor = _Normalised.apply(x, norm.weight, norm.bias, norm.eps, slope, wide)
@@ -110,11 +112,11 @@ def normalised(x: torch.Tensor, norm: nn.BatchNorm2d, slope: float = 1.0, *, fil
 
 
 def merged(skip: torch.Tensor, deeper: torch.Tensor) -> torch.Tensor:
-    """Return the skip's channels and then those of the coarser level, bilinearly doubled.
+    """Return the channels of the skip connection, then those of the coarser level after bilinear upsampling.
 
     Args:
         skip: `(1, S, H, W)`, channels last.
-        deeper: `(1, D, H/2, W/2)`, likewise.
+        deeper: `(1, D, H/2, W/2)`, channels last.
     """
     made: torch.Tensor = _Merged.apply(skip, deeper)
     return made
@@ -128,13 +130,13 @@ def mixed(
     sigmoid: bool = False,
     kind: torch.dtype,
 ) -> torch.Tensor:
-    """Return a 1x1 convolution to few channels, which libraries are slow at; in fp32 until it is written.
+    """Return a 1x1 convolution to few channels, computed in fp32.
 
     Args:
         x: `(1, C, H, W)`, channels last.
         weight: `(C', C, 1, 1)`.
         bias: `(C',)`.
-        sigmoid: Whether to take the sigmoid of it.
+        sigmoid: Whether to apply the sigmoid.
         kind: Type of the result.
     """
     made: torch.Tensor = _Mixed.apply(x, weight, bias, sigmoid, kind)
@@ -142,13 +144,13 @@ def mixed(
 
 
 def _launch(name: str, programs: int, x: torch.Tensor, *arguments: Any, **shape: int) -> None:
-    """Run a kernel where x is."""
+    """Run a kernel on the device of x."""
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
         getattr(_compiler(), name)[(programs,)](*arguments, **shape)
 
 
 def _lanes(channels: int) -> int:
-    """Return the next power of two, which is what kernels count in."""
+    """Return the next power of two, as the kernels require."""
     return int(2 ** (channels - 1).bit_length())
 
 
@@ -157,16 +159,16 @@ def _tile(lanes: int) -> dict[str, int]:
 
 
 def _empty(x: torch.Tensor, channels: int, height: int, width: int, kind: torch.dtype | None = None) -> torch.Tensor:
-    """Return room for a feature map in channels_last."""
+    """Return an empty feature map in channels_last."""
     shape, kind = (1, channels, height, width), kind or x.dtype
     return torch.empty(shape, dtype=kind, device=x.device, memory_format=torch.channels_last)
 
 
 class _Sums:
-    """How the sums over the pixels of a feature map are shared out among programs."""
+    """The partial sums over the pixels of a feature map, one set for each program."""
 
     def __init__(self, x: torch.Tensor, each: int) -> None:
-        """Make room for `each` sums of every program."""
+        """Allocate `each` sums for every program."""
         self.pixels = x.shape[2] * x.shape[3]
         self.tile = _tile(_lanes(x.shape[1]))
         blocks = -(-self.pixels // self.tile["rows"])
@@ -189,7 +191,7 @@ class _Normalised(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float, slope: float, wide: int
     ) -> torch.Tensor:
-        """Sum, settle, normalise."""
+        """Sum, compute the statistics, normalise."""
         channels = x.shape[1]
         sums, tile = _Sums(x, 2 * channels), _tile(_lanes(wide))
         stats, out = x.new_empty((4, channels), dtype=torch.float32), _empty(x, wide, *x.shape[2:])
@@ -206,7 +208,7 @@ class _Normalised(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        """Sum, collect, differentiate."""
+        """Sum, reduce, differentiate."""
         x, stats = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         channels, wide, slope = x.shape[1], ctx.wide, ctx.slope
@@ -220,11 +222,11 @@ class _Normalised(torch.autograd.Function):
 
 
 class _Merged(torch.autograd.Function):
-    """A skip beside the doubled coarser level."""
+    """Concatenation of a skip connection and the upsampled coarser level."""
 
     @staticmethod
     def forward(ctx: Any, skip: torch.Tensor, deeper: torch.Tensor) -> torch.Tensor:
-        """Write both into one."""
+        """Upsample and concatenate."""
         skip, deeper = (x.contiguous(memory_format=torch.channels_last) for x in (skip, deeper))
         (few, height, width), many = skip.shape[1:], deeper.shape[1]
         ctx.sizes = few, many, height, width
@@ -236,7 +238,7 @@ class _Merged(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
-        """Take the two apart again."""
+        """Split the gradient and apply the adjoint of the upsampling."""
         few, many, height, width = ctx.sizes
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         out, tile = _empty(gradient, many, height // 2, width // 2), _tile(_lanes(many))

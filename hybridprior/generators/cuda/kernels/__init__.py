@@ -1,7 +1,7 @@
-"""Kernels for the glue between convolutions, which on a GPU costs more than the convolutions of a network so small.
+"""Triton kernels for the operations between convolutions, which take longer than the convolutions of a small network.
 
-Feature maps are rows of channels, `(pixels, C)`, as channels_last has them in memory; sums are fp32, and of the same
-bits every time. Importing this takes Triton.
+Feature maps are `(pixels, C)`, the memory layout of channels_last. Sums are fp32 and deterministic. Importing this
+module needs Triton.
 """
 
 from hybridprior.generators.cuda.kernels.doubled import gather, merge

@@ -1,4 +1,4 @@
-"""A skip beside the bilinearly doubled coarser level, in one pass each way."""
+"""Concatenation of a skip connection with the upsampled coarser level, in one pass forward and one backward."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def merge(
     thin: constexpr,
     lanes: constexpr,
 ):
-    """Write the skip's channels, then those of the doubled coarser level: out is `(height width, few + many)`."""
+    """Write the channels of the skip connection and of the upsampled level, `(height width, few + many)`."""
     pixel = tl.program_id(0) * rows + tl.arange(0, rows)
     inside = (pixel < height * width)[:, None]
     h, w = pixel // width, pixel % width
@@ -49,7 +49,7 @@ def merge(
 
 @_compiled
 def gather(gradient, out, height, width, few: constexpr, many: constexpr, rows: constexpr, lanes: constexpr):
-    """Write the gradient of the coarser level, `(height width / 4, many)`: the adjoint of doubling."""
+    """Write the gradient of the coarser level, `(height width / 4, many)`, by the adjoint of the upsampling."""
     pixel = tl.program_id(0) * rows + tl.arange(0, rows)
     half = width // 2
     inside = (pixel < (height // 2) * half)[:, None]

@@ -1,4 +1,4 @@
-"""A 1x1 convolution to so few channels that matrix units are of no use."""
+"""A 1x1 convolution to few channels, without matrix units."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def unmix(
     rows: constexpr,
     lanes: constexpr,
 ):
-    """Write the gradient of x, if it is wanted, and sum those of the weights and biases over a chunk of pixels.
+    """Write the gradient of x if requested, and sum the gradients of weights and biases over a chunk of pixels.
 
     Parts is `(programs, few, channels + 1)`.
     """

@@ -1,7 +1,7 @@
 """Batch norm with leaky ReLU, in two passes forward and two backward.
 
-Ioffe and Szegedy, "Batch Normalization", ICML 2015. Sums are taken chunk by chunk, each in a program of its own, and
-then added up in a fixed order.
+Ioffe and Szegedy, "Batch Normalization", ICML 2015. Each program sums over one chunk of pixels, and the sums are
+added in a fixed order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _compiled = triton.jit(do_not_specialize=["pixels", "chunk", "programs", "size"]
 
 @triton.jit
 def _settled(stats, c, channels: constexpr):
-    """Load mean, 1 / deviation, scale and level of channels c."""
+    """Load mean, 1 / standard deviation, scale and offset of channels c."""
     real = c < channels
     mean = tl.load(stats + c, mask=real, other=0.0)
     inverse = tl.load(stats + channels + c, mask=real, other=0.0)
@@ -27,7 +27,7 @@ def _settled(stats, c, channels: constexpr):
 
 
 @triton.jit
-def _hand_in(part, first, second, c, channels: constexpr):
+def _store_sums(part, first, second, c, channels: constexpr):
     """Store two sums over the rows of a chunk: part is `(2, channels)`."""
     tl.store(part + c, tl.sum(first, 0), mask=c < channels)
     tl.store(part + channels + c, tl.sum(second, 0), mask=c < channels)
@@ -50,12 +50,12 @@ def add_up(x, parts, pixels, chunk, channels: constexpr, rows: constexpr, lanes:
         value = tl.where(there, value - origin[None, :], 0.0)
         total += value
         squares += value * value
-    _hand_in(parts + program * 2 * channels, total, squares, c, channels)
+    _store_sums(parts + program * 2 * channels, total, squares, c, channels)
 
 
 @_compiled
 def settle(x, parts, weight, bias, stats, pixels, programs, eps, size, depth: constexpr, lanes: constexpr):
-    """Make mean, 1 / deviation, scale and level of the parts: stats is `(4, size)`."""
+    """Compute mean, 1 / standard deviation, scale and offset from the sums: stats is `(4, size)`."""
     c = tl.program_id(0) * lanes + tl.arange(0, lanes)
     real = c < size
     total = tl.zeros((depth, lanes), tl.float32)
@@ -80,7 +80,7 @@ def settle(x, parts, weight, bias, stats, pixels, programs, eps, size, depth: co
 
 @_compiled
 def normalise(x, stats, out, pixels, slope, channels: constexpr, wide: constexpr, rows: constexpr, lanes: constexpr):
-    """Write leaky(scale (x - mean) + level), `(pixels, wide)`, with zeros in the channels that x has not."""
+    """Write leaky(scale (x - mean) + offset), `(pixels, wide)`, with zeros in the additional channels."""
     c = tl.arange(0, lanes)
     real = c < channels
     mean, _, scale, level = _settled(stats, c, channels)
@@ -106,7 +106,7 @@ def slopes(
     rows: constexpr,
     lanes: constexpr,
 ):
-    """Sum g and g x^ over a chunk of pixels, g behind the leaky ReLU: parts is `(programs, 2, channels)`."""
+    """Sum g and g x^ over a chunk of pixels, g at the input of the leaky ReLU: parts is `(programs, 2, channels)`."""
     program = tl.program_id(0)
     c = tl.arange(0, lanes)
     real = c < channels
@@ -122,7 +122,7 @@ def slopes(
         g = tl.where((value - mean[None, :]) * scale[None, :] + level[None, :] > 0, g, g * slope)
         total += g
         products += g * (value - mean[None, :]) * inverse[None, :]
-    _hand_in(parts + program * 2 * channels, total, products, c, channels)
+    _store_sums(parts + program * 2 * channels, total, products, c, channels)
 
 
 @_compiled
