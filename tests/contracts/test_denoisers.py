@@ -240,7 +240,7 @@ def test_a_grey_drunet_sees_colours_one_by_one(tmp_path: Path) -> None:
 
 
 def test_a_function_that_returns_no_image_is_refused() -> None:
-    with pytest.raises(ShapeError, match="returns an image"):
+    with pytest.raises(ShapeError, match="must return an image"):
         load_denoiser(lambda x, sigma: x[..., 1:]).denoise(torch.rand(1, 3, 8, 8), 0.1)
 
 
