@@ -25,7 +25,6 @@ TOO_LARGE: set[str] = {
     "hybridprior/solvers/tiled.py::restore_tiles",
     "hybridprior/training/camera.py::Camera",
     "hybridprior/training/trainer.py",
-    "hybridprior/uncertainty/sampler.py",
     "tests/cli/test_bench.py::test_bench_measures_a_folder",
     "tests/cli/test_files.py",
     "tests/contracts/test_denoisers.py",

@@ -41,17 +41,14 @@ PENDING = (
     "hybridprior/config.py",
     "hybridprior/evaluation/",
     "hybridprior/fidelities/",
-    "hybridprior/fusion/",
     "hybridprior/operators/",
     "hybridprior/overrides.py",
     "hybridprior/presets.py",
-    "hybridprior/problem.py",
     "hybridprior/resolve.py",
     "hybridprior/restoration.py",
     "hybridprior/result.py",
     "hybridprior/solvers/",
     "hybridprior/training/",
-    "hybridprior/uncertainty/",
 )
 
 _WORD = re.compile(rf"(?<![A-Za-z])(?i:{WORDS})(?![a-z])")

@@ -7,7 +7,7 @@ step by the validation part, and in the end theta is refitted to all measurement
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -114,6 +114,29 @@ class ValidatedRun:
         if last is None or significantly_worse(last, result.image, self.split.validation):
             return result.image, result.step
         return self.solver.take_last().detach().float().cpu().clone(), self.solver.step
+
+    def sample(
+        self,
+        optimiser: torch.optim.Optimizer,
+        steps: int,
+        *,
+        weight: float,
+        seen: Callable[[torch.Tensor], None],
+    ) -> None:
+        """Continue from the best step with another optimiser, such as Langevin dynamics, on the training part.
+
+        Args:
+            optimiser: How theta moves; the run's own optimiser is restored in the end.
+            steps: Number of steps; an interrupt ends them early.
+            weight: lambda.
+            seen: Called with each iterate, `(1, C, H, W)`.
+        """
+        solver = self.solver
+        assert solver.best_theta is not None
+        own, prior = solver.optimiser, solver.regulariser
+        solver.generator.load_state_dict(solver.best_theta["theta"])
+        solver.continue_from(self.split.train, steps, regulariser=prior, weight=weight, optimiser=optimiser, seen=seen)
+        solver.optimiser = own
 
     def refit(
         self,

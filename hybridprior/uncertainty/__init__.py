@@ -1,4 +1,4 @@
-"""How uncertain an image is: samples of the posterior, and standard deviations fitted to what they have not seen."""
+"""Uncertainty: samples of the posterior, and standard deviations fitted to validation measurements."""
 
 from hybridprior.uncertainty.calibration import Calibration, calibration
 from hybridprior.uncertainty.config import METHODS, Uncertainty, UncertaintyConfig

@@ -1,4 +1,4 @@
-"""How uncertain an image is: the choices, and what comes of them."""
+"""The configuration and the result of uncertainty, and running moments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["METHODS", "Moments", "Uncertainty", "UncertaintyConfig"]
 METHODS = ("langevin", "ensemble")
 
 FLAT = 0.01
-"""The samples' part of the variance, beside that of every pixel, below which it does not count."""
+"""Ratio of the scaled variance of the samples to the floor's below which the uncertainty is the same everywhere."""
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,19 @@ class UncertaintyConfig:
     """How samples are drawn and calibrated."""
 
     method: str = "langevin"
-    """"langevin": one theta wanders; "ensemble": several, each from a seed of its own."""
+    """"langevin": iterates of one theta by Langevin dynamics; "ensemble": several theta, each from another seed."""
     samples: int = 160
-    """Iterates that count, of one theta."""
+    """Number of samples of "langevin"."""
     burn_in: int = 40
-    """Iterates before those."""
+    """Iterates before the first sample of "langevin"."""
     learning_rate: float = 0.0005
-    """Length of the gradient's part of a step."""
+    """Length of the gradient's part of a step of "langevin"."""
     members: int = 5
-    """Thetas of an ensemble."""
+    """Number of theta of "ensemble"."""
     share: float = 0.2
-    """Share of the information that calibrates, where there is noise to part."""
-
+    """Share of the information that recorruption leaves for validation, where the noise is Gaussian."""
     refit: float = 0.15
-    """Steps on all measurements, as a share of those until the best: of "langevin" alone."""
+    """Steps of the refit of "langevin" on all measurements, as a share of the steps until the best."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
@@ -51,28 +50,28 @@ class UncertaintyConfig:
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """Standard deviations of the image's errors, fitted to measurements that it has not seen."""
+    """Standard deviations of the image's errors, fitted to validation measurements."""
 
     std: torch.Tensor
     """`(1, C, H, W)`, in units of intensity: sqrt(scale^2 raw^2 + floor^2)."""
     raw: torch.Tensor
-    """`(1, C, H, W)`, the spread of the samples as they are."""
+    """`(1, C, H, W)`, in units of intensity: standard deviation of the samples."""
     scale: float
-    """Factor of the samples' spread."""
+    """Factor of the samples' standard deviation."""
     floor: float
-    """Standard deviation that every pixel has besides, in units of intensity."""
+    """Standard deviation of every pixel besides, in units of intensity."""
     before: float
-    """Mean squared error over mean variance at the measurements that calibrate, without the fit; 1 is calibrated."""
+    """Mean squared error over mean variance at the validation measurements, without the fit; 1 is calibrated."""
     after: float
-    """The same with it."""
+    """The same with the fit."""
     method: str
-    """Where the samples came from."""
+    """How the samples were drawn."""
     samples: int
-    """How many there were."""
+    """Number of samples."""
 
     @property
     def flat(self) -> bool:
-        """Whether the samples' spread has so little to say that all pixels are as good as equal."""
+        """Whether the uncertainty is practically the same at every pixel."""
         return self.scale**2 * float(self.raw.double().square().mean()) < FLAT * self.floor**2
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,23 +89,31 @@ class Uncertainty:
 
 
 class Moments:
-    """Running mean and variance (Welford, Technometrics 1962)."""
+    """Running mean and variance (Welford, Technometrics 1962).
+
+    Example:
+        >>> moments = Moments()
+        >>> for value in (1.0, 2.0, 3.0):
+        ...     moments.add(torch.tensor(value))
+        >>> float(moments.mean), float(moments.variance)
+        (2.0, 1.0)
+    """
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start without samples."""
         self.count = 0
         self.mean = torch.zeros(())
         self.squares = torch.zeros(())
 
     def add(self, x: torch.Tensor) -> None:
-        """Take one more sample."""
+        """Add a sample, of the same shape as the others."""
         self.count += 1
         x = x.detach().cpu().double()
-        off = x - self.mean
-        self.mean = self.mean + off / self.count
-        self.squares = self.squares + off * (x - self.mean)
+        difference = x - self.mean
+        self.mean = self.mean + difference / self.count
+        self.squares = self.squares + difference * (x - self.mean)
 
     @property
     def variance(self) -> torch.Tensor:
-        """The variance without bias."""
+        """The unbiased variance."""
         return self.squares / max(1, self.count - 1)

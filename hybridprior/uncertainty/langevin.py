@@ -1,4 +1,4 @@
-"""Langevin dynamics: a gradient step and noise of matching variance, so that theta wanders through its posterior.
+"""Langevin dynamics: a gradient step and noise of matching variance, so that theta samples its posterior.
 
 Welling, Teh, "Bayesian Learning via Stochastic Gradient Langevin Dynamics", ICML 2011, eq. (4); for Deep Image Prior
 Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019, section 4. With U the negative log posterior
@@ -21,23 +21,32 @@ BETA2 = 0.99
 """Decay of the average of squared gradients."""
 
 FLAT = 1e-2
-"""No weight is taken for flatter than this, in units of the root mean square gradient of all: a bias before a batch
-norm, which has no gradient, would go anywhere."""
+"""Least root mean square gradient of a parameter, relative to that of all: a bias before a batch norm has no gradient,
+and would otherwise move without limit."""
 
 
 class Langevin(torch.optim.Optimizer):
-    """Preconditioned Langevin dynamics on an objective that is U divided by the number of measurements."""
+    """Preconditioned Langevin dynamics on an objective that is U divided by the number of measurements.
+
+    Example:
+        >>> theta = torch.nn.Parameter(torch.zeros(3))
+        >>> langevin = Langevin([theta], learning_rate=0.01, count=100.0, rng=torch.Generator().manual_seed(0))
+        >>> (theta - 1).square().sum().backward()
+        >>> langevin.step()
+        >>> bool((theta != 0).all())
+        True
+    """
 
     def __init__(
         self, theta: Iterable[torch.nn.Parameter], *, learning_rate: float, count: float, rng: torch.Generator
     ) -> None:
-        """Start with no memory.
+        """Start without averages.
 
         Args:
             theta: The parameters.
             learning_rate: Length of the gradient's part of a step, as Adam's.
-            count: How many measurements U was divided by.
-            rng: Where xi is drawn from, on the device of theta.
+            count: Number of measurements that U was divided by.
+            rng: Generator of xi, on the device of theta.
         """
         super().__init__(list(theta), {"lr": learning_rate})
         self.count, self.rng = count, rng
@@ -63,8 +72,8 @@ class Langevin(torch.optim.Optimizer):
         """Move one parameter.
 
         U is N times the objective, and its root mean square gradient N times that of the objective. Hence with
-        G = 1 / (N rms) and epsilon = 2 rate, the gradient's part is rate g / rms. The derivative of G, which Li et al.
-        leave out too, is small where G changes slowly.
+        G = 1 / (N rms) and epsilon = 2 rate, the gradient's part is rate g / rms. The derivative of G is left out, as
+        in Li et al.; it is small where G changes slowly.
         """
         assert p.grad is not None
         rms = self.state[p]["square"].sqrt() + floor

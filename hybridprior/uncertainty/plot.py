@@ -1,4 +1,4 @@
-"""The reliability plot: coverage against its nominal share, and errors against standard deviations."""
+"""The reliability plot: coverage against nominal coverage, and errors against standard deviations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ def draw_reliability(found: Mapping[str, Calibration], path: Path) -> None:
 
     Args:
         found: Calibrations by name.
-        path: The file, which is replaced.
+        path: The file; an existing one is replaced.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.uncertainty.calibration import calibration
+        >>> error = 0.1 * torch.randn(1, 1, 64, 64)
+        >>> found = calibration(error, torch.full_like(error, 0.1), torch.zeros_like(error))
+        >>> draw_reliability({"constant": found}, Path("reliability.png"))
     """
     import io
 
@@ -25,11 +32,11 @@ def draw_reliability(found: Mapping[str, Calibration], path: Path) -> None:
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="0.7")
-    widest = max(max(each.spreads + each.errors) for each in found.values())
+    widest = max(max(each.deviations + each.errors) for each in found.values())
     right.plot([0, widest], [0, widest], color="0.7")
     for name, each in found.items():
         left.plot(NOMINAL, each.coverage, marker=".", label=f"{name}: coverage {each.error:.2f}, ENCE {each.ence:.2f}")
-        right.plot(each.spreads, each.errors, marker=".")
+        right.plot(each.deviations, each.errors, marker=".")
     left.set(xlabel="nominal coverage", ylabel="share of the errors inside", xlim=(0, 1), ylim=(0, 1))
     right.set(xlabel="standard deviation (root mean variance)", ylabel="root mean squared error")
     figure.legend(loc="outside right upper", frameon=False)

@@ -95,7 +95,7 @@ def test_a_calibrated_map_has_no_calibration_error() -> None:
     assert right.error < 0.01 and right.ence < 0.05 and right.normalised == pytest.approx(1, abs=0.03)
     assert wrong.error > 0.2 and wrong.ence > 1.8 and wrong.normalised == pytest.approx(9, rel=0.03)
     assert len(right.coverage) == len(NOMINAL)
-    with pytest.raises(ShapeError, match="differ"):
+    with pytest.raises(ShapeError, match="same shape"):
         calibration(image, std[..., 1:], truth)
 
 
@@ -144,12 +144,12 @@ def test_the_fit_brings_the_map_nearer_to_the_errors(restored) -> None:
 
 def test_a_map_that_says_nothing_is_said(small: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     y, operator, sigma = _degraded(small, "denoise")
-    monkeypatch.setattr("hybridprior.uncertainty.sampler.fit_variance", lambda *_: (0.0, 0.05))
+    monkeypatch.setattr("hybridprior.uncertainty.variance_fit.fit_variance", lambda *_: (0.0, 0.05))
     result = restore(
         y, operator, config=dataclasses.replace(TINY, solver=SolverConfig(max_steps=5)), options=FEW, sigma=sigma
     )
     assert result.uncertainty is not None and result.uncertainty.flat
-    assert "sigma 13 of 255 everywhere" in result.message
+    assert "13/255 at every pixel" in result.message
     assert not dataclasses.replace(result.uncertainty, scale=1.0, raw=result.uncertainty.std).flat
 
 
