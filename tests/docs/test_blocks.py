@@ -10,7 +10,7 @@ import torch
 from pages import PAGES, blocks
 
 import hybridprior
-from hybridprior import RestoreConfig, applications, read_image, restore, restore_with_uncertainty
+from hybridprior import RestoreConfig, applications, data, read_image, restore, restore_with_uncertainty
 from hybridprior.config import Component, SolverConfig
 from hybridprior.data import demo_image
 from hybridprior.denoisers import DENOISERS
@@ -19,6 +19,7 @@ from hybridprior.io.image import to_pil
 from hybridprior.operators import OPERATORS, Identity
 from hybridprior.regularisers import REGULARISERS
 from hybridprior.stopping import STOPPING_RULES
+from hybridprior.uncertainty import UncertaintyConfig
 
 CONFIG = RestoreConfig(generator=Component("pixels"), solver=SolverConfig(max_steps=3), precision="fp32")
 ALL = [(name, number) for name in PAGES for number in range(len(blocks(name, "python")))]
@@ -42,7 +43,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, imagenet: Path) -> di
     """A folder to write to, functions that take three steps, and the names that the pages suppose."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(hybridprior, "restore", _few_steps(restore), raising=False)
-    sampled = functools.partial(restore_with_uncertainty, max_steps=3)
+    options = UncertaintyConfig(samples=4, burn_in=2)
+    sampled = functools.partial(restore_with_uncertainty, max_steps=3, options=options)
     monkeypatch.setattr(hybridprior, "restore_with_uncertainty", sampled, raising=False)
     for name in ("restore_flash", "compare_priors"):
         monkeypatch.setattr(applications, name, functools.partial(getattr(applications, name), max_steps=2))
@@ -52,6 +54,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, imagenet: Path) -> di
     image = read_image(demo_image()).pixels
     to_pil(torch.nn.functional.pad(image, (0, 0, 4, 4), "reflect")).save("Set5/woman_GT.bmp")
     crop = image[..., 8:40, 8:40].contiguous()
+    to_pil(crop).save("demo.png")
+    monkeypatch.setattr(data, "demo_image", lambda: Path("demo.png"))
     return {"__name__": "example", "y": crop, "x": crop[:, :1], "operator": Identity()} | {
         "dim": crop, "flash": crop, "photograph": crop
     }  # fmt: skip
@@ -61,6 +65,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, imagenet: Path) -> di
 def test_a_block_runs(name: str, number: int, small: dict[str, Any]) -> None:
     code = blocks(name, "python")[number]
     compile(code, name, "exec")
+    code = code.replace("64, 64", "32, 32").replace("max_steps=30", "max_steps=5")
     if any(name == page and word in code for page, word in NOT_RUN):
         return
     if name == "docs/extending.md":
