@@ -15,13 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hybridprior._internal.registry import build_config
-from hybridprior.errors import ConfigError, unknown_name
+from hybridprior.errors import ConfigError
 
-__all__ = ["Component", "RestoreConfig", "SolverConfig", "SplittingConfig", "TileConfig"]
+__all__ = ["Component", "RestoreConfig", "SolverConfig", "SplittingConfig", "TileConfig", "plain"]
 
 PRECISIONS = ("auto", "fp32", "bf16", "contiguous")
-
-METHODS = ("gradient", "splitting")
 
 
 @dataclass(frozen=True)
@@ -126,9 +124,11 @@ class RestoreConfig:
     weights: Mapping[str, float] = field(default_factory=dict)
     """Factors of the terms of a sum such as "denoiser+tv", by name; 1 for what is not named."""
     method: str = "gradient"
-    """How R enters: by its "gradient", or by "splitting"."""
+    """The solver, by its name in `SOLVERS`: "gradient", "splitting", "pnp" or "fusion"."""
     splitting: SplittingConfig = SplittingConfig()
-    """The splitting's numbers."""
+    """The numbers of the solvers "splitting" and "pnp"."""
+    fusion: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `FusionConfig` that depart from its defaults, for the solver "fusion"."""
     stopping: Component = Component("fixed")
     """When the iterate is best."""
     solver: SolverConfig = SolverConfig()
@@ -147,8 +147,6 @@ class RestoreConfig:
             raise ConfigError(f"weight is a number, 0 or more, not {self.weight}.")
         if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights.values()):
             raise ConfigError("The weights of a sum's terms are numbers, 0 or more.")
-        if self.method not in METHODS:
-            raise unknown_name("solver", self.method, METHODS)
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}, not '{self.precision}'.")
         if not 0 <= self.seed < 2**63:
@@ -161,7 +159,7 @@ class RestoreConfig:
 
     def to_json(self) -> str:
         """Return the configuration as JSON; of a part's option that is an object, its class."""
-        return json.dumps(self, indent=2, default=_plain)
+        return json.dumps(self, indent=2, default=plain)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RestoreConfig:
@@ -208,8 +206,13 @@ class RestoreConfig:
         return cls.from_dict(values)
 
 
-def _plain(value: Any) -> Any:
-    """Return what JSON does not know: fields, a number of another library, or the name of a function or of a class."""
+def plain(value: Any) -> Any:
+    """Return a value that JSON has no type for as one that it has.
+
+    Args:
+        value: A dataclass or a mapping, whose fields are returned; a number of another library; or a function, a class
+            or an object, whose name is returned.
+    """
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

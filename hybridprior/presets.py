@@ -58,12 +58,12 @@ def _ours(generator: Mapping[str, Any], stopping: str, **solver: Any) -> Restore
 
 def _both(config: RestoreConfig) -> RestoreConfig:
     """Return the configuration with both priors, as far as evidence believes them."""
-    return dataclasses.replace(config, regulariser=Component("auto"))
+    return dataclasses.replace(config, method="fusion", regulariser=Component("denoiser"))
 
 
 def _alone(config: RestoreConfig) -> RestoreConfig:
     """Return the configuration with the denoiser alone: what JPEG does is no noise, and there is no evidence."""
-    return dataclasses.replace(config, regulariser=Component("auto", {"stacking": False}))
+    return dataclasses.replace(_both(config), fusion={"stacking": False})
 
 
 PRESETS: dict[str, dict[str, RestoreConfig]] = {

@@ -1,8 +1,7 @@
-"""`restore()`: names and presets become parts, and the solver runs them."""
+"""`restore()`: a configuration is resolved once, and its solver runs the image or each of its tiles."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,34 +12,29 @@ import numpy as np
 import torch
 
 from hybridprior._internal.device import Precision, choose_device, choose_precision, with_gradients
-from hybridprior._internal.registry import build_config
-from hybridprior.config import Component, RestoreConfig
-from hybridprior.denoisers import Denoiser, owned
+from hybridprior.config import RestoreConfig
+from hybridprior.denoisers import Denoiser
 from hybridprior.fidelities import Fidelity
-from hybridprior.fusion import FusionConfig, restore_fused
-from hybridprior.generators import Generator, build_generator
+from hybridprior.generators import Generator
 from hybridprior.io.image import as_tensor
-from hybridprior.operators import Identity, Operator, as_operator
+from hybridprior.operators import Operator, as_operator
 from hybridprior.operators.base import Shape, placed
 from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
-from hybridprior.regularisers import Regulariser, build_regulariser
-from hybridprior.resolve import FUSED, configure, without_stacking
+from hybridprior.regularisers import Regulariser
+from hybridprior.resolve import AUTO, configure, resolve
 from hybridprior.result import Result
-from hybridprior.solvers.gradient import Callback, GradientSolver, as_callbacks
-from hybridprior.solvers.splitting import SplittingSolver
+from hybridprior.solvers import SOLVERS, Callback, Components, as_callbacks
 from hybridprior.solvers.tiled import lay_out, restore_tiles, settle_tiles
-from hybridprior.stopping import StoppingRule, build_stopping_rule
+from hybridprior.stopping import StoppingRule
 
 if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = ["AUTO", "restore"]
 
-AUTO = "auto"
 NOT_STACKED = "The denoiser alone is believed: there is no noise that evidence could judge by."
-"""The stopping rule that is settled by the noise."""
 
 
 def restore(
@@ -114,7 +108,7 @@ def restore(
         generator=generator,
         regulariser=regulariser,
         weight=weight,
-        denoiser=owned(denoiser),
+        denoiser=denoiser,
         denoiser_sigma=denoiser_sigma,
         solver=solver,
         stopping=stopping,
@@ -172,96 +166,48 @@ def restore_with(
         HybridPriorError: As of `restore`.
     """
     torch.optim.Adam([torch.zeros(1)])  # its first use imports many modules, which is not part of the restoration
-    generator, regulariser, stopping = overrides.generator, overrides.regulariser, overrides.stopping
     started, callbacks = time.perf_counter(), as_callbacks(callbacks)
     a = as_operator(operator, shape=shape)
     measurement = as_tensor(y, image=a.images and shape is None)
-    config = configure(config or find_preset(preset, a.task), overrides)
+    chosen = config or find_preset(preset, a.task)
     where = choose_device(device)
-    arithmetic = choose_precision(where, config.precision)
+    arithmetic = choose_precision(where, overrides.precision or chosen.precision)
     problem = Problem.make(measurement.to(where), placed(a, where), fidelity, sigma=sigma)
-    unstacked = without_stacking(config)
-    parts = _Parts(_settled(unstacked, problem), problem, generator, regulariser, stopping, arithmetic, started)
-    tiles = settle_tiles(parts.config, problem, parts.f_theta, precision=arithmetic, checkpoint=checkpoint)
-    parts = dataclasses.replace(parts, config=tiles)
-    boxes = lay_out(problem.shape, parts.config.tiles, problem.operator.tile_multiple or 1)
+    ran, components = resolve(chosen, overrides, problem)
+    ran = settle_tiles(ran, problem, lambda: components.copied().generator, precision=arithmetic, checkpoint=checkpoint)
+    boxes = lay_out(problem.shape, ran.tiles, problem.operator.tile_multiple or 1)
+    solve = _Solve(ran, components, arithmetic)
     if len(boxes) == 1:
-        result = parts.solve(problem, callbacks, checkpoint)
+        result = solve(problem, callbacks, checkpoint, started=started)
     else:
-        result = restore_tiles(problem, parts.config, boxes, parts.solve, callbacks=callbacks, checkpoint=checkpoint)
-    message = result.message if unstacked is config else f"{result.message} {NOT_STACKED}"
+        identity = components.identity
+        result = restore_tiles(
+            problem, ran, boxes, solve, identity=identity, callbacks=callbacks, checkpoint=checkpoint
+        )
+    unstacked = configure(chosen, overrides).method == "fusion" and ran.method == "pnp"
+    message = f"{result.message} {NOT_STACKED}" if unstacked else result.message
     image = a.enforce_consistency(result.image, measurement, noisy=not problem.exact)
     return dataclasses.replace(result, image=image, message=message)
 
 
 @dataclass(frozen=True, eq=False)
-class _Parts:
-    """What solves the image, or a tile of it: the configuration, and the parts that were given as objects."""
+class _Solve:
+    """Solves the whole problem, or a tile's, each with copies of the components."""
 
     config: RestoreConfig
-    problem: Problem
-    generator: str | Generator | None
-    regulariser: str | Regulariser | None
-    stopping: str | StoppingRule | None
+    components: Components
     precision: Precision
-    started: float
 
-    def f_theta(self) -> Generator:
-        """Return the generator, with theta at its start."""
-        if isinstance(self.generator, Generator):
-            return copy.deepcopy(self.generator)
-        part = self.config.generator
-        return build_generator(part.name, self.problem.shape[1], part.options, seed=self.config.seed)
-
-    def solve(self, problem: Problem, callbacks: Sequence[Callback], checkpoint: Mapping[str, Any] | None) -> Result:
-        """Return the result of the whole problem, or of a tile's."""
-        started = self.started if problem is self.problem else None
-        if self.config.regulariser.name == FUSED:
-            return restore_fused(
-                problem,
-                self.f_theta(),
-                self.config,
-                build_config(FusionConfig, self.config.regulariser.options, part=FUSED),
-                precision=self.precision,
-                callbacks=callbacks,
-                checkpoint=checkpoint,
-                started=started,
-            )
-        loop = SplittingSolver if self.config.method == "splitting" else GradientSolver
-        run = loop(
-            problem,
-            self.f_theta(),
-            _regulariser(self.regulariser, self.config),
-            _stopping(self.stopping, self.config),
-            config=self.config,
-            precision=self.precision,
-            started=started,
-        )
+    def __call__(
+        self,
+        problem: Problem,
+        callbacks: Sequence[Callback],
+        checkpoint: Mapping[str, Any] | None,
+        *,
+        started: float | None = None,
+    ) -> Result:
+        build, parts = SOLVERS.find(self.config.method), self.components.copied()
+        solver = build(problem, parts, config=self.config, precision=self.precision, started=started)
         if checkpoint is not None:
-            run.load_state_dict(checkpoint)
-        return run.run(callbacks)
-
-
-def _settled(config: RestoreConfig, problem: Problem) -> RestoreConfig:
-    """Return the configuration with the stopping rule "auto" settled by the noise, and no more steps than help."""
-    if config.regulariser.name == FUSED and problem.pixels < 2:  # one measurement cannot judge itself
-        config = dataclasses.replace(config, regulariser=Component("none"), stopping=Component("fixed"))
-    exact = config.method == "splitting" and config.generator.name == "pixels"
-    if config.stopping.name == AUTO:
-        rule = "heldout" if problem.noisy and not exact else "fixed"
-        config = dataclasses.replace(config, stopping=Component(rule, config.stopping.options))
-    if exact and isinstance(problem.operator, Identity) and config.stopping.name == "fixed":
-        config = dataclasses.replace(config, solver=dataclasses.replace(config.solver, max_steps=1))
-    return config
-
-
-def _regulariser(given: str | Regulariser | None, config: RestoreConfig) -> Regulariser:
-    if isinstance(given, Regulariser):
-        return copy.deepcopy(given)
-    return build_regulariser(config.regulariser.name, config.regulariser.options, config.weights)
-
-
-def _stopping(given: str | StoppingRule | None, config: RestoreConfig) -> StoppingRule:
-    if isinstance(given, StoppingRule):
-        return copy.deepcopy(given)
-    return build_stopping_rule(config.stopping.name, config.stopping.options)
+            solver.load_state_dict(checkpoint)
+        return solver.run(callbacks)

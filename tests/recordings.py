@@ -11,7 +11,7 @@ from hybridprior._internal.device import Precision
 from hybridprior.config import Component
 from hybridprior.generators import build_generator
 from hybridprior.regularisers import build_regulariser
-from hybridprior.solvers.gradient import GradientSolver
+from hybridprior.solvers import Components, GradientSolver
 from hybridprior.stopping import build_stopping_rule
 
 SLIM = {"input_depth": 4, "down": (8, 16), "up": (8, 16), "skip": (4, 4)}
@@ -61,4 +61,4 @@ def small_run(
     )
     generator = build_generator("skip", 3, SLIM)
     rule, prior = build_stopping_rule(stopping), build_regulariser(reg, {}, config.weights)
-    return GradientSolver(problem, generator, prior, rule, config=config, precision=precision)
+    return GradientSolver(problem, Components(generator, prior, rule), config=config, precision=precision)

@@ -57,7 +57,7 @@ class Asked:
         from hybridprior.resolve import configure
 
         alone = configure(base, Overrides(generator="pixels", **self._r))
-        return alone if alone.method == "splitting" else self.plain(base, generator="pixels", **self._r)
+        return alone if alone.method == "pnp" else self.plain(base, generator="pixels", **self._r)
 
     @property
     def _r(self) -> dict[str, Any]:

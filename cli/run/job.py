@@ -29,7 +29,6 @@ from hybridprior.io.files import ImageData, check_format, write_atomically, writ
 from hybridprior.io.records import finite
 from hybridprior.operators import Crop, Mask, Operator
 from hybridprior.operators.base import Shape
-from hybridprior.resolve import FUSED
 from hybridprior.restoration import restore
 from hybridprior.result import Result, Status
 from hybridprior.solvers.gradient import Callback
@@ -112,7 +111,7 @@ class Job:
         left_out = {".state"}
         left_out |= set() if self.request.report else {".html"}
         left_out |= set() if self.request.uncertainty else {".std.png", ".std.tiff"}
-        left_out |= set() if self.request.config.regulariser.name == FUSED else {".who.png"}
+        left_out |= set() if self.request.config.method == "fusion" else {".who.png"}
         names = [f"{self.item.target.name}{ending}" for ending in ("", *WRITTEN) if ending not in left_out]
         return next((path for name in names if (path := self.item.target.with_name(name)).exists()), None)
 

@@ -24,7 +24,6 @@ from hybridprior.errors import OutputError
 from hybridprior.evaluation.oracle import Oracle
 from hybridprior.io.files import ImageData, write_image
 from hybridprior.io.records import write_json
-from hybridprior.resolve import FUSED
 from hybridprior.result import Result
 
 from ..console import note
@@ -66,7 +65,7 @@ class Sidecar:
         if truth is not None and oracle is not None:
             figures["psnr"] = metrics.psnr_for_task(result.image, truth, self.request.task)
             figures["ssim"] = metrics.ssim(result.image, truth)
-            if oracle.step and result.config.regulariser.name != FUSED:  # there it saw the local prior alone
+            if oracle.step and result.config.method != "fusion":  # there it saw the local prior alone
                 figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
             figures["psnr_on"] = metrics.compared_channels(self.request.task)
         return figures

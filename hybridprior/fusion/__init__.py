@@ -1,6 +1,7 @@
 """The fusion: candidates by a network and a denoiser, combined by stacking weights."""
 
 from hybridprior.fusion.config import FinetuneConfig, FusionConfig, FutilityConfig, NoiseCheckConfig, StackingConfig
+from hybridprior.fusion.registered import FusionSolver
 from hybridprior.fusion.solver import restore_fused
 from hybridprior.fusion.stacking import fit_stacking_weights
 from hybridprior.fusion.strategy import FusionStrategy, NoiseCheck
@@ -9,6 +10,7 @@ from hybridprior.fusion.weights import FusionWeights
 __all__ = [
     "FinetuneConfig",
     "FusionConfig",
+    "FusionSolver",
     "FusionStrategy",
     "FusionWeights",
     "FutilityConfig",

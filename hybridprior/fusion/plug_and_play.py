@@ -20,7 +20,7 @@ from hybridprior.generators import Pixels
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser
 from hybridprior.regularisers.red import RED, REDConfig
-from hybridprior.solvers.splitting import SplittingSolver
+from hybridprior.solvers import Components, PlugAndPlaySolver
 from hybridprior.stopping import build_stopping_rule
 
 __all__ = ["Interrupted", "PretrainedPrior"]
@@ -93,15 +93,15 @@ class PretrainedPrior:
         loop = dataclasses.replace(self.config.solver, max_steps=steps, ema_decay=0.0, input_noise_std=0.0)
         changes: dict[str, Any] = {
             "generator": Component("pixels"),
-            "method": "splitting",
+            "method": "pnp",
             "stopping": Component("fixed"),
         }
         if penalty_end is not None:
             changes["splitting"] = dataclasses.replace(self.config.splitting, penalty_end=penalty_end)
         seed = self.config.seed if seed is None else seed
         config = dataclasses.replace(self.config, solver=loop, weight=1.0, seed=seed, **changes)
-        pixels, rule = Pixels(problem.shape[1]), build_stopping_rule("fixed")
-        solver = SplittingSolver(problem, pixels, prior, rule, config=config, precision=self.precision, start=start)
+        components = Components(Pixels(problem.shape[1]), prior, build_stopping_rule("fixed"))
+        solver = PlugAndPlaySolver(problem, components, config=config, precision=self.precision, start=start)
         image = solver.run().image.to(problem.y)
         self.raise_if_interrupted()
         return image

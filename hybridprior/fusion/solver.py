@@ -20,7 +20,7 @@ import torch
 
 from hybridprior._internal.device import Precision
 from hybridprior._internal.interrupt import interruptible
-from hybridprior.config import Component, RestoreConfig
+from hybridprior.config import RestoreConfig
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.fusion.config import FusionConfig
@@ -36,7 +36,7 @@ from hybridprior.generators import Generator
 from hybridprior.problem import Problem, Split
 from hybridprior.regularisers import build_regulariser
 from hybridprior.result import Result, Status, Timings
-from hybridprior.solvers.gradient import Callback
+from hybridprior.solvers import Callback, Components
 from hybridprior.stopping import build_stopping_rule
 
 __all__ = ["restore_fused"]
@@ -50,6 +50,7 @@ def restore_fused(
     *,
     precision: Precision,
     denoiser: Denoiser | None = None,
+    identity: Mapping[str, str] | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: Mapping[str, Any] | None = None,
     started: float | None = None,
@@ -63,6 +64,7 @@ def restore_fused(
         options: How the candidates are made and combined.
         precision: The generator's arithmetic.
         denoiser: In place of the one that the options name.
+        identity: Hashes of the components, which a checkpoint has to agree with.
         callbacks: Called with the network's steps.
         checkpoint: That of an interrupted run.
         started: `time.perf_counter()` when the set-up began, of which fine-tuning is a part; now if not given.
@@ -79,12 +81,11 @@ def restore_fused(
             fusion = _Fusion(
                 problem, config, options, noise, strategy, denoiser, precision=precision, interrupted=interrupted
             )
-            result = fusion.solve(generator, callbacks, checkpoint, started)
+            result = fusion.solve(generator, identity or {}, callbacks, checkpoint, started)
     else:
         result = _unchanged(problem, config, precision)
-    return dataclasses.replace(
-        result, config=dataclasses.replace(config, regulariser=Component("auto", options.options()))
-    )
+    ran = {name: value for name, value in options.options().items() if name != "denoiser"}
+    return dataclasses.replace(result, config=dataclasses.replace(config, fusion=ran))
 
 
 def _unchanged(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
@@ -147,6 +148,7 @@ class _Fusion:
     def solve(
         self,
         generator: Generator,
+        identity: Mapping[str, str],
         callbacks: Sequence[Callback],
         checkpoint: Mapping[str, Any] | None,
         started: float,
@@ -157,9 +159,7 @@ class _Fusion:
             rule = FutilityStopping(self.baseline, self.split.validation, sigma=sigma, config=self.options.futility)
         run = ValidatedRun(
             self.split,
-            generator,
-            build_regulariser("none"),
-            rule,
+            Components(generator, build_regulariser("none"), rule, identity=identity),
             config=self.config,
             precision=self.precision,
             started=started,

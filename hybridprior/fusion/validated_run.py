@@ -15,11 +15,10 @@ import torch
 from hybridprior._internal.device import Precision
 from hybridprior.config import RestoreConfig
 from hybridprior.fusion.stacking import significantly_worse
-from hybridprior.generators import Generator
 from hybridprior.problem import Problem, Split
 from hybridprior.regularisers import Regulariser
 from hybridprior.result import Result, Status
-from hybridprior.solvers.gradient import Callback, GradientSolver
+from hybridprior.solvers import Callback, Components, GradientSolver
 from hybridprior.stopping import StoppingRule
 
 __all__ = ["MIN_REFIT_STEPS", "ValidatedRun", "split_measurements"]
@@ -55,9 +54,7 @@ class ValidatedRun:
     def __init__(
         self,
         split: Split,
-        generator: Generator,
-        regulariser: Regulariser,
-        stopping: StoppingRule,
+        components: Components,
         *,
         config: RestoreConfig,
         precision: Precision,
@@ -67,9 +64,7 @@ class ValidatedRun:
 
         Args:
             split: The measurements.
-            generator: f_theta, with theta at its start.
-            regulariser: R.
-            stopping: A fresh rule; it sees the validation part.
+            components: f_theta, R, and a stopping rule that sees the validation part.
             config: lambda, the solver's numbers and the seed.
             precision: The generator's arithmetic.
             started: `time.perf_counter()` when the set-up began; now if not given.
@@ -77,15 +72,13 @@ class ValidatedRun:
         self.split = split
         self.solver = GradientSolver(
             split.train,
-            generator,
-            regulariser,
-            stopping,
+            components,
             config=config,
             precision=precision,
             started=started,
             validation=split.validation,
+            keep_best=True,
         )
-        self.solver.keep_best = True
 
     def fit(self, callbacks: Sequence[Callback] = (), checkpoint: Mapping[str, Any] | None = None) -> Result:
         """Fit the network to the training part, and return the image of the best step.

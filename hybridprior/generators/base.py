@@ -40,6 +40,9 @@ class Generator(nn.Module):
     uses_input_noise: bool = False
     """Whether the solver adds noise to z in each step. It is False where z is not noise itself."""
 
+    is_network: bool = True
+    """Whether theta is the weights of a network, whose architecture is a prior."""
+
     capturable: bool = False
     """Whether `forward` can be captured as a CUDA graph: the kernels do not depend on values, and nothing is copied to
     the GPU."""

@@ -27,6 +27,7 @@ class Pixels(Generator):
     """f_theta(z) = theta, unbounded."""
 
     Config = PixelsConfig
+    is_network = False
 
     def __init__(self, channels: int, config: PixelsConfig | None = None) -> None:
         """Make an empty theta; `input` sets its size.

@@ -37,6 +37,8 @@ class CheckpointedRun:
     """A run's parts and where it is; the loop itself is `GradientSolver`'s."""
 
     problem: Problem
+    identity: Mapping[str, str]
+    """Hashes of what was given as components."""
     config: RestoreConfig
     generator: Generator
     regulariser: Regulariser
@@ -94,7 +96,7 @@ class CheckpointedRun:
 
     def _fingerprint(self) -> dict[str, Any]:
         parts = {"generator": self.generator, "regulariser": self.regulariser, "stopping rule": self.stopping}
-        return fingerprint(self.problem, self.config, parts)
+        return {**fingerprint(self.problem, self.config, parts), **self.identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the state of a run of the same problem and configuration.

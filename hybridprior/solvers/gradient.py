@@ -12,7 +12,7 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,45 +20,30 @@ import torch
 from hybridprior._internal.device import Precision, synchronise
 from hybridprior._internal.interrupt import interruptible
 from hybridprior._internal.random import stream
-from hybridprior.config import RestoreConfig
-from hybridprior.errors import ConfigError
-from hybridprior.generators.base import Generator
+from hybridprior.config import RestoreConfig, SolverConfig
 from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
 from hybridprior.result import Result, Status, Step, Timings, TracePoint
+from hybridprior.solvers.base import SOLVERS, Callback, as_callbacks
 from hybridprior.solvers.checkpoint import CheckpointedRun
+from hybridprior.solvers.components import Components
 from hybridprior.solvers.cuda_graphs import GraphedGenerator, evaluated
 from hybridprior.solvers.divergence import DivergenceMonitor
 from hybridprior.solvers.graphed_step import GraphedStep, graphed_step_of
 from hybridprior.solvers.input_noise import InputNoise
 from hybridprior.solvers.optimisers import OPTIMISERS
-from hybridprior.stopping.base import StoppingRule
 
 __all__ = ["Callback", "GradientSolver", "as_callbacks"]
-
-Callback = Callable[[Step], None]
 
 BEST_EVERY = 10
 """Steps between the states that are kept as the best."""
 
 
-def as_callbacks(given: Iterable[Callback]) -> tuple[Callback, ...]:
-    """Return the callbacks of a run.
-
-    Args:
-        given: Functions of a `Step`.
-
-    Raises:
-        ConfigError: One function in place of several, or something else.
-    """
-    functions = tuple(given) if isinstance(given, Iterable) else ()
-    if not isinstance(given, Iterable) or not all(callable(function) for function in functions):
-        raise ConfigError("`callbacks` is a list of functions of a Step: callbacks=[function].")
-    return functions
-
-
+@SOLVERS.register("gradient")
 class GradientSolver(CheckpointedRun):
     """One run of the loop, from its first step or from a saved state."""
+
+    Config: type = SolverConfig
 
     uses_graphed_steps = True
     """Whether whole steps may be recorded for a GPU."""
@@ -66,28 +51,27 @@ class GradientSolver(CheckpointedRun):
     def __init__(
         self,
         problem: Problem,
-        generator: Generator,
-        regulariser: Regulariser,
-        stopping: StoppingRule,
+        components: Components,
         *,
         config: RestoreConfig,
         precision: Precision,
         started: float | None = None,
         validation: Problem | None = None,
+        keep_best: bool = False,
     ) -> None:
         """Put the parts on the problem's device and draw z.
 
         Args:
             problem: What to solve.
-            generator: f_theta, with theta at its start.
-            regulariser: R.
-            stopping: A fresh rule.
+            components: f_theta, R and the stopping rule, which belong to this run.
             config: lambda, the loop's numbers and the seed.
             precision: The generator's arithmetic.
             started: `time.perf_counter()` when the set-up began; now if not given.
             validation: Other measurements for the rule, in place of some that are held out.
+            keep_best: Whether the state at the best step is kept, to continue from it.
         """
         started = time.perf_counter() if started is None else started
+        generator, regulariser, stopping = components.generator, components.regulariser, components.stopping
         device = problem.y.device
         layout = torch.channels_last if precision.channels_last else torch.contiguous_format
         self.problem, self.validation = problem, validation
@@ -97,7 +81,7 @@ class GradientSolver(CheckpointedRun):
         self.validation_share = 0.0 if self.validation is None else self.problem.share(self.validation)
         self.regulariser, self.stopping = regulariser.to(device), stopping
         regulariser.prepare(self.problem, steps=config.solver.max_steps, seed=config.seed, precision=config.precision)
-        self.config = config
+        self.config, self.identity = config, components.identity
         shape = generator.padded(problem.shape)
         z = generator.input(shape, stream(config.seed, "z")).to(device)
         self.generator = generator.to(device).to(memory_format=layout)
@@ -114,7 +98,7 @@ class GradientSolver(CheckpointedRun):
         self.average: torch.Tensor | None = None
         self.best: torch.Tensor | None = None
         self.trace: list[TracePoint] = []
-        self.keep_best, self.best_at = False, 0
+        self.keep_best, self.best_at = keep_best, 0
         self.graphed_step: GraphedStep | None = None
         self.best_theta: dict[str, Any] | None = None
         self.last_good_state = self._theta()

@@ -27,9 +27,9 @@ from hybridprior.generators import Generator
 from hybridprior.operators.base import Box
 from hybridprior.problem import Problem
 from hybridprior.result import Result, Status, Step, Timings, TracePoint
+from hybridprior.solvers.base import Callback
 from hybridprior.solvers.canvas import Canvas
 from hybridprior.solvers.fingerprint import agree, fingerprint
-from hybridprior.solvers.gradient import Callback
 
 __all__ = ["lay_out", "longest_side", "restore_tiles", "settle_tiles"]
 
@@ -113,6 +113,7 @@ def restore_tiles(
     boxes: Sequence[Box],
     solve: Solve,
     *,
+    identity: Mapping[str, str] | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Result:
@@ -123,10 +124,11 @@ def restore_tiles(
         config: What runs, for the result.
         boxes: What `lay_out` returned.
         solve: Restores one tile, given callbacks and a saved state.
+        identity: Hashes of the components, which a checkpoint has to agree with.
         callbacks: Called with each tile's steps, which say what tile it is.
         checkpoint: `Result.checkpoint` of an interrupted run.
     """
-    done, results, pending = _begun(checkpoint, problem, config)
+    done, results, pending = _begun(checkpoint, problem, config, identity or {})
     places = [box for box in boxes[: len(done)] if _tile(problem, box) is not None]
     initial = problem.operator.initial_estimate(problem.y).cpu()
     with interruptible() as interrupted:
@@ -151,7 +153,7 @@ def restore_tiles(
     if len(done) < len(boxes):
         last, begun = results[-1], results[-1].checkpoint is not None
         finished = [_noted(result) for result in (results[:-1] if begun else results)]
-        mark = fingerprint(problem, config, {})
+        mark = {**fingerprint(problem, config, {}), **(identity or {})}
         unfinished = {
             "tiles": done,
             "results": finished,
@@ -167,14 +169,14 @@ def restore_tiles(
 
 
 def _begun(
-    checkpoint: Mapping[str, Any] | None, problem: Problem, config: RestoreConfig
+    checkpoint: Mapping[str, Any] | None, problem: Problem, config: RestoreConfig, identity: Mapping[str, str]
 ) -> tuple[list[torch.Tensor], list[Result], Mapping[str, Any] | None]:
     """Return the tiles that an interrupted run had finished, what is known of each, and the state of the one begun."""
     if checkpoint is None:
         return [], [], None
     if checkpoint.keys() != {"tiles", "results", "run", "side", "mark"}:
         raise ConfigError("This is not the saved state of a run in tiles; start a new one.")
-    agree(checkpoint["mark"], fingerprint(problem, config, {}))
+    agree(checkpoint["mark"], {**fingerprint(problem, config, {}), **identity})
     return list(checkpoint["tiles"]), [_loaded(note, config) for note in checkpoint["results"]], checkpoint["run"]
 
 

@@ -21,17 +21,17 @@ from hybridprior.config import Component, RestoreConfig
 from hybridprior.errors import ConfigError
 from hybridprior.fidelities import CLEAN, Fidelity, Gaussian
 from hybridprior.fusion.validated_run import ValidatedRun, split_measurements
-from hybridprior.generators import build_generator
+from hybridprior.generators import GENERATORS
 from hybridprior.io.image import as_tensor
 from hybridprior.operators import Operator, as_operator
 from hybridprior.operators.base import Shape, placed
 from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
 from hybridprior.problem import Problem
-from hybridprior.regularisers import build_regulariser
-from hybridprior.resolve import FUSED, configure, without_fusion
+from hybridprior.resolve import configure, without_fusion
 from hybridprior.result import Result, Status, Timings
-from hybridprior.solvers.gradient import Callback, as_callbacks
+from hybridprior.solvers import Callback, as_callbacks
+from hybridprior.solvers.components import build_components
 from hybridprior.stopping import build_stopping_rule
 from hybridprior.uncertainty.config import Moments, Uncertainty, UncertaintyConfig
 from hybridprior.uncertainty.langevin import Langevin
@@ -140,7 +140,7 @@ def check_sampled(config: RestoreConfig) -> None:
     Args:
         config: The configuration of the run.
     """
-    if config.generator.name == "pixels" or config.method == "splitting" or config.regulariser.name == FUSED:
+    if config.method != "gradient" or not getattr(GENERATORS.find(config.generator.name), "is_network", True):
         raise ConfigError(
             "Uncertainty is estimated from samples of a network's theta. Leave out generator 'pixels', solver "
             "'splitting' and regulariser 'auto'."
@@ -183,12 +183,9 @@ class _Sampling:
 
     def _run(self, seed: int) -> ValidatedRun:
         config = dataclasses.replace(self.config, seed=seed)
-        channels, generator = self.problem.shape[1], config.generator
         return ValidatedRun(
             self.split,
-            build_generator(generator.name, channels, generator.options, seed=seed),
-            build_regulariser(config.regulariser.name, config.regulariser.options, config.weights),
-            build_stopping_rule(RULE),
+            build_components(config, self.problem.shape[1]),
             config=config,
             precision=self.precision,
             started=self.started,

@@ -44,7 +44,7 @@ def test_bench_measures_a_folder(hprior, small: Path) -> None:
     record = json.loads(Path("apart/rows.json").read_text())
     assert [row["preset"] for row in record["rows"]] == ["local", "global", "both, 0.1", "both, 1"]
     assert record["configs"]["local"]["regulariser"]["name"] == "none"
-    assert record["configs"]["global"]["method"] == "splitting"
+    assert record["configs"]["global"]["method"] == "pnp"
     assert record["configs"]["both, 0.1"]["weight"] == 0.1
     assert "| image | local | global | both, 0.1 | both, 1 |" in Path("apart/table.md").read_text()
     refused(hprior(*apart, "--weights", "a"), "--weights")

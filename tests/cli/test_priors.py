@@ -35,7 +35,7 @@ def test_the_global_prior_alone_is_plug_and_play(hprior, small: Path) -> None:
     arguments = ["--task", "sr", "--scale", 2, "--generator", "pixels", "--reg", "denoiser", "--sigma", 0]
     assert hprior("restore", small, "-o", "out.png", *arguments).code == 0
     config = json.loads(Path("out.png.json").read_text())["config"]
-    assert config["method"] == "splitting"
+    assert config["method"] == "pnp"
     assert config["solver"]["max_steps"] == config["splitting"]["iterations"]
     assert hprior("restore", small, "-o", "b.png", *arguments, "--solver", "gradient", "--steps", 3).code == 0
     assert json.loads(Path("b.png.json").read_text())["config"]["method"] == "gradient"

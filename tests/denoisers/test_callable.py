@@ -7,12 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from hybridprior import ConfigError, ShapeError, preset, restore
+from hybridprior import ConfigError, ShapeError, restore
 from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
-from hybridprior.overrides import Overrides
 from hybridprior.regularisers import RED
-from hybridprior.resolve import configure
 
 
 def test_a_denoiser_that_loses_its_colours_is_told_so() -> None:
@@ -97,23 +95,6 @@ def test_a_denoiser_that_cannot_be_copied_serves(crop: torch.Tensor) -> None:
     for regulariser in ("denoiser", "auto"):
         result = restore(y, sigma=0.1, regulariser=regulariser, denoiser=Session().denoise, preset="fast", max_steps=3)
         assert "Session.denoise" in result.config.to_json()
-
-
-@pytest.mark.parametrize(
-    ("asked", "name"),
-    [
-        ({"denoiser_sigma": (0.2, 0.1)}, "denoiser"),
-        ({"solver": "splitting"}, "denoiser"),
-        ({"solver": "gradient"}, "denoiser"),
-        ({"generator": "pixels", "denoiser": "shipped"}, "denoiser"),
-        ({"generator": "pixels"}, "none"),
-        ({"stopping": "fixed"}, "none"),
-        ({"stopping": "fixed", "denoiser": "shipped"}, "denoiser"),
-        ({"denoiser": "shipped"}, "auto"),
-    ],
-)
-def test_what_evidence_leaves_no_room_for(asked: dict, name: str) -> None:
-    assert configure(preset("balanced", "denoise"), Overrides(**asked)).regulariser.name == name
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def _check(made: dict[str, Any]) -> None:
         assert set(made["compare"](demo_image(), "gaussian:1", side=24)) == {"blurred", "valid", "replicate", "reflect"}
     if "both" in made:
         assert made["both"].config.regulariser.name == "denoiser"
-        assert made["alone"].config.method == "splitting"
+        assert made["alone"].config.method == "pnp"
     if "table" in made:
         assert len(made["table"]) == 4
     if "page" in made:

@@ -75,7 +75,7 @@ def test_pixels_are_solved_to_the_end_and_plug_and_play_where_r_splits() -> None
     nothing = SMALL.configure(how, Combination("pixels", "none", None))
     alone = SMALL.configure(how, Combination("pixels", "denoiser", 1.0))
     assert (nothing.stopping.name, nothing.solver.max_steps) == ("fixed", 1000)
-    assert (alone.method, alone.solver.max_steps) == ("splitting", alone.splitting.iterations)
+    assert (alone.method, alone.solver.max_steps) == ("pnp", alone.splitting.iterations)
     assert SMALL.configure(how, Combination("decoder", "none", None)).solver.max_steps == 3
 
 

@@ -31,7 +31,7 @@ def test_no_ground_truth_is_used_and_the_same_seed_gives_the_same_bits(crop: tor
     assert torch.equal(once.image, again.image)
     assert once.fusion is not None
     assert set(once.fusion.names) - {"finetuned"} == {"local", "global", "hybrid", "warm_started"}
-    assert once.config.regulariser.name == "auto"
+    assert once.config.method == "fusion"
 
 
 def test_every_measurement_serves_in_the_end(crop: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from hybridprior.operators import Downsample, Identity
 from hybridprior.problem import Problem
 from hybridprior.regularisers import Regulariser, build_regulariser
 from hybridprior.result import Step
-from hybridprior.solvers.gradient import GradientSolver
+from hybridprior.solvers import Components, GradientSolver
 from hybridprior.stopping import build_stopping_rule
 
 NET = {"down": (8, 8), "up": (8, 8), "skip": (2, 2), "input_depth": 4}
@@ -133,9 +133,7 @@ def test_an_accident_is_rolled_back(how: str) -> None:
 def test_an_accident_shortens_the_steps_of_whoever_takes_them(y: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     run = GradientSolver(
         Problem.make(y, Identity(), sigma=0.1),
-        build_generator("skip", 3, NET),
-        build_regulariser("none"),
-        build_stopping_rule("fixed"),
+        Components(build_generator("skip", 3, NET), build_regulariser("none"), build_stopping_rule("fixed")),
         config=SMALL,
         precision=choose_precision(torch.device("cpu"), "fp32"),
     )

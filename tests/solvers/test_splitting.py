@@ -111,7 +111,7 @@ def test_denoising_by_pixels_is_the_denoiser_alone(crop: torch.Tensor) -> None:
 def test_pixels_with_a_denoiser_are_plug_and_play_unless_asked_otherwise(crop: torch.Tensor) -> None:
     y, operator = degrade(crop, Degradation("sr", scale=2))
     result = restore(y, operator, generator="pixels", regulariser=_prior(), sigma=0.0)
-    assert result.config.method == "splitting"
+    assert result.config.method == "pnp"
     assert result.config.stopping.name == "fixed"
     assert len(result.trace) == result.config.splitting.iterations
     other = restore(y, operator, generator="pixels", regulariser=_prior(), sigma=0.0, solver="gradient", max_steps=3)
@@ -140,10 +140,10 @@ def test_the_weight_of_a_single_term_counts(crop: torch.Tensor) -> None:
     options = {"generator": "pixels", "sigma": SIGMA, "max_steps": 3}
     whole = restore(y, operator, **options, regulariser=_prior(), weight=0.5)
     part = restore(y, operator, **options, regulariser=0.5 * _prior())
-    assert part.config.method == "splitting"
+    assert part.config.method == "pnp"
     assert not torch.equal(whole.image, restore(y, operator, **options, regulariser=_prior()).image)
     named = restore(y, operator, **options, regulariser="denoiser", weight={"denoiser": 0.5})
-    assert named.config.method == "splitting"
+    assert named.config.method == "pnp"
     assert named.image.shape == part.image.shape
 
 

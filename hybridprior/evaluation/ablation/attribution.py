@@ -27,7 +27,7 @@ from hybridprior._internal.random import stream
 from hybridprior.evaluation.ablation.contributions import PARTS, VALUES, Attribution, Share
 from hybridprior.evaluation.ablation.grid import PIXELS, Combination
 from hybridprior.evaluation.ablation.table import Row
-from hybridprior.resolve import FUSED
+from hybridprior.resolve import AUTO
 
 __all__ = ["attribute", "learned", "shapley"]
 
@@ -101,7 +101,7 @@ def _shares(rows: Sequence[Row]) -> Iterator[Share]:
     for generator in dict.fromkeys(row.generator for row in rows if row.generator != PIXELS):
         games = [(*one, Combination(generator, *one)) for one in pretrained]
         if closest is not None:
-            games.append((*closest, Combination(generator, FUSED, None)))
+            games.append((*closest, Combination(generator, AUTO, None)))
         for regulariser, weight, both in games:
             sets = (
                 Combination(PIXELS, "none", None),

@@ -20,14 +20,14 @@ from hybridprior.generators import GENERATORS
 from hybridprior.overrides import Overrides
 from hybridprior.presets import preset as find_preset
 from hybridprior.regularisers import REGULARISERS
-from hybridprior.resolve import FUSED, check_parts, configure
+from hybridprior.resolve import AUTO, check_parts, configure
 
 __all__ = ["SIGMA", "Combination", "Grid", "conditions"]
 
 SIGMA = {"denoise": 25 / 255, "deblur": 0.01}
 """Default standard deviation of the noise by task, in [0, 1]; 0 for other tasks."""
 
-WEIGHTLESS = ("none", FUSED)
+WEIGHTLESS = ("none", AUTO)
 
 PIXELS = "pixels"
 
@@ -99,7 +99,7 @@ class Grid:
             raise ConfigError("Two conditions of the grid differ in their seed only. Run them as two ablations.")
         for name in self.generators:
             GENERATORS.find(name)
-        for name in itertools.chain(*(names.split("+") for names in self.regularisers if names != FUSED)):
+        for name in itertools.chain(*(names.split("+") for names in self.regularisers if names != AUTO)):
             REGULARISERS.find(name)
         for how in self.conditions:
             find_preset(self.preset, how.task)
@@ -113,7 +113,7 @@ class Grid:
         found = [
             Combination(generator, regulariser, weight)
             for generator, regulariser in itertools.product(self.generators, self.regularisers)
-            if (generator, regulariser) != (PIXELS, FUSED)
+            if (generator, regulariser) != (PIXELS, AUTO)
             for weight in ((None,) if regulariser in WEIGHTLESS else self.weights)
         ]
         return found
@@ -213,7 +213,7 @@ def conditions(
 
 def _has_denoiser(regulariser: str) -> bool:
     """Return whether a regulariser uses a denoiser."""
-    if regulariser == FUSED:
+    if regulariser == AUTO:
         return True
     parts: list[Any] = [REGULARISERS.find(name).Config for name in regulariser.split("+")]  # type: ignore[attr-defined]
     return any("denoiser" in {field.name for field in dataclasses.fields(part)} for part in parts)

@@ -28,7 +28,7 @@ from hybridprior.evaluation.ablation.plots import png
 from hybridprior.evaluation.bench import measure
 from hybridprior.evaluation.degradation import Degradation
 from hybridprior.evaluation.tables import Cell, Column, Table
-from hybridprior.resolve import FUSED
+from hybridprior.resolve import AUTO
 from hybridprior.result import Step
 
 __all__ = ["BANDS", "Spectrum", "correspondence", "draw_spectra", "spectra", "spectra_table"]
@@ -150,7 +150,7 @@ def spectra(
         ConfigError: A name is unknown, or R is "auto", which has no steps.
         InputError: The image is too small for the bands, or too large to be solved without tiles.
     """
-    if FUSED in (regulariser, *regulariser.split("+")):
+    if AUTO in (regulariser, *regulariser.split("+")):
         raise ConfigError("The regulariser 'auto' has no steps to measure. Use denoiser, score or feature.")
     correspondence(truth, truth, bands=bands)
     how = Degradation(sigma=sigma)

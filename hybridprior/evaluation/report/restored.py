@@ -252,7 +252,8 @@ def _restored(each: Sidecar, album: Album, folder: Path) -> tuple[Shown | None, 
 
 def _names(config: Mapping[str, Any]) -> tuple[object, object]:
     """Return the names of f_theta and R."""
-    return inner(config, "generator").get("name"), inner(config, "regulariser").get("name")
+    fused = config.get("method") == "fusion"
+    return inner(config, "generator").get("name"), "auto" if fused else inner(config, "regulariser").get("name")
 
 
 def _note(record: Mapping[str, Any], parts: str) -> str:
