@@ -1,8 +1,8 @@
-"""Restore one image with both priors: what it says about itself, and what a network learned from millions of others.
+"""Restoration of one image with two priors: the structure of a network (Deep Image Prior), and a pretrained network.
 
 min over theta of  E(A f_theta(z); y) + lambda R(f_theta(z))
 
-The public names are loaded when they are first used, so that importing the package costs nothing.
+The public names are imported at their first use, so that `import hybridprior` is fast.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The noise of an image as a value: level as a function of intensity, spatial and channel correlation, JPEG.
+"""The noise model of an image: level as a function of intensity, spatial and channel correlation, JPEG quantisation.
 
-White Gaussian noise of level sigma is the simplest one: `NoiseModel.white(sigma)`. The estimate from an image is
-`hybridprior.analysis.estimate_noise`.
+The simplest model is white Gaussian noise: `NoiseModel.white(sigma)`. `hybridprior.analysis.estimate_noise` estimates
+the model of an image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LAGS = (1, 2, 4)
 """Distances in pixels, along rows and columns, at which the correlation is known."""
 
 WINDOW = 5
-"""Side of the window over which the intensity is averaged before the level is looked up."""
+"""Side of the window for the local mean of the intensity, on which the level depends."""
 
 
 @dataclass(frozen=True)
@@ -28,38 +28,39 @@ class NoiseModel:
     """The distribution of an image's noise."""
 
     intensities: tuple[float, ...] = (0.5,)
-    """Where the level is known, ascending, in [0, 1]."""
+    """Intensities at which the level is given, ascending, in [0, 1]."""
     levels: tuple[float, ...] = (0.0,)
-    """Standard deviation at each of them, in units of intensity; linear in between, constant beyond."""
+    """Standard deviation at each of them, in units of intensity. It is interpolated linearly and constant beyond."""
     correlation: tuple[float, ...] = (0.0,) * len(LAGS)
-    """Correlation of the noise of two pixels at each of `LAGS`; zeros for white noise."""
+    """Correlation of the noise at two pixels for each of `LAGS`; zeros for white noise."""
     channel_correlation: float = 0.0
-    """Mean correlation of the noise of two channels; 0 for independent ones."""
+    """Mean correlation of the noise in two channels; 0 for independent channels."""
     quantisation: float = 0.0
-    """Standard deviation of the rounding of JPEG's coefficients, in units of intensity; 0 for none."""
+    """Standard deviation of the quantisation error of JPEG coefficients, in units of intensity; 0 for none."""
     sigma: float = 0.0
-    """Root of the noise's mean variance over the image it was estimated from."""
+    """Root of the mean variance of the noise over the image."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         values = (*self.levels, self.quantisation, self.sigma)
         if len(self.intensities) != len(self.levels) or not self.levels:
-            raise ConfigError("A NoiseModel has one level for each intensity, and one at least.")
+            raise ConfigError("A NoiseModel needs one level for each intensity, and at least one.")
         if list(self.intensities) != sorted(set(self.intensities)):
-            raise ConfigError("The intensities of a NoiseModel ascend.")
+            raise ConfigError("The intensities of a NoiseModel must ascend.")
         if not all(math.isfinite(value) and value >= 0 for value in values):
-            raise ConfigError("The levels of a NoiseModel are numbers, 0 or more, in units of intensity.")
+            raise ConfigError("The levels of a NoiseModel must be numbers of at least 0, in units of intensity.")
         if len(self.correlation) != len(LAGS):
-            raise ConfigError(f"A NoiseModel has a correlation for each of the lags {LAGS}.")
+            raise ConfigError(f"A NoiseModel needs one correlation for each of the lags {LAGS}.")
 
     @classmethod
     def white(cls, sigma: float) -> NoiseModel:
         """Return white Gaussian noise.
 
         Args:
-            sigma: Its standard deviation, in units of intensity.
+            sigma: Standard deviation, in units of intensity.
 
         Example:
+            >>> from hybridprior.noise_model import NoiseModel
             >>> NoiseModel.white(25 / 255).is_white
             True
         """
@@ -67,7 +68,7 @@ class NoiseModel:
 
     @property
     def is_white(self) -> bool:
-        """Whether neighbours and channels are independent and nothing was quantised."""
+        """Whether pixels and channels are independent, and JPEG did not quantise the image."""
         return not any(self.correlation) and not self.channel_correlation and not self.quantisation
 
     def level_map(self, y: torch.Tensor) -> torch.Tensor:
@@ -90,18 +91,18 @@ class NoiseModel:
         return level
 
     def planes(self, level: torch.Tensor) -> torch.Tensor:
-        """Return what a denoiser is given beside the level map, `(B, len(LAGS) + 2, H, W)`: 0 for white noise.
+        """Return the other inputs of a conditioned denoiser, `(B, len(LAGS) + 2, H, W)`, which are 0 for white noise.
 
         Args:
-            level: What `level_map` returned.
+            level: The result of `level_map`.
         """
         shares = [level * share for share in (*self.correlation, self.channel_correlation)]
         return torch.cat([*shares, torch.full_like(level, self.quantisation)], 1)
 
     def covariance(self, reach: int = 9) -> torch.Tensor:
-        """Return the spatial correlation `(2 reach + 1, 2 reach + 1)`: 1 in the middle.
+        """Return the spatial correlation `(2 reach + 1, 2 reach + 1)`, which is 1 in the centre.
 
-        Between the lags that are known it is interpolated over the distance, and beyond them it falls geometrically.
+        It is interpolated between the lags, and decreases exponentially beyond the largest one.
 
         Args:
             reach: Largest lag.
@@ -117,11 +118,18 @@ class NoiseModel:
         return torch.where(distance > knots[-1], tail, found)
 
     def sample(self, x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        """Return noise for clean images, in their shape; the rounding of JPEG is not part of it.
+        """Return noise for clean images, in their shape. It does not include the quantisation of JPEG.
 
         Args:
             x: Clean images `(B, C, H, W)`, intensity in [0, 1].
-            rng: CPU generator of random numbers.
+            rng: Random generator on the CPU.
+
+        Example:
+            >>> import torch
+            >>> from hybridprior.noise_model import NoiseModel
+            >>> noise = NoiseModel.white(0.1).sample(torch.zeros(1, 3, 64, 64), torch.Generator().manual_seed(0))
+            >>> round(float(noise.std()), 2)
+            0.1
         """
         noise = torch.randn(x.shape, generator=rng)
         if any(self.correlation):
@@ -136,7 +144,7 @@ class NoiseModel:
         return noise.to(x) * self.level_map(x)
 
     def _correlated(self, noise: torch.Tensor) -> torch.Tensor:
-        """Return white noise with the model's spatial correlation, by a filter in Fourier space."""
+        """Apply the spatial correlation of the model to white noise, by a filter in Fourier space."""
         height, width = noise.shape[-2:]
         reach = max(1, min(9, (min(height, width) - 1) // 2))
         kernel = torch.zeros(height, width, dtype=torch.float64)
@@ -150,17 +158,22 @@ class NoiseModel:
 
 
 def local_mean(y: torch.Tensor) -> torch.Tensor:
-    """Return the intensity averaged over channels and a small window, `(B, 1, H, W)`."""
+    """Return the mean intensity over channels and a window of `WINDOW` pixels, `(B, 1, H, W)`."""
     mean = y.float().mean(1, keepdim=True)
     found: torch.Tensor = F.avg_pool2d(F.pad(mean, (WINDOW // 2,) * 4, mode="replicate"), WINDOW, 1)
     return found
 
 
 def quantisation(quality: float) -> float:
-    """Return the standard deviation of rounding to the coarsest low luminance step of a JPEG quality.
+    """Return the standard deviation of the quantisation error of the DC coefficient of luma in JPEG.
 
     Args:
-        quality: From 1 to 100, as the Independent JPEG Group scales it.
+        quality: From 1 to 100, in the scale of the Independent JPEG Group.
+
+    Example:
+        >>> from hybridprior.noise_model import quantisation
+        >>> round(255 * quantisation(50), 2)
+        4.62
     """
     scale = 50 / quality if quality < 50 else 2 - quality / 50
     return max(scale * 16, 1.0) / math.sqrt(12) / 255

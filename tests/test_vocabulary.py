@@ -35,7 +35,6 @@ STREAMS = re.compile(r"""(?:stream|drawn|derive)\([^()]*?["'][^"']*["']""")
 PENDING = (
     # The command line, the documentation and the examples.
     "cli/",
-    "weights/",
     # Packages.
     "hybridprior/analysis/",
     "hybridprior/config.py",
@@ -48,7 +47,6 @@ PENDING = (
     "hybridprior/restoration.py",
     "hybridprior/result.py",
     "hybridprior/solvers/",
-    "hybridprior/training/",
 )
 
 _WORD = re.compile(rf"(?<![A-Za-z])(?i:{WORDS})(?![a-z])")

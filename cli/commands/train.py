@@ -147,16 +147,18 @@ def _prepare(
     paths = find_photographs(data, without=output)
     last = paths[29::30] or paths[-1:]
     usual = [_below(path, data) for path in last] if state is None else [path.name for path in last]
-    held = read_names(validation) if validation else before.get("held") or usual
+    held = read_names(validation) if validation else before.get("validation") or usual
     training, judging = split(paths, held, folder=data)
     held = [_below(path, data) for path in judging]
-    if validation and before.get("held") and set(before["held"]) != set(held):
+    if validation and before.get("validation") and set(before["validation"]) != set(held):
         raise InputError(f"The training holds out other photographs than '{validation}' says; leave --validation out.")
     judge = Validation.read(judging)
     photographs = Photographs(training, smallest=2 * config.patch)
     note(f"{len(photographs)} photographs to learn from, {len(judge.images)} to validate with.")
     precision = choose_precision(where, dtype)
-    return Trainer(photographs, config, network=network, device=where, precision=precision, held=held), judge
+    return Trainer(
+        photographs, config, network=network, device=where, precision=precision, validation_names=held
+    ), judge
 
 
 def _below(path: Path, folder: Path) -> str:

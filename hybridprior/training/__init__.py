@@ -1,4 +1,4 @@
-"""Training a global prior of your own: photographs in, a denoiser's weights out."""
+"""Training of a denoiser, the global prior, on a folder of photographs."""
 
 from hybridprior.training.config import TrainConfig
 from hybridprior.training.data import Photographs

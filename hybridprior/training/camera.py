@@ -1,12 +1,12 @@
-"""A camera, run backwards and forwards: from a clean photograph to the raw mosaic and back to a noisy photograph.
+"""Simulation of a camera: from a clean photograph to the raw mosaic, and back to a noisy photograph.
 
 Sources: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019 (inverse tone curve, gains, colour
 matrices, shot and read noise); Guo et al., "Toward Convolutional Blind Denoising of Real Photographs", CVPR 2019
 (CBDNet: noise goes through the camera's processing and JPEG). Demosaicking: bilinear, and the directional
 interpolation of Hamilton and Adams, US patent 5,629,734 (1997), which follows edges.
 
-The clean and the noisy mosaic go through the same processing. The clean result is what the mean of many exposures
-converges to, so it is the target of the training.
+The clean and the noisy mosaic are processed in the same way. The clean result is the limit of the mean of many
+exposures and the target of the training.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ XYZ_TO_CAMERA = (
     ((0.838, -0.263, -0.0639), (-0.2887, 1.0725, 0.2496), (-0.0627, 0.1427, 0.5438)),
     ((0.6596, -0.2079, -0.0562), (-0.4782, 1.3016, 0.1933), (-0.097, 0.1581, 0.5181)),
 )
-"""Colour matrices of four cameras, as the metadata of their raw files give them (Brooks et al. 2019, section 3.4)."""
+"""Colour matrices of four cameras from the metadata of their raw files (Brooks et al. 2019, section 3.4)."""
 
 RGB_TO_XYZ = (
     (0.4124564, 0.3575761, 0.1804375),
@@ -38,20 +38,20 @@ RGB_TO_XYZ = (
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """The ranges that a camera's parameters are drawn from."""
+    """The ranges from which the parameters of a camera are drawn."""
 
     shot: tuple[float, float] = (5e-5, 3e-2)
     """Variance of the shot noise per unit of raw intensity; log-uniform."""
     read_slope: float = 2.18
     """Slope of the logarithm of the read noise's variance over that of the shot noise (Brooks et al. 2019)."""
     read_offset: float = 1.2
-    """Its offset."""
+    """Offset of that relation."""
     read_spread: float = 0.5
-    """Its standard deviation."""
+    """Standard deviation of that relation."""
     red_gain: tuple[float, float] = (1.4, 2.6)
-    """White balance of red."""
+    """White-balance gain of red."""
     blue_gain: tuple[float, float] = (1.3, 2.4)
-    """White balance of blue."""
+    """White-balance gain of blue."""
     brightness: tuple[float, float] = (0.8, 0.1)
     """Mean and standard deviation of the inverse of the overall gain."""
     bilinear: float = 0.3
@@ -71,7 +71,7 @@ class CameraConfig:
 
 
 class Camera:
-    """A camera with parameters drawn at random; one a batch for the choices, one an image for the numbers."""
+    """A camera with random parameters. Processing steps are chosen for the batch, numbers are drawn for each image."""
 
     margin = 12
     """Pixels around a patch that demosaicking and filters need."""
@@ -81,7 +81,7 @@ class Camera:
 
         Args:
             count: Number of images.
-            rng: Generator of random numbers.
+            rng: Random generator.
             config: The ranges; `CameraConfig()` if not given.
         """
         self.config = config = config or CameraConfig()
@@ -130,7 +130,7 @@ class Camera:
         return self.finish(clean), self.finish(noisy)
 
     def unprocess(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the linear intensities of the sensor `(B, 3, H, W)`, in the camera's own colours."""
+        """Return the linear intensities of the sensor `(B, 3, H, W)`, in the colour space of the camera."""
         toned = 0.5 - ((1 - 2 * x).clamp(-1, 1).asin() / 3).sin()
         linear = (self.curved * toned + (1 - self.curved) * x).clamp_min(1e-8) ** GAMMA
         camera = _matrix(self.to_camera, linear)
@@ -140,7 +140,7 @@ class Camera:
         return (camera * torch.maximum(bright + (1 - bright) * inverse, inverse)).clamp(0, 1)
 
     def develop(self, raw: torch.Tensor) -> torch.Tensor:
-        """Return the photographs `(B, 3, H, W)` that a camera makes of raw mosaics `(B, 1, H, W)`."""
+        """Return the photographs `(B, 3, H, W)` developed from raw mosaics `(B, 1, H, W)`."""
         balanced = raw.clamp(max=1) * _pattern(self.gains, raw.shape[-2:], self.phase)
         camera = demosaic(balanced, self.phase, bilinear=self.bilinear)
         linear = _matrix(self.to_rgb, camera).clamp(1e-8, 1)
@@ -148,9 +148,9 @@ class Camera:
         return self.curved * (3 * image**2 - 2 * image**3) + (1 - self.curved) * image
 
     def denoise(self, noise: torch.Tensor) -> torch.Tensor:
-        """Return what denoising in a camera leaves of the noise: less of the fine, nearly all of the coarse.
+        """Return the residual noise after denoising in the camera: fine noise is reduced more than coarse noise.
 
-        Departs from real cameras in leaving the image itself as it is, as an ideal denoiser would.
+        Unlike in a real camera, the image itself does not change, as with an ideal denoiser.
         """
         luma = noise.mean(1, keepdim=True)
         chroma = noise - luma
@@ -158,7 +158,7 @@ class Camera:
         return luma + self.chroma_share * chroma + (1 - self.chroma_share) * blur(chroma, self.chroma_blur)
 
     def finish(self, image: torch.Tensor) -> torch.Tensor:
-        """Return photographs after sharpening and resizing, where the camera does that, clipped to [0, 1]."""
+        """Return photographs after the sharpening and resizing of this camera, clipped to [0, 1]."""
         if self.sharpened:
             image = image + self.sharpening * (image - blur(image, 1.0))
         if self.scale != 1:
@@ -168,7 +168,19 @@ class Camera:
 
 
 def mosaic(x: torch.Tensor, phase: list[int]) -> torch.Tensor:
-    """Return the Bayer mosaic `(B, 1, H, W)` of linear colours `(B, 3, H, W)`; red lies at `phase`."""
+    """Return the Bayer mosaic `(B, 1, H, W)` of linear colours `(B, 3, H, W)`.
+
+    Args:
+        x: Linear colours.
+        phase: Row and column of the first red pixel.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.training.camera import mosaic
+        >>> colours = torch.tensor([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1).expand(1, 3, 2, 2)
+        >>> mosaic(colours, [0, 0]).flatten().tolist()
+        [1.0, 2.0, 2.0, 3.0]
+    """
     return (x * _masks(x.shape[-2:], phase)).sum(1, keepdim=True)
 
 
@@ -178,7 +190,7 @@ def demosaic(raw: torch.Tensor, phase: list[int], *, bilinear: bool) -> torch.Te
     Args:
         raw: The mosaic, white-balanced.
         phase: Row and column of the first red pixel.
-        bilinear: Whether all channels are interpolated linearly; green along edges otherwise.
+        bilinear: Whether all channels are interpolated linearly. Otherwise green is interpolated along edges.
     """
     masks = _masks(raw.shape[-2:], phase)
     known = raw * masks
@@ -205,7 +217,7 @@ def demosaic(raw: torch.Tensor, phase: list[int], *, bilinear: bool) -> torch.Te
 
 
 def blur(x: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Return images blurred by a Gaussian.
+    """Return the images after a Gaussian blur.
 
     Args:
         x: `(B, C, H, W)`.
@@ -228,7 +240,7 @@ def _matrix(matrices: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 
 def _masks(sides: torch.Size, phase: list[int]) -> torch.Tensor:
-    """Return 1 where each of red, green and blue is measured, `(1, 3, H, W)`."""
+    """Return the masks of the red, green and blue pixels, `(1, 3, H, W)`."""
     rows = (torch.arange(sides[0]) + phase[0]) % 2
     columns = (torch.arange(sides[1]) + phase[1]) % 2
     red = (rows == 0)[:, None] & (columns == 0)[None]

@@ -1,7 +1,7 @@
-"""Photographs to learn from: a folder held in memory, and patches drawn from it.
+"""Training data: the photographs of a folder in memory, and random patches of them.
 
-A patch may come from a shrunk photograph: what shrinks is sharper, freer of noise and of compression, and fuller of
-detail, and the learned prior should know images of every scale.
+Some patches come from downscaled photographs, which are sharper and have less noise and fewer compression artefacts.
+The prior also needs images of several scales.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ def find_photographs(folder: Path, *, without: Path | None = None) -> list[Path]
     """Return the images in a folder and in the folders below it, sorted.
 
     Args:
-        folder: Where to look.
-        without: A folder in it that is left out.
+        folder: The folder.
+        without: A folder in it that is excluded.
 
     Raises:
-        InputError: No such folder, or no image in it.
+        InputError: The folder does not exist or contains no image.
     """
     if not folder.is_dir():
-        raise InputError(f"There is no folder '{folder}'.")
+        raise InputError(f"The folder '{folder}' does not exist; give an existing one.")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
     if without is not None:
         found = [path for path in found if without.resolve() not in path.resolve().parents]
     if not found:
-        raise InputError(f"There is no image in '{folder}'.")
+        raise InputError(f"There is no image in '{folder}'; supported are {', '.join(sorted(SUFFIXES))}.")
     return found
 
 
 def read_names(path: Path) -> list[str]:
-    """Return the file names that a text file lists, one a line.
+    """Return the file names in a text file, one on each line.
 
     Raises:
         InputError: The file cannot be read.
@@ -64,26 +64,28 @@ class Photographs:
     """Eight-bit colour photographs in memory."""
 
     def __init__(self, paths: Sequence[Path], *, smallest: int = 64) -> None:
-        """Read the images; one that cannot be read, or is too small, is left out with a warning.
+        """Read the images. An image that cannot be read or is too small is skipped with a warning.
 
         Args:
             paths: The files.
-            smallest: Least length of a side.
+            smallest: Smallest side in pixels.
 
         Raises:
-            InputError: None of them can be used.
+            InputError: No image can be used.
         """
         with ThreadPoolExecutor() as pool:
             read = list(pool.map(_read, paths))
         self.images = [image for image in read if image is not None and min(image.shape[-2:]) >= smallest]
         if len(self.images) < len(paths):
-            log.warning("%d of %d images left out", len(paths) - len(self.images), len(paths))
+            log.warning("%d of %d images skipped", len(paths) - len(self.images), len(paths))
         if not self.images:
-            raise InputError(f"None of the {len(paths)} images can be read and has sides of {smallest} or more.")
+            raise InputError(
+                f"None of the {len(paths)} images can be read and has sides of at least {smallest} pixels."
+            )
 
     @classmethod
     def of(cls, images: Sequence[torch.Tensor]) -> Photographs:
-        """Return photographs that are in memory already.
+        """Return photographs that are already in memory.
 
         Args:
             images: Each `(1, 3, H, W)`, intensity in [0, 1].
@@ -93,20 +95,27 @@ class Photographs:
         return made
 
     def __len__(self) -> int:
-        """Return how many photographs there are."""
+        """Return the number of photographs."""
         return len(self.images)
 
     def patches(
         self, count: int, size: int, rng: torch.Generator, *, shrink: float = 3.0, grey: float = 0.15
     ) -> torch.Tensor:
-        """Return patches `(count, 3, size, size)`, intensity in [0, 1], turned and mirrored at random.
+        """Return patches `(count, 3, size, size)`, intensity in [0, 1], with random rotations and reflections.
 
         Args:
-            count: How many.
-            size: Side of a patch.
-            rng: The generator of random numbers.
-            shrink: A patch's photograph is shrunk by up to this factor; a third of them are not shrunk.
-            grey: Share of patches whose three channels are the same.
+            count: Number of patches.
+            size: Side of a patch in pixels.
+            rng: Random generator.
+            shrink: Largest factor by which a photograph is downscaled; a third of them are not.
+            grey: Fraction of patches with three equal channels.
+
+        Example:
+            >>> import torch
+            >>> from hybridprior.training import Photographs
+            >>> photographs = Photographs.of([torch.rand(1, 3, 80, 80)])
+            >>> photographs.patches(2, 64, torch.Generator().manual_seed(0)).shape
+            torch.Size([2, 3, 64, 64])
         """
         return torch.stack([self._patch(size, rng, shrink, grey) for _ in range(count)])
 
@@ -128,35 +137,44 @@ class Photographs:
 
 
 def centre(image: torch.Tensor, side: int) -> torch.Tensor:
-    """Return the middle of an image, `side` in each direction or the whole side where it is shorter."""
+    """Return the centre crop of an image, `side` pixels in each direction, or the whole side if it is shorter."""
     height, width = image.shape[-2:]
     h, w = min(side, height), min(side, width)
     top, left = (height - h) // 2, (width - w) // 2
     return image[..., top : top + h, left : left + w]
 
 
-def split(paths: Sequence[Path], held: Collection[str], *, folder: Path | None = None) -> tuple[list[Path], list[Path]]:
-    """Return the photographs to train on, and those to validate with.
+def split(
+    paths: Sequence[Path], validation: Collection[str], *, folder: Path | None = None
+) -> tuple[list[Path], list[Path]]:
+    """Return the training photographs and the validation photographs.
 
     Args:
         paths: All photographs.
-        held: The second kind: paths in the folder, else file names, or the ends of paths from a folder on.
-        folder: Where all of them are.
+        validation: Names of the validation photographs: paths in the folder, file names, or the last parts of paths.
+        folder: The folder of all photographs.
 
     Raises:
-        InputError: A name that no photograph has, or nothing left to train on.
+        InputError: No photograph has a given name, or no photograph is left for the training.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from hybridprior.training.data import split
+        >>> training, validation = split([Path("a/1.png"), Path("a/2.png")], ["2.png"])
+        >>> [path.name for path in training], [path.name for path in validation]
+        (['1.png'], ['2.png'])
     """
-    judging: set[Path] = set()
-    for name in held:
+    chosen: set[Path] = set()
+    for name in validation:
         exact = {path for path in paths if folder is not None and path == folder / name}
         named = exact or {path for path in paths if f"/{path.as_posix()}".endswith(f"/{name.lstrip('/')}")}
         if not named:
-            raise InputError(f"There is no photograph '{name}' to hold out.")
-        judging |= named
-    training = [path for path in paths if path not in judging]
+            raise InputError(f"There is no photograph '{name}' for the validation; check the list of names.")
+        chosen |= named
+    training = [path for path in paths if path not in chosen]
     if not training:
-        raise InputError("All photographs are held out; there is nothing to train on.")
-    return training, [path for path in paths if path in judging]
+        raise InputError("All photographs are validation photographs; leave some for the training.")
+    return training, [path for path in paths if path in chosen]
 
 
 def _read(path: Path) -> torch.Tensor | None:
@@ -166,6 +184,6 @@ def _read(path: Path) -> torch.Tensor | None:
         log.warning("%s", error)
         return None
     if len(pixels) not in (1, 3):
-        log.warning("'%s' has %d channels and is left out", path, len(pixels))
+        log.warning("'%s' has %d channels and is skipped", path, len(pixels))
         return None
     return (pixels.expand(3, -1, -1).clamp(0, 1) * 255).round().to(torch.uint8)

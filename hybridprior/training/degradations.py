@@ -1,11 +1,11 @@
-"""Degradations that a denoiser is trained on: white noise, a camera's noise, JPEG, and what is known of each.
+"""Degradations for the training of a denoiser: white noise, the noise of a camera, and JPEG.
 
-Camera noise is made by `hybridprior.training.camera`. As in Zhang et al., "Practical Blind Denoising via
+The noise of a camera is simulated by `hybridprior.training.camera`. As in Zhang et al., "Practical Blind Denoising via
 Swin-Conv-UNet and Data Synthesis", 2022 (SCUNet), photographs are resized and compressed by JPEG, sometimes twice with
-another grid of blocks. White Gaussian noise is drawn as by Karras et al. (NeurIPS 2022): ln sigma is normal.
+different block grids. The level of white Gaussian noise is log-normal as in Karras et al. (NeurIPS 2022).
 
-What the network is given beside the image is made by `conditions()`: a map of the local standard deviation, and planes
-that say how the noise is correlated and how coarsely JPEG quantised. They are 0 for white noise.
+`conditions()` computes the other inputs of the network: a map of the local standard deviation, and planes for the
+correlation of the noise and the quantisation of JPEG, which are 0 for white noise.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 PLANES = len(LAGS) + 2
-"""Planes of the condition: correlation at each lag, correlation of the channels, quantisation."""
+"""Number of planes: correlation at each lag, correlation of the channels, quantisation."""
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -44,35 +44,35 @@ BLOCK = 8
 
 @dataclass(frozen=True)
 class DegradationConfig:
-    """Shares of the degradations, and the ranges of their parameters."""
+    """Fractions of the degradations, and the ranges of their parameters."""
 
     camera: float = 0.0
-    """Share of the patches with a camera's noise."""
+    """Fraction of patches with the noise of a camera."""
     jpeg: float = 0.0
-    """Share of the patches with JPEG alone; the rest has white Gaussian noise."""
+    """Fraction of patches with JPEG only. The rest has white Gaussian noise."""
     sigma_median: float = 25 / 255
-    """White noise: half of the levels are less, in units of intensity."""
+    """Median of the levels of white noise, in units of intensity."""
     sigma_spread: float = 1.0
-    """White noise: standard deviation of the level's logarithm."""
+    """Standard deviation of the logarithm of the levels of white noise."""
     compressed: float = 0.6
-    """Share of the camera's photographs that are compressed."""
+    """Fraction of the photographs of a camera that are compressed."""
     quality: tuple[int, int] = (30, 98)
-    """Quality of the camera's JPEG."""
+    """Range of the JPEG quality of a camera."""
     twice: float = 0.2
-    """Share of the compressed photographs that are compressed twice, with another grid of blocks."""
+    """Fraction of the compressed photographs that are compressed twice, with different block grids."""
     jpeg_quality: tuple[int, int] = (5, 95)
-    """Quality of JPEG alone."""
+    """Range of the JPEG quality without a camera."""
     subsampled: float = 0.5
-    """Share of JPEGs whose colours have half the resolution (4:2:0)."""
+    """Fraction of JPEGs with chroma subsampling (4:2:0)."""
     uncertainty: float = 0.25
-    """Standard deviation of the error, in logarithm, of the level that the network is given; none for white noise."""
+    """Standard deviation of the error of the logarithm of the level in the input; there is no error for white noise."""
     camera_config: CameraConfig = field(default_factory=CameraConfig)
-    """The camera."""
+    """Ranges of the parameters of the camera."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Clean and degraded patches, and what the network is given beside them."""
+    """Clean and degraded patches, and the other inputs of the network."""
 
     clean: torch.Tensor
     """`(B, 3, H, W)`, intensity in [0, 1]."""
@@ -95,8 +95,16 @@ def degrade(draw: Draw, count: int, size: int, rng: torch.Generator, config: Deg
         draw: Draws clean patches.
         count: Number of patches.
         size: Side of the patches.
-        rng: Generator of random numbers.
-        config: Shares and ranges.
+        rng: Random generator.
+        config: Fractions and ranges.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.training.degradations import DegradationConfig, degrade
+        >>> def draw(count, size):
+        ...     return torch.rand(count, 3, size, size)
+        >>> degrade(draw, 2, 32, torch.Generator().manual_seed(0), DegradationConfig()).noisy.shape
+        torch.Size([2, 3, 32, 32])
     """
     cameras, jpegs = _counts(count, config, rng)
     whites = count - cameras - jpegs
@@ -119,13 +127,13 @@ def degrade(draw: Draw, count: int, size: int, rng: torch.Generator, config: Deg
 
 
 def add_white_noise(clean: torch.Tensor, rng: torch.Generator, *, median: float, spread: float) -> Sample:
-    """Return patches with white Gaussian noise; that of a grey patch is grey.
+    """Return patches with white Gaussian noise; the noise of a grey patch is grey.
 
     Args:
         clean: Clean patches `(B, 3, H, W)`, intensity in [0, 1].
-        rng: Generator of random numbers.
-        median: Half of the levels are less, in units of intensity.
-        spread: Standard deviation of the level's logarithm.
+        rng: Random generator.
+        median: Median of the levels, in units of intensity.
+        spread: Standard deviation of the logarithm of the levels.
     """
     grey = (clean == clean[:, :1]).flatten(1).all(1)
     noise = torch.randn(clean.shape, generator=rng)
@@ -138,15 +146,15 @@ def add_white_noise(clean: torch.Tensor, rng: torch.Generator, *, median: float,
 def conditions(
     noisy: torch.Tensor, noise: torch.Tensor, quantised: torch.Tensor | float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the level map `(B, 1, H, W)` and the planes `(B, PLANES, H, W)` of noise that is known.
+    """Return the level map `(B, 1, H, W)` and the planes `(B, PLANES, H, W)` of known noise.
 
-    The variance is a quadratic function of the local mean, fitted to the squares of the noise. The planes are the
-    correlations times the level, so that the condition grows in proportion to the noise.
+    The variance is a quadratic function of the local mean, fitted to the squared noise. The planes are the correlations
+    times the level, so that they are proportional to the noise.
 
     Args:
         noisy: Noisy images `(B, C, H, W)`, intensity in [0, 1].
         noise: Their noise.
-        quantised: Standard deviation of JPEG's rounding, `(B, 1, 1, 1)`, see `quantisation`.
+        quantised: Standard deviation of the quantisation error of JPEG, `(B, 1, 1, 1)`, see `quantisation`.
     """
     mean = local_mean(noisy)
     square = noise.square().mean(1, keepdim=True)
@@ -164,7 +172,7 @@ def conditions(
 
 
 def correlations(noise: torch.Tensor) -> list[torch.Tensor]:
-    """Return the correlation of the noise at each of `LAGS`, then that of the channels, each `(B, 1, 1, 1)`."""
+    """Return the correlation of the noise at each of `LAGS` and that of the channels, each `(B, 1, 1, 1)`."""
     square = noise.square().mean((1, 2, 3), keepdim=True).clamp_min(1e-12)
     found = []
     for lag in LAGS:
@@ -179,12 +187,12 @@ def correlations(noise: torch.Tensor) -> list[torch.Tensor]:
 
 
 def jpeg(x: torch.Tensor, quality: int, *, subsampled: bool) -> torch.Tensor:
-    """Return an image `(3, H, W)` after JPEG; grey is compressed as grey.
+    """Return an image `(3, H, W)` after JPEG; a grey image is compressed as grey.
 
     Args:
         x: Intensity in [0, 1].
         quality: From 1 to 100.
-        subsampled: Whether the colours have half the resolution.
+        subsampled: Whether chroma has half the resolution.
     """
     from PIL import Image
 
@@ -198,7 +206,7 @@ def jpeg(x: torch.Tensor, quality: int, *, subsampled: bool) -> torch.Tensor:
 
 
 def _counts(count: int, config: DegradationConfig, rng: torch.Generator) -> tuple[int, int]:
-    """Return how many patches of a batch come from a camera, and how many from JPEG, right on average."""
+    """Return the numbers of patches with a camera and with JPEG only; their expectations are the given fractions."""
     first, second = torch.rand(2, generator=rng).tolist()
     cameras = min(count, int(count * config.camera + first))
     return cameras, min(count - cameras, int(count * config.jpeg + second))
@@ -219,7 +227,7 @@ def _photographed(draw: Draw, count: int, size: int, rng: torch.Generator, confi
             noisy[index], quantised[index] = _jpeg_at(noisy[index], rest, config.quality, config)
     top, left = (int(value * BLOCK) for value in torch.rand(2, generator=rng).tolist())
     truth, noisy = (image[..., top : top + size, left : left + size] for image in (truth, noisy))
-    return _told(truth, noisy, quantised, rng, config)
+    return _with_conditions(truth, noisy, quantised, rng, config)
 
 
 def _compressed(truth: torch.Tensor, size: int, rng: torch.Generator, config: DegradationConfig) -> Sample:
@@ -228,13 +236,13 @@ def _compressed(truth: torch.Tensor, size: int, rng: torch.Generator, config: De
         noisy[index], quantised[index] = _jpeg_at(noisy[index], draws, config.jpeg_quality, config)
     top, left = (int(value * BLOCK) for value in torch.rand(2, generator=rng).tolist())
     truth, noisy = (image[..., top : top + size, left : left + size] for image in (truth, noisy))
-    return _told(truth, noisy, quantised, rng, config)
+    return _with_conditions(truth, noisy, quantised, rng, config)
 
 
 def _jpeg_at(
     x: torch.Tensor, draws: list[float], qualities: tuple[int, int], config: DegradationConfig
 ) -> tuple[torch.Tensor, float]:
-    """Return an image after JPEG, once or twice, and the rounding of the coarser one."""
+    """Return an image after JPEG, once or twice, and the quantisation error of the lower quality."""
     low, high = qualities
     quality, subsampled = round(low + (high - low) * draws[0]), draws[1] < config.subsampled
     after, coarsest = jpeg(x, quality, subsampled=subsampled), quality
@@ -246,10 +254,10 @@ def _jpeg_at(
     return after, quantisation(coarsest)
 
 
-def _told(
+def _with_conditions(
     clean: torch.Tensor, noisy: torch.Tensor, quantised: torch.Tensor, rng: torch.Generator, config: DegradationConfig
 ) -> Sample:
-    """Return the sample with conditions as uncertain as an estimate's."""
+    """Return the sample with conditions that have the random errors of an estimate."""
     level, planes = conditions(noisy, noisy - clean, quantised)
     error = torch.randn((len(clean), 1, 1, 1), generator=rng) * config.uncertainty
     level = (level * error.exp()).clamp(SIGMA_LEAST / 2, 1)

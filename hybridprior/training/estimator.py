@@ -1,8 +1,8 @@
-"""Training of the noise estimator, on the degradations that the denoiser is trained on.
+"""Training of the noise estimator on the degradations of the training of the denoiser.
 
-The loss of a cell is |p - t| for each parameter, and |p - t| / s + log s for the scale alone: t is what
-`degradations.conditions` says of the noise that was added, p and s are the network's location and scale. A share of the
-patches is left clean, so that the network knows an image without noise.
+The loss of a cell is |p - t| for each parameter, and |p - t| / s + log s for the scale only. t is computed by
+`degradations.conditions` from the added noise; p and s are the location and scale of the network. A fraction of the
+patches is clean, so that the network also estimates images without noise.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from hybridprior.training.degradations import DegradationConfig, Sample, degrade
 __all__ = ["EstimatorConfig", "targets", "train_estimator"]
 
 FLOOR = 0.2 / 255
-"""Level that a clean image is given."""
+"""Target of the level of a clean image."""
 
 
 @dataclass(frozen=True)
 class EstimatorConfig:
-    """How the estimator is trained."""
+    """Configuration of the training of the estimator."""
 
     steps: int = 10_000
-    """Batches."""
+    """Number of batches."""
     batch: int = 12
-    """Patches of a batch."""
+    """Number of patches in a batch."""
     patch: int = 96
-    """Side of a patch."""
+    """Side of a patch in pixels."""
     learning_rate: float = 2e-3
-    """Step size of Adam after the warm-up; it falls to 0 along half a cosine."""
+    """Learning rate of AdamW after the warm-up; it decays to 0 by a cosine schedule."""
     clean: float = 0.1
-    """Share of patches without noise."""
+    """Fraction of patches without noise."""
     camera: float = 0.5
-    """Share of patches with the noise of a camera."""
+    """Fraction of patches with the noise of a camera."""
     jpeg: float = 0.15
-    """Share of patches with JPEG alone; the rest has white noise."""
+    """Fraction of patches with JPEG only. The rest has white noise."""
     seed: int = 0
-    """Seed of the weights' start, the patches and the noise."""
+    """Seed of the initial weights, the patches and the noise."""
 
 
 def targets(sample: Sample) -> torch.Tensor:
-    """Return what the network should say of a sample, `(B, OUTPUTS, H / 8, W / 8)`."""
+    """Return the targets of the network for a sample, `(B, OUTPUTS, H / 8, W / 8)`."""
     level = sample.level.clamp_min(FLOOR)
     shares = sample.planes[:, :-1] / level
     rest = torch.log1p(255 * sample.planes[:, -1:])

@@ -1,4 +1,4 @@
-"""The validation curve of a training as an image: PSNR over steps, a line for each noise level."""
+"""Plot of the validation of a training: PSNR over steps, one line for each noise level."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ __all__ = ["draw_curve"]
 
 
 def draw_curve(history: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the curve as a PNG.
+    """Return the plot as a PNG file.
 
     Args:
         history: Rows with "step" and "psnr", a mapping from sigma in units of 0-255 to dB.
+
+    Example:
+        >>> from hybridprior.training.plot import draw_curve
+        >>> draw_curve([{"step": 100, "psnr": {"25": 30.0}}])[1:4]
+        b'PNG'
     """
     import matplotlib.figure
 

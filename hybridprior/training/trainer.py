@@ -1,16 +1,16 @@
-"""Training of the denoiser D(x; sigma): degraded patches of photographs, and a network that restores them.
+"""Training of the denoiser D(x; sigma) on degraded patches of photographs.
 
 min over theta of  E |D(x + sigma n; sigma) - x|_1 / sqrt(sigma),  n ~ N(0, 1),  ln sigma ~ N(ln m, s^2)
 
-The noise levels are drawn as by Karras et al. (NeurIPS 2022, table 1). The error left by a good denoiser grows as the
-square root of sigma, so that every level counts the same. What is kept is an exponential average of the weights. A
-batch depends on the seed and its number alone, so that a run that was broken off goes on as if it had not been.
+The noise levels are drawn as in Karras et al. (NeurIPS 2022, table 1). The error of a good denoiser is proportional to
+the square root of sigma, so that all levels have equal weight. The result is the EMA of the weights. A batch depends
+only on the seed and its number, so that a resumed training has the same batches.
 
-The last fifth of the steps minimises the logarithm of each patch's squared error instead, on larger patches: Tweedie's
-formula asks for the mean of what a noisy image may show, which squares find and absolute values do not.
+The last fifth of the steps minimises the logarithm of the squared error of each patch, on larger patches: Tweedie's
+formula needs the conditional mean, which minimises the squared error and not the absolute error.
 
-Beside white noise there are a camera's noise and JPEG (`hybridprior.training.degradations`); the network is then given
-a map of the level, and planes that say how the noise is correlated and quantised.
+The other degradations are the noise of a camera and JPEG (`hybridprior.training.degradations`). The network then also
+gets a map of the level, and planes for the correlation and quantisation of the noise.
 """
 
 from __future__ import annotations
@@ -46,29 +46,30 @@ log = logging.getLogger(__name__)
 
 SIGMA_LEAST = 0.5 / 255
 TINY = 1e-7
-"""Squared error below which a patch counts as found."""
+"""Squared error below which the logarithm is constant."""
 PREFETCHED = 8
+"""Batches that are drawn in advance for a GPU."""
 SKIPS = 20
-"""Batches in a row whose loss is no number, after which a training is given up."""
+"""Successive batches with a loss that is not finite, after which the training stops with an error."""
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-"""Clean patches, noisy patches, the noise's level, and the planes that say how it is correlated."""
+"""Clean patches, noisy patches, level of the noise, and planes for its correlation and quantisation."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback sees of a training step."""
+    """The argument of the callback."""
 
     step: int
-    """Counted from 1."""
+    """Number of the step, counted from 1."""
     loss: float
-    """Of this batch."""
+    """Loss of the batch."""
     seconds: float
-    """Spent training, in this call."""
+    """Duration of this call of `run` so far."""
 
 
 class Trainer:
-    """One training: network, average, optimiser and history, from the start or from a checkpoint."""
+    """A training: network, EMA of its weights, optimiser and history. It can be resumed from a checkpoint."""
 
     def __init__(
         self,
@@ -78,30 +79,31 @@ class Trainer:
         network: UNetConfig | None = None,
         device: torch.device | str = "cpu",
         precision: Precision | None = None,
-        held: Sequence[str] = (),
+        validation_names: Sequence[str] = (),
     ) -> None:
-        """Draw the network's first weights.
+        """Construct the network and the optimiser.
 
         Args:
-            photographs: What to learn from.
+            photographs: The training data.
             config: `TrainConfig()` if not given.
-            network: The network's size; with conditions where there is other than white noise if not given.
-            device: Where to train.
-            precision: The arithmetic of the convolutions; fp32 if not given.
-            held: The photographs to validate with, for the checkpoint.
+            network: Architecture. By default the network has conditions if there is other noise than white noise.
+            device: Device of the training.
+            precision: Precision of the convolutions; fp32 if not given.
+            validation_names: Names of the validation photographs, which are stored in the checkpoint.
 
         Raises:
-            ConfigError: An unknown optimiser, or a number of conditions that the degradations do not have.
+            ConfigError: An unknown optimiser, or a wrong number of conditions.
         """
         from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 
-        self.photographs, self.config, self.held = photographs, config or TrainConfig(), tuple(held)
+        self.photographs, self.config = photographs, config or TrainConfig()
+        self.validation_names = tuple(validation_names)
         self.device = torch.device(device)
         self.precision = precision or Precision(False, True, "the default")
         layout = torch.channels_last if self.precision.channels_last else torch.contiguous_format
         network = network or UNetConfig(conditions=PLANES if self.config.camera or self.config.jpeg else 0)
         if network.conditions not in (0, PLANES):
-            raise ConfigError(f"A network is given {PLANES} conditions of the noise, or none.")
+            raise ConfigError(f"A network must have {PLANES} conditions of the noise, or none.")
         with drawn(self.config.seed, "network"):
             self.network = UNet(network).to(self.device).to(memory_format=layout)
         self.mean = copy.deepcopy(self.network).requires_grad_(False)
@@ -112,17 +114,17 @@ class Trainer:
                 lr=self.config.learning_rate,
                 weight_decay=self.config.weight_decay,
             )
-        except Exception as error:  # some need a library or a GPU, and say so each in its own way
-            raise ConfigError(f"timm has no optimiser '{self.config.optimiser}'; take 'muon' or 'adamw'.") from error
+        except Exception as error:  # optimisers that need a library or a GPU raise different errors
+            raise ConfigError(f"timm has no optimiser '{self.config.optimiser}'; use 'muon' or 'adamw'.") from error
         self.step, self.skipped = 0, 0
         self.history: list[dict[str, Any]] = []
 
     def run(self, until: int | None = None, *, callback: Callable[[Progress], None] | None = None) -> bool:
-        """Take steps up to number `until`, or all of them; return False if Ctrl-C ended them early.
+        """Train until step `until` or the last step. Return False if Ctrl-C stopped the training.
 
         Args:
             until: The last step of this call.
-            callback: Sees each step.
+            callback: Called after each step.
         """
         started = time.perf_counter()
         last = min(self.config.steps, until or self.config.steps)
@@ -137,7 +139,7 @@ class Trainer:
             return self.step == last and not interrupted.is_set()
 
     def denoise(self, x: torch.Tensor, sigma: torch.Tensor, planes: torch.Tensor | None = None) -> torch.Tensor:
-        """Return what the averaged network makes of noisy images `(B, 3, H, W)`."""
+        """Denoise images `(B, 3, H, W)` with the EMA of the weights."""
         planes = None if planes is None else planes.to(self.device)
         with torch.no_grad(), self._autocast():
             image: torch.Tensor = self.mean(x.to(self.device), sigma.to(self.device), planes)
@@ -159,20 +161,20 @@ class Trainer:
             return self._skip()
         self.skipped = 0
         self.optimiser.step()
-        decay = min(self.config.average, (self.step + 1) / (self.step + 10))
+        decay = min(self.config.ema_decay, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
             for mean, weight in zip(self.mean.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(weight, 1 - decay)
         return float(loss.detach())
 
     def _skip(self) -> float:
-        """Leave the weights as they are after a batch whose loss is no number."""
+        """Skip a batch whose loss is not finite."""
         self.skipped += 1
-        log.warning("step %d: the loss is no number; skipped", self.step + 1)
+        log.warning("step %d: the loss is not finite; the batch is skipped", self.step + 1)
         if self.skipped > SKIPS:
             raise ConfigError(
-                f"The training diverged at step {self.step + 1}; start with a smaller learning rate, or go on from the "
-                "last checkpoint with one."
+                f"The training diverged at step {self.step + 1}; start again or resume the last checkpoint with a "
+                "smaller learning rate."
             )
         return math.nan
 
@@ -180,7 +182,7 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision.bf16)
 
     def _batches(self, last: int) -> Generator[Batch, None, None]:
-        """Yield the batches of the steps to come; for a GPU they are drawn ahead of time by other threads."""
+        """Yield the batches of the next steps. For a GPU they are drawn in advance by other threads."""
         if self.device.type == "cpu":
             yield from (self.batch(step) for step in range(self.step, last))
             return
@@ -209,13 +211,13 @@ class Trainer:
         return clean, noisy, sample.level, sample.planes
 
     def fits(self, network: UNet) -> bool:
-        """Return whether the training can start from a network: of the same size, perhaps with fewer conditions."""
+        """Return whether the training can start from a network of the same size, with equal or fewer conditions."""
         own = self.network.config
         same = dataclasses.replace(network.config, conditions=own.conditions) == own
         return same and network.config.conditions <= own.conditions
 
     def start_from(self, network: UNet) -> None:
-        """Start from the weights of a network that `fits`; conditions that it does not know have no effect at first."""
+        """Start from the weights of a network that `fits`. Additional conditions have no effect at first."""
         weights = dict(network.state_dict())
         missing = self.network.config.conditions - network.config.conditions
         head = weights["head.weight"]
@@ -224,7 +226,7 @@ class Trainer:
         self.mean.load_state_dict(weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the training needs to go on."""
+        """Return the state of the training for a checkpoint."""
         return {
             "network": self.network.state_dict(),
             "mean": self.mean.state_dict(),
@@ -233,30 +235,30 @@ class Trainer:
             "history": self.history,
             "config": dataclasses.asdict(self.config),
             "size": dataclasses.asdict(self.network.config),
-            "held": list(self.held),
+            "validation": list(self.validation_names),
         }
 
     def save(self, path: Path) -> None:
         """Write a checkpoint.
 
         Raises:
-            OutputError: The place cannot be written.
+            OutputError: The file cannot be written.
         """
         buffer = io.BytesIO()
         torch.save(self.state_dict(), buffer)
         write_atomically(path, buffer.getvalue())
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint; the number of steps and the step size's schedule may be others than before.
+        """Resume a checkpoint. The number of steps and the learning rate may differ from those of the checkpoint.
 
         Args:
-            state: What `read_checkpoint` returned.
+            state: The result of `read_checkpoint`.
 
         Raises:
-            InputError: It is that of another network or optimiser.
+            InputError: The checkpoint has another network or optimiser.
         """
         if state["config"]["optimiser"] != self.config.optimiser:
-            raise InputError(f"The checkpoint is of the optimiser '{state['config']['optimiser']}'; name no other.")
+            raise InputError(f"The checkpoint has the optimiser '{state['config']['optimiser']}'; use the same one.")
         try:
             self.network.load_state_dict(state["network"])
             self.mean.load_state_dict(state["mean"])
@@ -266,23 +268,23 @@ class Trainer:
                 group["weight_decay"] = self.config.weight_decay
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise InputError(f"The checkpoint is that of another network ({reason}).") from error
+            raise InputError(f"The checkpoint is of another network ({reason}); use the same size.") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint: weights, optimiser, history, and under "config" and "size" what they came from.
+    """Return a checkpoint: weights, optimiser, history, the configuration and the size of the network.
 
     Args:
-        path: Where `Trainer.save` wrote it.
+        path: The file that `Trainer.save` wrote.
 
     Raises:
         InputError: The file is no checkpoint.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # an unpickler trips over broken files in every way there is
+    except Exception as error:  # a broken pickle can raise any error
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"'{path}' is no checkpoint ({reason}); start anew in another folder.") from error
+        raise InputError(f"'{path}' is no checkpoint ({reason}); start a new training in another folder.") from error
     if not isinstance(state, dict) or not {"network", "mean", "optimiser", "step", "config", "size"} <= state.keys():
-        raise InputError(f"'{path}' is no checkpoint of a training; start anew in another folder.")
+        raise InputError(f"'{path}' is no checkpoint of a training; start a new training in another folder.")
     return state

@@ -1,4 +1,4 @@
-"""How good a denoiser is: mean PSNR on held-out photographs at each noise level, and the gain for a camera and JPEG."""
+"""Validation of a denoiser: mean PSNR at each noise level, and the gain for the noise of a camera and for JPEG."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hybridprior.training.degradations import DegradationConfig, degrade
 __all__ = ["SIGMAS", "Validation"]
 
 SIGMAS = (5, 15, 25, 50, 75, 100)
-"""Noise levels judged, in units of 0-255."""
+"""Noise levels, in units of 0-255."""
 
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Centre crops of photographs that no training saw."""
+    """Centre crops of the validation photographs."""
 
     images: tuple[torch.Tensor, ...]
     """Each `(1, 3, H, W)`, intensity in [0, 1]."""
@@ -36,25 +36,32 @@ class Validation:
 
         Args:
             paths: The files.
-            side: Of a centre crop; the whole side where it is shorter.
+            side: Side of a centre crop, or the whole side if it is shorter.
             sigmas: Noise levels, in units of 0-255.
 
         Raises:
             InputError: No photograph.
         """
         if not paths:
-            raise InputError("Validation needs one photograph at least.")
+            raise InputError("The validation needs at least one photograph.")
         crops = [centre(image, side)[None].float() / 255 for image in Photographs(paths, smallest=1).images]
         return cls(tuple(crops), tuple(sigmas))
 
     @torch.no_grad()
     def measure(self, denoise: Denoise) -> dict[int, float]:
-        """Return the mean of the images' PSNRs in dB for each noise level.
+        """Return the mean PSNR over the images in dB for each noise level.
 
-        The noise is drawn by a CPU generator seeded 0 for each image; the outputs are clipped to [0, 1].
+        The noise of each image is drawn by a CPU generator with seed 0. The outputs are clipped to [0, 1].
 
         Args:
             denoise: Takes noisy images `(1, 3, H, W)` and sigma `(1, 1, 1, 1)`.
+
+        Example:
+            >>> import torch
+            >>> from hybridprior.training import Validation
+            >>> validation = Validation((torch.full((1, 3, 32, 32), 0.5),), sigmas=(25,))
+            >>> round(validation.measure(lambda x, sigma: x)[25])
+            20
         """
         figures = {}
         for sigma in self.sigmas:
@@ -68,13 +75,13 @@ class Validation:
 
     @torch.no_grad()
     def measure_degraded(self, denoise: Callable[..., torch.Tensor], *, side: int = 128) -> dict[str, float]:
-        """Return the mean gain in dB over the degraded patches under a camera's noise and under JPEG.
+        """Return the mean gain in dB over the degraded patches, for the noise of a camera and for JPEG.
 
-        The degradations are drawn by a CPU generator seeded 0 and are told to the network without error.
+        The degradations are drawn by a CPU generator with seed 0, and the network gets their exact conditions.
 
         Args:
             denoise: Takes noisy patches `(B, 3, H, W)`, their level and the planes of their condition.
-            side: Of the patches.
+            side: Side of the patches in pixels.
         """
         photographs = Photographs.of(self.images)
         gains = {}

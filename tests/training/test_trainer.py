@@ -51,13 +51,13 @@ def test_photographs_are_found_held_out_and_left_out(folder: Path, photographs: 
     assert [path.name for path in held] == ["3.png"]
     assert len(training) == 4
     assert len(photographs) == 3
-    with pytest.raises(InputError, match="hold out"):
+    with pytest.raises(InputError, match="for the validation"):
         split(paths, ["9.png"])
-    with pytest.raises(InputError, match="nothing to train"):
+    with pytest.raises(InputError, match="leave some for the training"):
         split(held, ["3.png"])
     with pytest.raises(InputError, match="None of the 1"):
         Photographs([folder / "broken.png"])
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         find_photographs(folder / "nowhere")
 
 
@@ -187,7 +187,7 @@ def test_the_step_size_rises_and_falls() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"patch": 8}, {"learning_rate": -1.0}, {"average": 1.0}, {"grey": 2.0}]
+    "wrong", [{"steps": 0}, {"patch": 8}, {"learning_rate": -1.0}, {"ema_decay": 1.0}, {"grey": 2.0}]
 )
 def test_numbers_out_of_range(wrong: dict) -> None:
     with pytest.raises(ConfigError):
@@ -239,7 +239,7 @@ def test_the_command_line_trains_is_interrupted_and_goes_on(
     assert load_denoiser(f"file:{run / 'denoiser.safetensors'}").denoise(torch.rand(1, 3, 9, 9), 0.1).shape[-1] == 9
     capsys.readouterr()
     app([*arguments[:6], "--steps", "6", "--validate-every", "2", "--resume"], standalone_mode=False)
-    assert read_checkpoint(run / "checkpoint.pt")["held"] == ["more/3.png"]
+    assert read_checkpoint(run / "checkpoint.pt")["validation"] == ["more/3.png"]
     (tmp_path / "others.txt").write_text("0.png\n")
     with pytest.raises(HybridPriorError, match="other photographs"):
         app([*arguments[:7], str(tmp_path / "others.txt"), "--steps", "7", "--resume"], standalone_mode=False)
