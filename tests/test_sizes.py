@@ -23,13 +23,8 @@ TOO_LARGE: set[str] = {
     "hybridprior/solvers/gradient.py::__init__",
     "hybridprior/solvers/tiled.py",
     "hybridprior/solvers/tiled.py::restore_tiles",
-    "hybridprior/training/camera.py::Camera",
-    "hybridprior/training/trainer.py",
-    "tests/cli/test_bench.py::test_bench_measures_a_folder",
     "tests/cli/test_files.py",
-    "tests/contracts/test_denoisers.py",
     "tests/evaluation/test_ablation.py",
-    "tests/training/test_trainer.py::test_the_command_line_trains_is_interrupted_and_goes_on",
 }
 
 

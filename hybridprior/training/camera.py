@@ -70,6 +70,33 @@ class CameraConfig:
     """Factors of the resizing."""
 
 
+@dataclass(frozen=True)
+class CameraDenoising:
+    """Denoising in a camera: blur and remaining fraction of the fine noise, for luma and chroma."""
+
+    luma_blur: float
+    """Standard deviation of the blur of the luma noise, in pixels."""
+    chroma_blur: float
+    """Standard deviation of the blur of the chroma noise, in pixels."""
+    luma_share: torch.Tensor
+    """Fraction of the luma noise without blur, `(B, 1, 1, 1)`."""
+    chroma_share: torch.Tensor
+    """Fraction of the chroma noise without blur, `(B, 1, 1, 1)`."""
+
+    def __call__(self, noise: torch.Tensor) -> torch.Tensor:
+        """Return the residual noise after denoising: fine noise is reduced more than coarse noise.
+
+        Unlike in a real camera, the image itself does not change, as with an ideal denoiser.
+
+        Args:
+            noise: `(B, 3, H, W)`.
+        """
+        luma = noise.mean(1, keepdim=True)
+        chroma = noise - luma
+        luma = self.luma_share * luma + (1 - self.luma_share) * blur(luma, self.luma_blur)
+        return luma + self.chroma_share * chroma + (1 - self.chroma_share) * blur(chroma, self.chroma_blur)
+
+
 class Camera:
     """A camera with random parameters. Processing steps are chosen for the batch, numbers are drawn for each image."""
 
@@ -106,11 +133,13 @@ class Camera:
         spread = torch.randn((count, 1, 1, 1), generator=rng) * config.read_spread
         self.read = (config.read_slope * logarithm + config.read_offset + spread).exp()
         choices = torch.rand(8, generator=rng).tolist()
-        self.bilinear, self.denoised = choices[0] < config.bilinear, choices[1] < config.denoised
-        self.sharpened = choices[2] < config.sharpened
-        self.luma_blur, self.chroma_blur = 0.6 + 3.4 * choices[3], 0.8 + 4 * choices[4]
-        self.luma_share, self.chroma_share = 0.8 * uniform(0, 1) ** 3, 0.6 * uniform(0, 1) ** 2
-        self.sharpening = 0.3 + 1.2 * choices[5]
+        self.bilinear = choices[0] < config.bilinear
+        blurs, shares = (
+            (0.6 + 3.4 * choices[3], 0.8 + 4 * choices[4]),
+            (0.8 * uniform(0, 1) ** 3, 0.6 * uniform(0, 1) ** 2),
+        )
+        self.denoising = CameraDenoising(*blurs, *shares) if choices[1] < config.denoised else None
+        self.sharpening = 0.3 + 1.2 * choices[5] if choices[2] < config.sharpened else 0.0
         least, most = config.scales
         self.scale = least + (most - least) * choices[7] if choices[6] < config.resized else 1.0
         self.phase = [int(value * 2) for value in torch.rand(2, generator=rng).tolist()]
@@ -125,8 +154,8 @@ class Camera:
         raw = mosaic(self.unprocess(x), self.phase)
         noise = torch.randn(raw.shape, generator=rng) * (self.shot * raw + self.read).sqrt()
         clean, noisy = self.develop(raw), self.develop(raw + noise)
-        if self.denoised:
-            noisy = clean + self.denoise(noisy - clean)
+        if self.denoising is not None:
+            noisy = clean + self.denoising(noisy - clean)
         return self.finish(clean), self.finish(noisy)
 
     def unprocess(self, x: torch.Tensor) -> torch.Tensor:
@@ -147,19 +176,9 @@ class Camera:
         image = linear ** (1 / GAMMA)
         return self.curved * (3 * image**2 - 2 * image**3) + (1 - self.curved) * image
 
-    def denoise(self, noise: torch.Tensor) -> torch.Tensor:
-        """Return the residual noise after denoising in the camera: fine noise is reduced more than coarse noise.
-
-        Unlike in a real camera, the image itself does not change, as with an ideal denoiser.
-        """
-        luma = noise.mean(1, keepdim=True)
-        chroma = noise - luma
-        luma = self.luma_share * luma + (1 - self.luma_share) * blur(luma, self.luma_blur)
-        return luma + self.chroma_share * chroma + (1 - self.chroma_share) * blur(chroma, self.chroma_blur)
-
     def finish(self, image: torch.Tensor) -> torch.Tensor:
         """Return photographs after the sharpening and resizing of this camera, clipped to [0, 1]."""
-        if self.sharpened:
+        if self.sharpening:
             image = image + self.sharpening * (image - blur(image, 1.0))
         if self.scale != 1:
             size = [round(side * self.scale) for side in image.shape[-2:]]

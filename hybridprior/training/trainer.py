@@ -40,7 +40,7 @@ from hybridprior.training.config import TrainConfig
 from hybridprior.training.data import Photographs
 from hybridprior.training.degradations import PLANES, DegradationConfig, degrade
 
-__all__ = ["Progress", "Trainer", "read_checkpoint"]
+__all__ = ["Progress", "Trainer"]
 
 log = logging.getLogger(__name__)
 
@@ -269,22 +269,3 @@ class Trainer:
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(f"The checkpoint is of another network ({reason}); use the same size.") from error
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint: weights, optimiser, history, the configuration and the size of the network.
-
-    Args:
-        path: The file that `Trainer.save` wrote.
-
-    Raises:
-        InputError: The file is no checkpoint.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken pickle can raise any error
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"'{path}' is no checkpoint ({reason}); start a new training in another folder.") from error
-    if not isinstance(state, dict) or not {"network", "mean", "optimiser", "step", "config", "size"} <= state.keys():
-        raise InputError(f"'{path}' is no checkpoint of a training; start a new training in another folder.")
-    return state

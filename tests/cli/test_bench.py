@@ -11,11 +11,14 @@ from hybridprior.data import demo_image
 from hybridprior.evaluation.bench import Row, gains, side_by_side
 
 
-def test_bench_measures_a_folder(hprior, small: Path) -> None:
+def _data_set() -> None:
     Path("set").mkdir()
     for name in ("image_House256rgb.png", "bird_GT.png"):
-        big = Image.open(demo_image()).crop((0, 0, 64, 64))
-        big.save(Path("set") / name)
+        Image.open(demo_image()).crop((0, 0, 64, 64)).save(Path("set") / name)
+
+
+def test_bench_measures_a_folder(hprior) -> None:
+    _data_set()
     for suite in ("denoise", "sr", "inpaint"):
         outcome = hprior(
             "bench", suite, "--data", "set", "--preset", "fast", "--steps", 2, "--seeds", "0,1", "-o", suite
@@ -29,6 +32,10 @@ def test_bench_measures_a_folder(hprior, small: Path) -> None:
         assert "| house |" in table
         assert "oracle" in table
         assert "Deep Image Prior" in table
+
+
+def test_bench_measures_speed_and_each_prior(hprior, small: Path) -> None:
+    _data_set()
     speed = ["bench", "speed", "--data", "set", "--preset", "fast,fast+denoiser", "--steps", 1, "--images", "house"]
     speed += ["--crop", 64]
     assert hprior(*speed).code == 0
@@ -48,6 +55,10 @@ def test_bench_measures_a_folder(hprior, small: Path) -> None:
     assert record["configs"]["both, 0.1"]["weight"] == 0.1
     assert "| image | local | global | both, 0.1 | both, 1 |" in Path("apart/table.md").read_text()
     refused(hprior(*apart, "--weights", "a"), "--weights")
+
+
+def test_bench_refuses_wrong_options(hprior) -> None:
+    _data_set()
     refused(hprior("bench", "denoise", "--data", "nowhere"), "nowhere")
     refused(hprior("bench", "denoise", "--data", "set", "--images", "lena"), "lena")
     refused(hprior("bench", "denoise", "--data", "set", "--seeds", "one"), "--seeds")

@@ -214,6 +214,18 @@ def test_the_curve_is_a_image() -> None:
     assert Image.open(BytesIO(draw_curve(history))).size[0] > 400
 
 
+def _interrupt_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send Ctrl-C when the batch of a step is drawn."""
+    draw = Trainer.batch
+
+    def batch(self: Trainer, step: int):
+        if step == number:
+            signal.raise_signal(signal.SIGINT)
+        return draw(self, step)
+
+    monkeypatch.setattr(Trainer, "batch", batch)
+
+
 def test_the_command_line_trains_is_interrupted_and_goes_on(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -246,14 +258,7 @@ def test_the_command_line_trains_is_interrupted_and_goes_on(
     record = json.loads((run / "history.json").read_text())
     assert [row["step"] for row in record["history"]] == [2, 4, 6]
     assert record["config"]["batch"] == 2
-    draw = Trainer.batch
-
-    def press_ctrl_c(self: Trainer, step: int):
-        if step == 8:
-            signal.raise_signal(signal.SIGINT)
-        return draw(self, step)
-
-    monkeypatch.setattr(Trainer, "batch", press_ctrl_c)
+    _interrupt_at(8, monkeypatch)
     assert hprior("--steps", "20", "--validate-every", "5", "--resume") == 130
     assert read_checkpoint(run / "checkpoint.pt")["step"] == 9
     with pytest.raises(HybridPriorError, match="--resume"):
