@@ -36,11 +36,8 @@ PENDING = (
     # The command line, the documentation and the examples.
     "cli/",
     # Packages.
-    "hybridprior/analysis/",
     "hybridprior/config.py",
     "hybridprior/evaluation/",
-    "hybridprior/fidelities/",
-    "hybridprior/operators/",
     "hybridprior/overrides.py",
     "hybridprior/presets.py",
     "hybridprior/resolve.py",

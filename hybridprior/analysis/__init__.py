@@ -1,1 +1,1 @@
-"""What a degraded image shows of its degradation: noise, JPEG compression, and the task."""
+"""Analysis of a degraded image: its noise, its JPEG compression, and the task that restores it."""

@@ -1,8 +1,8 @@
-"""What is wrong with an image, and which task mends it: `diagnose()`.
+"""The degradation of an image, and the task that corrects it: `diagnose()`.
 
-Two errors are measured and the larger one is named: noise, white or not (`hybridprior.analysis.noise`), and what JPEG
-rounded away (`hybridprior.analysis.jpeg`). The thresholds were chosen on photographs; docs/choosing.md has the
-confusion table.
+Two errors are estimated: noise, white or correlated (`hybridprior.analysis.noise`), and the rounding of JPEG
+(`hybridprior.analysis.jpeg`). The larger one determines the task. The thresholds were chosen on photographs;
+docs/choosing.md has the confusion table.
 """
 
 from __future__ import annotations
@@ -26,52 +26,52 @@ if TYPE_CHECKING:
 __all__ = ["LEAVE", "Diagnosis", "diagnose"]
 
 LEAVE = "leave"
-"""The task of an image that is clean: there is none."""
+"""The task of a clean image: none."""
 
 NOISY = 2.5 / 255
-"""sigma above which noise is worth taking off; textured photographs without noise are taken for up to 2."""
+"""sigma above which noise is removed, in units of intensity; texture without noise is estimated at up to 2/255."""
 
 GOOD_QUALITY = 90
-"""The JPEG quality from which on an image is left alone."""
+"""The JPEG quality from which an image is left unchanged."""
 
 EVEN = 0.72
-"""Evenness above which what the flattest patches hold is noise, and not the image's own texture."""
+"""Evenness above which the flattest patches have noise, and not texture."""
 
 SHARED = 0.2
-"""Correlation of neighbours above which noise is not white."""
+"""Correlation of neighbouring pixels above which noise is not white."""
 
 UNEQUAL = 1.5
-"""Ratio of the channels' noise levels above which one sigma fits none of them."""
+"""Ratio of the channels' noise levels above which they are not described by one sigma."""
 
 BLOCKY = 0.6
-"""Blockiness above which there was a JPEG, whatever happened to its pixels since."""
+"""Blockiness above which the image was a JPEG, even if its pixels were changed since."""
 
 LUMINANCE = math.sqrt(0.299**2 + 0.587**2 + 0.114**2)
-"""Standard deviation of the luminance's noise, in units of that of three independent channels."""
+"""Standard deviation of the luminance's noise, relative to that of three independent channels."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What an image's pixels, and its file, say of how it was degraded."""
+    """The degradation of an image, from its pixels and its file."""
 
     sigma: float
-    """Standard deviation of the noise, in [0, 1]; for a JPEG, of the noise before it was compressed."""
+    """Standard deviation of the noise, in [0, 1]; of a JPEG, that of the noise before compression."""
     sigmas: tuple[float, ...]
-    """That of white noise in each channel; JPEG takes most of it away."""
+    """Standard deviation of white noise in each channel, in [0, 1]; JPEG removes most of it."""
     correlation: float
-    """How much noise has in common with its neighbour's, where there is noise: 0 for white noise, 1 for a copy."""
+    """Correlation of the noise of neighbouring pixels, where there is noise: 0 for white noise, 1 for equal values."""
     jpeg_quality: int | None
-    """1 to 100: what the file's tables say, or the pixels' own trace; None where there is none."""
+    """1 to 100, from the tables of the file or from the pixels; None if there is no trace of JPEG."""
     jpeg_error: float
-    """Standard deviation of what JPEG rounded away of the luminance, in [0, 1], as far as its steps tell; 0 without."""
+    """Standard deviation of JPEG's rounding error in the luminance, in [0, 1], from the steps; 0 without JPEG."""
     blockiness: float
-    """By how much neighbours differ more across the edges of blocks than elsewhere."""
+    """Relative excess of the differences of neighbouring pixels across the edges of blocks."""
     task: str
     """"denoise", "dejpeg", or "leave" for an image that is clean."""
     reason: str
     """Why this task, in one sentence."""
     warnings: tuple[str, ...] = ()
-    """What speaks against the model of white noise, and what to do about it; a sentence each."""
+    """Deviations from white noise and what to do about them, a sentence each."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, for JSON."""
@@ -83,22 +83,27 @@ def diagnose(
     *,
     file: str | os.PathLike[str] | None = None,
 ) -> Diagnosis:
-    """Return how an image was degraded, as far as it shows, and which task mends that.
+    """Return the degradation of an image and the task that corrects it.
 
-    Blur, missing pixels and a small size do not show: somebody must say so.
+    Blur, missing pixels and a small size are not detected: give the operator for them.
 
     Args:
         image: A file, or an image as `restore` takes it: `(1, C, H, W)`, `(C, H, W)`, `(H, W)` or `(H, W, C)`.
-        file: Where an image that was read already came from; a JPEG's tables are looked at.
+        file: The file of an image that was read already, for the tables of a JPEG.
 
     Raises:
-        InputError: A file that cannot be read, or pixels that are no intensities.
-        ShapeError: No image.
+        InputError: A file that cannot be read, or pixels that are not intensities.
+        ShapeError: Not an image.
+
+    Example:
+        >>> image = 0.5 + 0.1 * torch.randn(1, 3, 64, 64)
+        >>> diagnose(image).task
+        'denoise'
     """
     if isinstance(image, str | os.PathLike):
         file, y = image, read_image(image).pixels
     else:
-        y = as_tensor(image).contiguous()  # sums differ in their last digits with the layout
+        y = as_tensor(image).contiguous()  # the last digits of sums depend on the layout
         plausible(y)
     steps = None if file is None else file_steps(file)
     if steps is None and (found := pixel_quality(y)) is not None:
@@ -112,7 +117,7 @@ def diagnose(
 
 
 def _errors(y: torch.Tensor, steps: torch.Tensor | None) -> tuple[float, float, float]:
-    """Return sigma, how much neighbours share of it, and the error of JPEG as a standard deviation, in [0, 1]."""
+    """Return sigma, the correlation of neighbouring pixels, and the error of JPEG as a standard deviation in [0, 1]."""
     left = grain(y)
     even = left.evenness > EVEN
     sigma = max(estimate_sigma(y), left.sigma if even else 0.0)
@@ -128,38 +133,41 @@ def _share(y: torch.Tensor) -> float:
 
 
 def _decide(sigma: float, larger: bool, error: float, quality: int | None) -> tuple[str, str]:
-    """Return the task and the reason; `larger` says whether noise is more than what JPEG rounded away."""
-    noise = f"noise of sigma {255 * sigma:.1f} (of 255)"
+    """Return the task and the reason; `larger` is whether the noise is above the rounding error of JPEG."""
+    noise = f"noise of sigma {255 * sigma:.1f}/255"
     if sigma > NOISY and larger:
-        jpeg = "" if quality is None else f", more than its JPEG of quality {quality} lost"
+        jpeg = "" if quality is None else f", more than the error of its JPEG compression at quality {quality}"
         return "denoise", f"The image has {noise}{jpeg}."
     if quality is not None and quality < GOOD_QUALITY:
-        more = f"more than its {noise}" if sigma > NOISY else "and no noise that shows"
+        more = f"more than its {noise}" if sigma > NOISY else "and no measurable noise"
         return (
             "dejpeg",
-            f"The image went through JPEG at quality {quality}: an error of about {255 * error:.1f}, {more}.",
+            f"The image was compressed by JPEG at quality {quality}: an error of about {255 * error:.1f}/255, {more}.",
         )
     if sigma > NOISY:
-        return LEAVE, f"The image has {noise}, less than its JPEG of quality {quality} lost, and that is a good one."
-    jpeg = "no trace of JPEG" if quality is None else f"its JPEG of quality {quality} is a good one"
-    return LEAVE, f"The image is clean: what noise there may be is below {255 * NOISY:.1f} of 255, and {jpeg}."
+        return (
+            LEAVE,
+            f"The image has {noise}, less than the error of its JPEG compression at the high quality {quality}.",
+        )
+    jpeg = "no trace of JPEG" if quality is None else f"JPEG compression of the high quality {quality}"
+    return LEAVE, f"The image is clean: noise below {255 * NOISY:.1f}/255 and {jpeg}."
 
 
 def _warnings(
     task: str, sigmas: tuple[float, ...], correlation: float, edges: float, quality: int | None
 ) -> tuple[str, ...]:
-    """Return what does not fit white noise."""
+    """Return a sentence for each deviation from white noise."""
     made = []
     if correlation > SHARED:
         made.append(
-            f"The noise is not white: neighbours share {100 * correlation:.0f} % of it, as after a JPEG, a resize or a "
-            "camera's own sharpening. Start from the raw image, or halve its size first."
+            f"The noise is not white: the correlation of neighbouring pixels is {100 * correlation:.0f} %, as after "
+            "JPEG, resizing or sharpening in the camera. Start from the raw image, or halve its size first."
         )
     if task == "denoise" and max(sigmas) > NOISY and max(sigmas) > UNEQUAL * min(sigmas):
         levels = ", ".join(f"{255 * level:.1f}" for level in sigmas)
-        made.append(f"The channels' noise differs (sigma {levels}); restore them one by one for the best result.")
+        made.append(f"The channels' noise levels differ (sigma {levels}); restore them one by one for the best result.")
     if quality is None and edges > BLOCKY:
         made.append(
-            "There are edges of JPEG blocks, but the pixels were changed since; start from the file before that."
+            "There are edges of JPEG blocks, but the pixels were changed since; start from the unchanged JPEG file."
         )
     return tuple(made)

@@ -1,9 +1,9 @@
-"""Traces of JPEG in an image: the tables of a file, and what eight-by-eight blocks left in the pixels.
+"""Traces of JPEG in an image: the tables of a file, and the 8 x 8 blocks in the pixels.
 
-Decoded pixels, transformed as the encoder did, have coefficients that lie on the multiples of the quantisation steps
-(Fan, de Queiroz, "Identification of Bitmap Compression History: JPEG Detection and Quantizer Estimation", IEEE TIP
-2003). The quality is the one whose steps explain them best. Pixels that were changed since keep only the edges of the
-blocks (Wang, Sheikh, Bovik, "No-Reference Perceptual Quality Assessment of JPEG Compressed Images", ICIP 2002, eq. 1).
+The cosine coefficients of decoded pixels are multiples of the quantisation steps (Fan, de Queiroz, "Identification of
+Bitmap Compression History: JPEG Detection and Quantizer Estimation", IEEE TIP 2003); the estimated quality is that of
+the largest likelihood. Pixels that were changed since show only the edges of the blocks (Wang, Sheikh, Bovik,
+"No-Reference Perceptual Quality Assessment of JPEG Compressed Images", ICIP 2002, eq. 1).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 
-__all__ = ["blockiness", "file_steps", "losses", "pixel_quality", "quality_of", "steps_of", "zeroed"]
+__all__ = ["blockiness", "file_steps", "losses", "pixel_quality", "quality_of", "steps_of", "zeroed_variance"]
 
 BLOCK = 8
 """Side of a block."""
@@ -36,35 +36,39 @@ WEIGHTS = (0.299, 0.587, 0.114)
 """Luminance of red, green and blue: JFIF."""
 
 BEST = 98
-"""The quality above which most steps are 1 and leave no trace."""
+"""The highest quality that is estimated; above it most steps are 1 and leave no trace."""
 
 ROUNDING = 0.4
-"""Standard deviation of a coefficient after colours were converted and rounded to eight bits."""
+"""Standard deviation of a coefficient's error by colour conversion and rounding to eight bits."""
 
 STRAYS = 0.1
-"""Share of the coefficients that are off their multiples for some other reason."""
+"""Share of the coefficients that are not near a multiple for other reasons."""
 
 ENOUGH = 64
-"""Coefficients that are not 0, at least, that a quality is judged on."""
+"""Least number of coefficients other than 0 for an estimate of the quality."""
 
 MARGIN = 0.05
-"""Nats a coefficient by which the multiples must explain the coefficients better than a smooth density does."""
+"""Least gain in log-likelihood per coefficient over a smooth density."""
 
 MANY, A_FEW = 1024, 256
-"""Blocks looked at, at most: for the quality, and for the corner of the grid."""
+"""Largest number of blocks: for the quality, and for the position of the grid."""
 
 SMALLEST, LARGEST = 4 * BLOCK, 64 * BLOCK
-"""The least side of an image that is looked at, and the side of its middle that is."""
+"""Least side of an image for an estimate, and the side of the central part that is used."""
 
 FLAT = 0.1
-"""Share of the blocks, the flattest, whose coefficients are taken for noise."""
+"""Share of the blocks, the flattest ones, whose coefficients are noise."""
 
 
 def file_steps(path: str | os.PathLike[str]) -> torch.Tensor | None:
-    """Return the steps of luminance `(8, 8)` that a JPEG file names, or None for any other file.
+    """Return the steps of luminance `(8, 8)` of a JPEG file, or None for any other file.
 
     Args:
-        path: A file that Pillow opens; what it does not open has no steps either.
+        path: The file; None is returned for one that Pillow does not open.
+
+    Example:
+        >>> file_steps("missing.jpg") is None
+        True
     """
     from PIL import Image
 
@@ -79,21 +83,35 @@ def file_steps(path: str | os.PathLike[str]) -> torch.Tensor | None:
 
 
 def quality_of(steps: torch.Tensor) -> int:
-    """Return the quality from 1 to 100 whose steps are nearest, in ratio, to those given, `(8, 8)`."""
+    """Return the quality from 1 to 100 whose steps are nearest, in ratio, to those given, `(8, 8)`.
+
+    Example:
+        >>> quality_of(steps_of(30))
+        30
+    """
     return min(range(1, 101), key=lambda quality: float((steps_of(quality).log() - steps.log()).abs().mean()))
 
 
 def steps_of(quality: int) -> torch.Tensor:
-    """Return the steps of luminance `(8, 8)` at a quality from 1 to 100, as the Independent JPEG Group scales them."""
+    """Return the steps of luminance `(8, 8)` at a quality from 1 to 100, scaled as by the Independent JPEG Group.
+
+    Example:
+        >>> steps_of(50)[0, :3]
+        tensor([16., 11., 10.], dtype=torch.float64)
+    """
     scale = 5000 / quality if quality < 50 else 200 - 2 * quality
     return ((torch.tensor(LUMA, dtype=torch.float64) * scale + 50) / 100).floor().clamp(1, 255)
 
 
 def blockiness(y: torch.Tensor) -> float:
-    """Return by how much neighbours differ more across the edges of blocks than elsewhere: 0 for none, 1 for twice.
+    """Return the relative excess of the differences of neighbouring pixels across the edges of blocks; 0 for none.
 
     Args:
         y: `(1, C, H, W)`, intensity in [0, 1].
+
+    Example:
+        >>> blockiness(torch.rand(1, 3, 8, 8))  # too small for an estimate
+        0.0
     """
     if min(y.shape[-2:]) < SMALLEST:
         return 0.0
@@ -103,15 +121,19 @@ def blockiness(y: torch.Tensor) -> float:
 
 
 def pixel_quality(y: torch.Tensor) -> int | None:
-    """Return the quality at which pixels once went through JPEG, or None where no trace of that is left.
+    """Return the JPEG quality at which pixels were compressed, or None if they have no trace of JPEG.
 
     Args:
-        y: `(1, C, H, W)` with C of 1 or 3, intensity in [0, 1]; eight-bit numbers that were not changed since.
+        y: `(1, C, H, W)` with C of 1 or 3, intensity in [0, 1]; eight-bit values that were not changed since.
+
+    Example:
+        >>> pixel_quality(torch.rand(1, 3, 64, 64)) is None
+        True
     """
     if y.shape[1] not in (1, 3) or min(y.shape[-2:]) < SMALLEST:
         return None
     coefficients = _on_grid(y)
-    best, evidence = None, 0.0
+    best, largest = None, 0.0
     for quality in range(1, BEST + 1):
         steps = steps_of(quality).reshape(-1, 1)
         counted = (coefficients.abs() > steps / 2) & (steps > 1)
@@ -120,21 +142,25 @@ def pixel_quality(y: torch.Tensor) -> int | None:
         offset = (coefficients / steps - (coefficients / steps).round()) * steps
         normal = torch.exp(-0.5 * (offset / ROUNDING).square()) / (ROUNDING * math.sqrt(2 * math.pi))
         gain = torch.log((1 - STRAYS) * steps * normal + STRAYS)[counted]
-        if float(gain.mean()) > MARGIN and float(gain.sum()) > evidence:
-            best, evidence = quality, float(gain.sum())
+        if float(gain.mean()) > MARGIN and float(gain.sum()) > largest:
+            best, largest = quality, float(gain.sum())
     return best
 
 
 def losses(y: torch.Tensor, steps: torch.Tensor) -> tuple[float, float]:
-    """Return the noise that was there before JPEG and the error that JPEG added, as standard deviations in [0, 1].
+    """Return the noise before JPEG and the error of JPEG, as standard deviations in [0, 1].
 
-    Noise of standard deviation s exceeds half a step q with probability 2 Phi(-q / 2 s): s is the likeliest one for the
-    coefficients of the flattest blocks that are not 0. The error is that of rounding, q^2 / 12, for coefficients that
-    are not 0, and for those that are the mean square of a Laplacian within half a step.
+    Noise of standard deviation s exceeds half a step q with probability 2 Phi(-q / 2 s): s is the maximum-likelihood
+    estimate from the numbers of coefficients other than 0 in the flattest blocks. The squared error of a coefficient is
+    q^2 / 12 if it is not 0, else the mean square of a Laplacian within half a step.
 
     Args:
         y: `(1, C, H, W)` with C of 1 or 3, intensity in [0, 1].
-        steps: Those of its JPEG, `(8, 8)`.
+        steps: The quantisation steps of luminance, `(8, 8)`.
+
+    Example:
+        >>> losses(torch.rand(1, 3, 8, 8), steps_of(30))  # too small for an estimate
+        (0.0, 0.0)
     """
     if y.shape[1] not in (1, 3) or min(y.shape[-2:]) < SMALLEST:
         return 0.0, 0.0
@@ -142,33 +168,37 @@ def losses(y: torch.Tensor, steps: torch.Tensor) -> tuple[float, float]:
     if coefficients.shape[1] == 0:
         return 0.0, 0.0
     q = steps.reshape(-1)[1:]
-    kept = (coefficients.abs() > q[:, None] / 2).double()
-    order = coefficients.square().sum(0).argsort()[: max(1, round(FLAT * kept.shape[1]))]
-    share = kept[:, order].mean(1)
+    nonzero = (coefficients.abs() > q[:, None] / 2).double()
+    order = coefficients.square().sum(0).argsort()[: max(1, round(FLAT * nonzero.shape[1]))]
+    share = nonzero[:, order].mean(1)
     levels = torch.arange(0.5, 80, 0.5, dtype=torch.float64)
     exceed = torch.special.erfc(q / 2 / levels[:, None] / math.sqrt(2)).clamp(1e-4, 1 - 1e-4)
     likelihood = (share * exceed.log() + (1 - share) * (1 - exceed).log()).sum(1)
-    p = kept.mean(1)
-    error = (p * q**2 / 12 + (1 - p) * zeroed(p, q)).mean()
+    p = nonzero.mean(1)
+    error = (p * q**2 / 12 + (1 - p) * zeroed_variance(p, q)).mean()
     return float(levels[likelihood.argmax()]) / 255, math.sqrt(float(error)) / 255
 
 
-def zeroed(kept: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-    """Return the mean square of coefficients that were rounded to 0: a Laplacian's within half a step.
+def zeroed_variance(nonzero: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """Return the mean square of coefficients that were rounded to 0: that of a Laplacian within half a step.
 
     Args:
-        kept: Share of the coefficients that were not, which says how wide the Laplacian is.
+        nonzero: Share of the coefficients that were not rounded to 0, which determines the Laplacian's scale.
         steps: The quantisation steps, in the same shape.
+
+    Example:
+        >>> zeroed_variance(torch.tensor([0.9]), torch.tensor([6.0]))  # nearly uniform: 6^2 / 12
+        tensor([2.9...])
     """
-    p = kept.clamp(1e-4, 1 - 1e-4)
-    half, spread = steps / 2, -steps / 2 / p.log()
-    return (2 * spread**2 - p * (half**2 + 2 * half * spread + 2 * spread**2)) / (1 - p)
+    p = nonzero.clamp(1e-4, 1 - 1e-4)
+    half, scale = steps / 2, -steps / 2 / p.log()
+    return (2 * scale**2 - p * (half**2 + 2 * half * scale + 2 * scale**2)) / (1 - p)
 
 
 def _on_grid(y: torch.Tensor) -> torch.Tensor:
-    """Return the cosine transforms `(64, N)` of the image's blocks, on the grid where most of them were rounded to 0.
+    """Return the cosine transforms `(64, N)` of the image's blocks, on the grid with most coefficients of 0.
 
-    Blocks with clipped pixels are left out: their coefficients moved.
+    Blocks with clipped pixels are left out, since clipping changes the coefficients.
     """
     top, left = (max(0, side - LARGEST) // 2 // BLOCK * BLOCK for side in y.shape[-2:])
     y = y[..., top : top + LARGEST, left : left + LARGEST].cpu()
@@ -201,9 +231,9 @@ def _basis() -> torch.Tensor:
 
 
 def _excess(slopes: torch.Tensor) -> float:
-    """Return by how much the steepest of eight phases of the mean differences exceeds those beside it.
+    """Return the relative excess of the largest of eight phases of the mean differences over its two neighbours.
 
-    Not all the others, since what is steep in the image itself spreads over several phases.
+    The other phases are not used, since an edge of the image extends over several phases.
     """
     phases = slopes[: len(slopes) // BLOCK * BLOCK].reshape(-1, BLOCK).median(dim=0).values
     beside = (phases.roll(1) + phases.roll(-1)) / 2

@@ -1,4 +1,4 @@
-"""E: the fidelities, by name in `FIDELITIES`."""
+"""The fidelities E, by name in `FIDELITIES`. A new one is one file here and one line below."""
 
 from hybridprior.fidelities.base import CLEAN, FIDELITIES, ROBUST, SIGMA_FLOOR, SIGMA_MOST, Fidelity
 from hybridprior.fidelities.gaussian import Gaussian

@@ -13,13 +13,18 @@ __all__ = ["Gaussian"]
 
 @dataclass(frozen=True)
 class Gaussian:
-    """White Gaussian noise: E = |A x - y|^2 / (2 sigma^2)."""
+    """White Gaussian noise: E = |A x - y|^2 / (2 sigma^2).
+
+    Example:
+        >>> Gaussian(0.1)(torch.zeros(2), torch.tensor([0.1, 0.0]))
+        tensor(0.5000)
+    """
 
     sigma: float
-    """Standard deviation of the noise in units of intensity, [0, 1]; raised to `SIGMA_FLOOR` where it is less."""
+    """Standard deviation of the noise in units of intensity; at least `SIGMA_FLOOR`."""
 
     def __post_init__(self) -> None:
-        """Raise `ConfigError` for a sigma that is no finite number, or negative."""
+        """Raise `ConfigError` for a sigma that is negative, not finite or too large."""
         object.__setattr__(self, "sigma", checked_sigma(self.sigma))
 
     def __call__(self, prediction: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
@@ -28,7 +33,7 @@ class Gaussian:
         Args:
             prediction: A x, in y's shape.
             y: The measurements.
-            weights: How much each measurement counts, in y's shape; None counts each once.
+            weights: Weight of each measurement, in y's shape; None for 1.
         """
         return weighted_sum((prediction - y).square(), weights) / (2 * self.sigma**2)
 

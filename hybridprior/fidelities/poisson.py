@@ -13,20 +13,24 @@ from hybridprior.fidelities.base import FIDELITIES, SIGMA_FLOOR, weighted_sum
 __all__ = ["Poisson"]
 
 DARK = 1 / 255
-"""Intensity below which Poisson's means fall off exponentially: none is 0, and every pixel keeps a gradient."""
+"""Intensity below which the mean decays exponentially, so that it is never 0 and every pixel has a gradient."""
 
 
 @dataclass(frozen=True)
 class Poisson:
-    """Photon noise: peak y has the Poisson distribution of mean peak A x.
+    """Poisson noise: peak y has the Poisson distribution of mean peak A x.
 
-    E = peak sum (A x - y log A x), less its least value, so that noise alone has about half a nat a measurement.
+    E = peak sum (A x - y log A x), less its minimum, so that noise alone gives about 0.5 per measurement.
+
+    Example:
+        >>> round(Poisson(peak=30).sigma, 3)
+        0.129
     """
 
     peak: float
     """Photons (or counts) at intensity 1."""
     level: float = 0.5
-    """The intensity at which `sigma` is told."""
+    """The intensity at which `sigma` is given."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a peak or a level that is not positive."""
@@ -41,24 +45,24 @@ class Poisson:
         return max(math.sqrt(self.level / self.peak), SIGMA_FLOOR)
 
     def variance(self, prediction: torch.Tensor) -> torch.Tensor:
-        """Return the variance of the noise where the measurements' means are A x.
+        """Return the variance of each measurement's noise, in units of intensity squared.
 
         Args:
-            prediction: A x.
+            prediction: The means of the measurements, A x.
         """
         return prediction.clamp_min(0) / self.peak
 
     def __call__(self, prediction: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return E in nats, a scalar; see `Gaussian`. Intensity below 0 in y counts as 0."""
         y = y.clamp_min(0)
-        short = (prediction - DARK).clamp_max(0) / DARK
-        mean, log = prediction.clamp_min(DARK) * short.exp(), prediction.clamp_min(DARK).log() + short
+        below = (prediction - DARK).clamp_max(0) / DARK
+        mean, log = prediction.clamp_min(DARK) * below.exp(), prediction.clamp_min(DARK).log() + below
         return self.peak * weighted_sum(mean - y - y * log + torch.special.xlogy(y, y), weights)
 
 
-FIDELITIES.register("poisson")(lambda sigma, mean: _photons(sigma, max(mean, DARK)))
+FIDELITIES.register("poisson")(lambda sigma, mean: _poisson(sigma, max(mean, DARK)))
 
 
-def _photons(sigma: float, mean: float) -> Poisson:
-    """Return photon noise that has this sigma at the mean intensity."""
+def _poisson(sigma: float, mean: float) -> Poisson:
+    """Return Poisson noise of this sigma at the mean intensity."""
     return Poisson(mean / max(sigma, SIGMA_FLOOR) ** 2, mean)

@@ -1,4 +1,4 @@
-"""A: the operators, by name in `OPERATORS`. A new one is one file here and one line below."""
+"""The operators A, by name in `OPERATORS`. A new one is one file here and one line below."""
 
 from hybridprior.operators.base import OPERATORS, CallableOperator, Operator, as_operator
 from hybridprior.operators.bayer import PATTERNS, BayerMosaic

@@ -1,6 +1,9 @@
-"""The operator A: what the camera, the scan or the accident did to the image before noise was added.
+"""The operator A of y = A x + n, and its traits.
 
-y = A x + n. Operators are modules so that they move between devices and can stand inside a network.
+Operators are modules, so that they move between devices and can be part of a network. A trait is an attribute or a
+method with a default, such as `is_identity`, `downscale` or `known_pixels`. The rest of the library chooses its methods
+by traits, never by the type of an operator, so that `Compose` and operators of the user are treated like the built-in
+ones.
 """
 
 from __future__ import annotations
@@ -31,25 +34,37 @@ class Box(NamedTuple):
     width: int
 
     def of(self, x: torch.Tensor) -> torch.Tensor:
-        """Return this part of an image `(B, C, H, W)`."""
+        """Return this part of an image `(B, C, H, W)`.
+
+        Example:
+            >>> Box(1, 2, 3, 4).of(torch.zeros(1, 3, 8, 8)).shape
+            torch.Size([1, 3, 3, 4])
+        """
         return x[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 class Operator(nn.Module):
     """A linear or differentiable map from images to measurements.
 
-    Subclasses write `forward`; the other methods have defaults that suit an operator whose measurements look like the
-    image.
+    Subclasses define `forward`; the other methods have defaults for an operator whose measurements are an image of the
+    same size.
+
+    Example:
+        >>> class Flip(Operator):
+        ...     def forward(self, x):
+        ...         return x.flip(-1)
+        >>> Flip().adjoint(torch.tensor([[[[1.0, 2.0]]]]))
+        tensor([[[[2., 1.]]]])
     """
 
     task: str = "denoise"
-    """Whose presets suit it: "denoise", "sr", "inpaint", "deblur", "dejpeg" or "demosaic"."""
+    """The task whose presets are used: "denoise", "sr", "inpaint", "deblur", "dejpeg" or "demosaic"."""
 
     tile_multiple: int | None = None
-    """`crop` takes boxes of whole multiples of this number of pixels; None is an operator that has no `crop`."""
+    """`crop` takes boxes in multiples of this number of pixels; None for an operator without `crop`."""
 
     images: bool = True
-    """Whether the measurements are images too, with intensity in [0, 1]."""
+    """Whether the measurements are images, with intensity in [0, 1]."""
 
     is_identity: bool = False
     """Whether A x = x, so that restoring is denoising."""
@@ -58,7 +73,7 @@ class Operator(nn.Module):
     """How many times smaller than the image y is, where y is the image at another scale; None elsewhere."""
 
     capturable: bool = False
-    """Whether `forward` can be recorded as a CUDA graph: the same kernels whatever the values, no copies to a GPU."""
+    """Whether `forward` can be recorded as a CUDA graph: it runs the same kernels for all values and copies nothing."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the measurements A x of an image x, `(B, C, H, W)`, intensity in [0, 1]."""
@@ -80,11 +95,11 @@ class Operator(nn.Module):
         return gradient
 
     def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
-        """Return a cheap estimate of the image from measurements y, to look at and as a baseline."""
+        """Return a fast estimate of the image from y, `(1, C, H, W)`, as a start and as a baseline."""
         return y
 
     def crop_to_observed(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the part of the image x that is shown: all of it, unless A needs to know what lies beyond."""
+        """Return the part of the image x in y's frame: all of it, unless A uses pixels beyond the frame."""
         return x
 
     def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
@@ -117,18 +132,18 @@ class Operator(nn.Module):
         return estimate_sigma(y, self.observed_mask(y))
 
     def observed_mask(self, y: torch.Tensor) -> torch.Tensor | None:
-        """Return which entries of y were measured at all: 1 or 0 in y's shape, or None where all were."""
+        """Return 1 where an entry of y was measured and 0 elsewhere, in y's shape; None where all were measured."""
         return None
 
     def noise(self) -> Fidelity | None:
-        """Return E for the noise that the operator knows of, or None where it knows of none."""
+        """Return E for the noise of the operator, or None where the operator does not determine it."""
         return None
 
     def crop(self, box: Box) -> tuple[Operator, Box]:
-        """Return A for a part of the image, and the part of y that it makes; for images solved tile by tile.
+        """Return A for a part of the image, and the corresponding part of y; for images restored tile by tile.
 
         Args:
-            box: The part, in multiples of `grid`.
+            box: The part, in multiples of `tile_multiple`.
         """
         raise NotImplementedError
 
@@ -140,14 +155,20 @@ OPERATORS: Registry[Callable[..., Operator]] = Registry("operator")
 
 
 class CallableOperator(Operator):
-    """Any differentiable function of images as an operator."""
+    """A differentiable function of images as an operator.
+
+    Example:
+        >>> grey = CallableOperator(lambda x: x.mean(1, keepdim=True), shape=(1, 3, 8, 8))
+        >>> grey.initial_estimate(torch.full((1, 1, 8, 8), 0.5)).shape
+        torch.Size([1, 3, 8, 8])
+    """
 
     def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], shape: Shape | None = None) -> None:
         """Wrap a function.
 
         Args:
-            function: Takes `(B, C, H, W)` and returns measurements of any shape, differentiable by torch.
-            shape: Shape of the image, where it is not that of the measurements.
+            function: Takes `(B, C, H, W)` and returns measurements of any shape; differentiable by torch.
+            shape: Shape of the image, where it differs from that of the measurements.
         """
         super().__init__()
         self.function = function
@@ -159,11 +180,11 @@ class CallableOperator(Operator):
         return self.function(x)
 
     def image_shape(self, shape: Shape) -> Shape:
-        """Return the given shape, or that of the measurements."""
+        """Return the given shape, else that of the measurements."""
         return self.shape or shape
 
     def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
-        """Return y where it has the image's shape, else A^T y scaled to y's mean."""
+        """Return y where it has the image's shape, else A^T y scaled so that A x is nearest to y."""
         if self.image_shape(_shape(y)) == tuple(y.shape):
             return y
         back = self.adjoint(y)
@@ -176,14 +197,18 @@ class CallableOperator(Operator):
 def as_operator(
     operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None, *, shape: Shape | None = None
 ) -> Operator:
-    """Return `operator` as an `Operator`: None is the identity, a physics of deepinv or a callable is wrapped.
+    """Return `operator` as an `Operator`: None is the identity; a physics of deepinv or a callable is wrapped.
 
     Args:
         operator: An operator, a physics, a differentiable callable, or None.
-        shape: Shape of the image, for callables whose measurements have another one.
+        shape: `(B, C, H, W)` of the image, for callables whose measurements have another shape.
 
     Raises:
-        ShapeError: It is none of these.
+        ShapeError: `operator` is none of these.
+
+    Example:
+        >>> as_operator(None)
+        Identity()
     """
     if operator is None:
         from hybridprior.operators.identity import Identity
@@ -192,7 +217,7 @@ def as_operator(
     if isinstance(operator, Operator):
         return operator
     if isinstance(operator, type):
-        raise ShapeError(f"{operator.__name__} is a class; give one of it: {operator.__name__}(...).")
+        raise ShapeError(f"{operator.__name__} is a class; give an instance: {operator.__name__}(...).")
     from hybridprior.operators.deepinv import PhysicsOperator, is_physics
 
     if is_physics(operator):
@@ -207,11 +232,11 @@ def _shape(y: torch.Tensor) -> Shape:
 
 
 def placed(operator: Operator, device: torch.device) -> Operator:
-    """Return the operator on the device and without gradients of its own, and leave the caller's as it was.
+    """Return the operator on a device, with parameters that need no gradient; the given one is not changed.
 
     Args:
-        operator: A.
-        device: Where it is to work.
+        operator: A; it is copied if anything has to be changed.
+        device: The device.
     """
     tensors = (*operator.parameters(), *operator.buffers())
     if not any(tensor.device != device or tensor.requires_grad or tensor.is_inference() for tensor in tensors):

@@ -1,4 +1,4 @@
-"""The composition: one thing happened to the image after another, A = A_n ... A_1."""
+"""The composition of operators, A = A_n ... A_1, with their traits."""
 
 from __future__ import annotations
 
@@ -17,20 +17,27 @@ __all__ = ["Compose"]
 
 @OPERATORS.register("compose")
 class Compose(Operator):
-    """A x = A_n ( ... A_1 x): `Compose(blur, resample, mask)` blurs first and masks last."""
+    """A x = A_n ( ... A_1 x): `Compose(blur, downsample, mask)` blurs first and masks last.
+
+    Example:
+        >>> from hybridprior.operators import Blur, Downsample
+        >>> operator = Compose(Blur(torch.ones(3, 3), "reflect"), Downsample(2))
+        >>> operator.task, operator.downscale, operator(torch.rand(1, 3, 8, 8)).shape
+        ('sr', 2, torch.Size([1, 3, 4, 4]))
+    """
 
     def __init__(self, *operators: Operator) -> None:
-        """Take the operators in the order in which they happened.
+        """Take the operators in the order in which they are applied.
 
         Args:
-            operators: One or more. The task, and so the presets, are those of the last that is not for denoising.
+            operators: One or more. The task is that of the last operator whose task is not "denoise".
 
         Raises:
-            ConfigError: None at all.
+            ConfigError: No operator.
         """
         super().__init__()
         if not operators:
-            raise ConfigError("Compose takes one operator at least.")
+            raise ConfigError("Compose takes one operator at least; use Identity() for denoising.")
         self.operators = nn.ModuleList(operators)
         self.images = operators[-1].images
         self.task = next((a.task for a in reversed(operators) if a.task != "denoise"), "denoise")
@@ -50,31 +57,31 @@ class Compose(Operator):
         return y
 
     def image_shape(self, shape: Shape) -> Shape:
-        """Return the shape of the image that the first operator took."""
+        """Return the shape of the first operator's image."""
         for operator in reversed(self.operators):
             shape = operator.image_shape(shape)  # type: ignore[operator]
         return shape
 
     def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
-        """Return the estimate of the first operator from that of the second, and so on."""
+        """Return the first operator's estimate from that of the second, and so on."""
         for operator in reversed(self.operators):
             y = operator.initial_estimate(y)  # type: ignore[operator]
         return y
 
     def crop_to_observed(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the part of the image that the first operator shows."""
+        """Return the part of the image in the first operator's frame."""
         return self.operators[0].crop_to_observed(x)  # type: ignore[operator, no-any-return]
 
     def noise(self) -> Fidelity | None:
-        """Return E for the noise that the last operator knows of."""
+        """Return E for the noise of the last operator."""
         return self.operators[-1].noise()  # type: ignore[operator, no-any-return]
 
     def noise_level(self, y: torch.Tensor) -> float:
-        """Return the last operator's."""
+        """Return the last operator's estimate."""
         return self.operators[-1].noise_level(y)  # type: ignore[operator, no-any-return]
 
     def observed_mask(self, y: torch.Tensor) -> torch.Tensor | None:
-        """Return what the last operator measured."""
+        """Return the last operator's mask."""
         return self.operators[-1].observed_mask(y)  # type: ignore[operator, no-any-return]
 
     def known_pixels(self, y: torch.Tensor) -> torch.Tensor | None:
@@ -89,7 +96,7 @@ class Compose(Operator):
         return known
 
     def check(self, y: torch.Tensor) -> None:
-        """Raise `ShapeError` if y cannot be the last operator's measurements."""
+        """Raise `ShapeError` if y cannot be measurements of the last operator."""
         self.operators[-1].check(y)  # type: ignore[operator]
 
 

@@ -1,4 +1,4 @@
-"""The window: the middle of the image was seen, and a margin around it is to be made up. The task is outpainting."""
+"""The crop: the middle of the image is measured, and a margin around it is missing. The task is outpainting."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ __all__ = ["Crop"]
 
 @OPERATORS.register("window")
 class Crop(Operator):
-    """A x = the middle of x."""
+    """A x = the middle of x.
+
+    Example:
+        >>> Crop(2)(torch.rand(1, 3, 8, 8)).shape
+        torch.Size([1, 3, 4, 4])
+    """
 
     task = "inpaint"
 
     def __init__(self, margin: int) -> None:
-        """Say how much is missing.
+        """Choose the margin.
 
         Args:
-            margin: Pixels on each side.
+            margin: Missing pixels on each side.
 
         Raises:
-            ConfigError: A margin below 0 or not whole.
+            ConfigError: A margin below 0, or not an integer.
         """
         super().__init__()
         if margin != int(margin) or margin < 0:
-            raise ConfigError(f"The margin is a whole number of pixels, 0 or more, not {margin}.")
+            raise ConfigError(f"The margin is an integer number of pixels, 0 or more, not {margin}.")
         self.margin = int(margin)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -41,13 +46,13 @@ class Crop(Operator):
         return F.pad(y, (self.margin,) * 4)
 
     def image_shape(self, shape: Shape) -> Shape:
-        """Return y's shape with the margin around it."""
+        """Return y's shape, enlarged by the margin."""
         if len(shape) != 4:
             return shape
         return (*shape[:2], shape[2] + 2 * self.margin, shape[3] + 2 * self.margin)
 
     def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
-        """Return y with its margin filled by averages of what is near."""
+        """Return y with its margin filled by averages of the nearest pixels."""
         return Mask(self.known_pixels(y)).initial_estimate(self.adjoint(y))
 
     def known_pixels(self, y: torch.Tensor) -> torch.Tensor:

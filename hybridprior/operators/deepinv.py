@@ -1,7 +1,7 @@
-"""The physics of deepinv as operators, and any object that is like them: tomography, magnetic resonance, blur ...
+"""The physics of deepinv, and objects with the same methods, as operators: tomography, magnetic resonance, blur ...
 
-A physics has `A(x)`, the measurements without noise; calling it adds noise. Duck typing is all it takes, and deepinv
-need not be installed. Its images are `(B, C, H, W)`, complex ones as two channels; its measurements have any shape.
+A physics has `A(x)`, the measurements without noise; calling it adds noise. deepinv need not be installed. Images are
+`(B, C, H, W)`, complex ones have two channels; measurements have any shape.
 """
 
 from __future__ import annotations
@@ -18,23 +18,33 @@ from hybridprior.operators.base import Operator, Shape
 
 __all__ = ["PhysicsOperator", "is_physics"]
 
-FEW = 12
-"""Iterations of conjugate gradients for the cheap estimate; so few do not bring up the noise."""
+ESTIMATE_ITERATIONS = 12
+"""Iterations of conjugate gradients for the initial estimate; more would amplify the noise."""
 
 
 class PhysicsOperator(Operator):
-    """A x = physics.A(x)."""
+    """A x = physics.A(x).
+
+    Example:
+        >>> class Physics:
+        ...     noise_model = None
+        ...
+        ...     def A(self, x):
+        ...         return x.mean(-1)
+        >>> PhysicsOperator(Physics(), (1, 3, 8, 8))(torch.rand(1, 3, 8, 8)).shape
+        torch.Size([1, 3, 8])
+    """
 
     task = "inpaint"
     images = False
 
     def __init__(self, physics: Any, shape: Shape | None = None) -> None:
-        """Wrap a physics; a module is held as one, so that it moves between devices.
+        """Wrap a physics; a module becomes a submodule and moves between devices.
 
         Args:
-            physics: Has `A(x)`, differentiable by torch; `A_adjoint(y)`, where it says the image's shape; and
-                `noise_model`, where it is known.
-            shape: Shape of the image, where neither the measurements nor `A_adjoint` have it.
+            physics: Has `A(x)`, differentiable by torch; may have `A_adjoint(y)`, which determines the image's shape,
+                and `noise_model`.
+            shape: `(B, C, H, W)` of the image, where neither the measurements nor `A_adjoint` determine it.
         """
         super().__init__()
         self.physics = physics
@@ -44,15 +54,15 @@ class PhysicsOperator(Operator):
         """Return the measurements without noise.
 
         Raises:
-            ShapeError: They are several tensors.
+            ShapeError: The measurements are several tensors.
         """
         y = self.physics.A(x)
         if not isinstance(y, torch.Tensor):
-            raise ShapeError("This physics has several measurements of an image; give one whose A(x) is one tensor.")
+            raise ShapeError("This physics returns several tensors; give one whose A(x) is one tensor.")
         return y
 
     def image_shape(self, shape: Shape) -> Shape:
-        """Return the shape that was given, else that of A^T y, else that of the measurements."""
+        """Return the given shape, else that of A^T y, else that of the measurements."""
         if self.shape is not None or not hasattr(self.physics, "A_adjoint"):
             return self.shape or shape
         buffers = [*self.buffers(), torch.zeros(())]
@@ -61,9 +71,9 @@ class PhysicsOperator(Operator):
         return tuple(back.shape)  # type: ignore[return-value]
 
     def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
-        """Return what a few iterations of conjugate gradients on A^T A x = A^T y make of the best flat image.
+        """Return a few iterations of conjugate gradients on A^T A x = A^T y, from the best constant image.
 
-        Where A is not linear, its derivative at 0 stands for it.
+        Where A is not linear, its derivative at 0 is used.
         """
         shape = self.image_shape(tuple(y.shape))  # type: ignore[arg-type]
         flat = torch.eye(shape[1], device=y.device)[:, None, :, None, None].expand(shape[1], *shape)
@@ -76,10 +86,10 @@ class PhysicsOperator(Operator):
         def curvature(x: torch.Tensor) -> torch.Tensor:
             return self.adjoint(self(x) - origin)
 
-        return conjugate_gradients(curvature, self.adjoint(y - origin), start, iterations=FEW)
+        return conjugate_gradients(curvature, self.adjoint(y - origin), start, iterations=ESTIMATE_ITERATIONS)
 
     def observed_mask(self, y: torch.Tensor) -> torch.Tensor | None:
-        """Return 0 where y is the same for any image, as outside the mask of k-space; None where all is measured."""
+        """Return 0 where y is the same for every image, as outside the mask of k-space; None where no entry is."""
         shape = self.image_shape(tuple(y.shape))  # type: ignore[arg-type]
         rng = stream(0, "measured")
         with torch.no_grad():
@@ -88,9 +98,9 @@ class PhysicsOperator(Operator):
         return None if bool(differs.all()) else differs
 
     def noise(self) -> Fidelity | None:
-        """Return the E of the physics' own noise model: Gaussian, Laplace's, or Poisson's in units of the image.
+        """Return E of the physics' noise model: Gaussian, Laplace, or Poisson in units of the image.
 
-        None where it has none, or another one.
+        None where it has no noise model, or another one.
         """
         model = getattr(self.physics, "noise_model", None)
         kind = type(model).__name__
@@ -104,10 +114,15 @@ class PhysicsOperator(Operator):
 
 
 def _number(model: Any, name: str) -> float:
-    """Return a number of a noise model's, the greatest where it has one for each image of a batch."""
+    """Return a number of a noise model; the greatest where it has one for each image of a batch."""
     return float(torch.as_tensor(getattr(model, name)).max())
 
 
 def is_physics(given: object) -> bool:
-    """Return whether something is used as deepinv's physics are: it has `A` and a noise model."""
+    """Return whether an object has the methods of deepinv's physics: `A` and a noise model.
+
+    Example:
+        >>> is_physics(torch.square)
+        False
+    """
     return callable(getattr(given, "A", None)) and hasattr(given, "noise_model")

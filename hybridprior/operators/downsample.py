@@ -1,8 +1,8 @@
-"""Resampling: the image was made smaller by an integer factor. The task is super-resolution.
+"""The reduction: the image is filtered and sampled by an integer factor. The task is super-resolution.
 
 Kernels are those of the papers: Lanczos as in Deep Image Prior (phase 0.5: pixels are areas, so that sample j of the
-small image lies over the middle of its factor x factor block), bicubic with a = -1/2 stretched by the factor (Keys
-1981; MATLAB's antialiased `imresize`), and the plain average over the block.
+small image lies at the middle of its factor x factor block), bicubic with a = -1/2 stretched by the factor (Keys 1981;
+MATLAB's antialiased `imresize`), and the average over the block.
 """
 
 from __future__ import annotations
@@ -40,15 +40,20 @@ KERNELS: dict[str, tuple[Callable[[float], float], float, str]] = {
     "bicubic": (_cubic, 2.0, "symmetric"),
     "area": (lambda t: 1.0, 0.5, "replicate"),
 }
-"""Name -> (kernel over the distance in small pixels, its half width, what lies beyond the border)."""
+"""Name -> (kernel over the distance in small pixels, its half width, the rule beyond the border)."""
 
 
 @OPERATORS.register("resample")
 class Downsample(Operator):
-    """A x = x low-pass filtered and sampled at every `factor`-th place.
+    """A x = x low-pass filtered and sampled at every `factor`-th pixel.
 
-    An image whose sides are no multiples of the factor gives measurements of `ceil(H / factor)` rows; the last of them
-    reaches over the border.
+    An image whose sides are not multiples of the factor gives measurements of `ceil(H / factor)` rows; the last one
+    extends beyond the border.
+
+    Example:
+        >>> operator = Downsample(2, "bicubic")
+        >>> operator(torch.rand(1, 3, 8, 8)).shape, operator.downscale
+        (torch.Size([1, 3, 4, 4]), 2)
     """
 
     task = "sr"
@@ -58,15 +63,15 @@ class Downsample(Operator):
         """Choose factor and kernel.
 
         Args:
-            factor: How many times smaller, 2 or more (1 is the identity).
+            factor: Ratio of the image's side to that of y, 2 or more (1 is the identity).
             kernel: "lanczos2", "lanczos3", "bicubic" or "area".
 
         Raises:
-            ConfigError: A factor below 1 or not whole, or an unknown kernel.
+            ConfigError: A factor below 1 or not an integer, or an unknown kernel.
         """
         super().__init__()
         if not math.isfinite(factor) or factor != int(factor) or factor < 1:
-            raise ConfigError(f"The scale is a whole number, 2 or more, not {factor}.")
+            raise ConfigError(f"The scale is an integer, 2 or more, not {factor}.")
         if kernel not in KERNELS:
             raise unknown_name("kernel", kernel, KERNELS)
         self.factor = int(factor)
@@ -76,11 +81,11 @@ class Downsample(Operator):
         self._matrices: dict[tuple[int, torch.dtype, torch.device], torch.Tensor] = {}
 
     def matrix(self, side: int, like: torch.Tensor) -> torch.Tensor:
-        """Return the matrix `(ceil(side / factor), side)` that shrinks one side of an image.
+        """Return the matrix `(ceil(side / factor), side)` that reduces one side of an image.
 
         Args:
             side: Length of the side.
-            like: A tensor whose type and device the matrix gets.
+            like: A tensor of the matrix's type and device.
         """
         key = (side, like.dtype, like.device)
         if key not in self._matrices:
@@ -98,23 +103,24 @@ class Downsample(Operator):
         return self.matrix(height, y).T @ (y @ self.matrix(width, y))
 
     def image_shape(self, shape: Shape) -> Shape:
-        """Return the shape of the large image."""
+        """Return the image's shape, `factor` times larger than y."""
         if len(shape) != 4:
             raise ShapeError(f"An image has the shape (B, C, H, W), not {tuple(shape)}.")
         return (shape[0], shape[1], shape[2] * self.factor, shape[3] * self.factor)
 
     def crop(self, box: Box) -> tuple[Operator, Box]:
-        """Return the same operator, and the part of the small image that lies over the box."""
+        """Return the same operator, and the part of y that corresponds to the box."""
         return self, Box(*(side // self.factor for side in box))
 
     def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
-        """Return the bicubic enlargement of y (a = -1/2, as the published baselines)."""
+        """Return the bicubic interpolation of y (a = -1/2, as in published baselines)."""
         rows, columns = (_enlarging(side, self.factor).to(y) for side in y.shape[-2:])
         return (rows @ (y @ columns.T)).clamp(0, 1)
 
 
 def _matrix(side: int, factor: int, kernel: str) -> torch.Tensor:
-    weigh, support, border = KERNELS[kernel]
+    """Return the matrix `(ceil(side / factor), side)` of a kernel, in double precision."""
+    weight, support, border = KERNELS[kernel]
     small = math.ceil(side / factor)
     matrix = torch.zeros(small, side, dtype=torch.float64)
     for j in range(small):
@@ -123,7 +129,7 @@ def _matrix(side: int, factor: int, kernel: str) -> torch.Tensor:
         for i in range(math.ceil(centre - reach), math.floor(centre + reach) + 1):
             t = (i - centre) / factor
             if abs(t) < support:
-                matrix[j, _inside(i, side, border)] += weigh(t)
+                matrix[j, _inside(i, side, border)] += weight(t)
     return matrix / matrix.sum(dim=1, keepdim=True)
 
 
@@ -138,7 +144,7 @@ def _enlarging(small: int, factor: int) -> torch.Tensor:
 
 
 def _inside(i: int, side: int, border: str) -> int:
-    """Return the pixel of [0, side) that stands for position i beyond the border."""
+    """Return the pixel in [0, side) for position i, which may be beyond the border."""
     if border == "replicate":
         return min(max(i, 0), side - 1)
     i %= 2 * side

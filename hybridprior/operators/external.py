@@ -1,4 +1,4 @@
-"""An operator of somebody's own, by the name of a function: "module:function"."""
+"""An operator of the user, by the name of a function: "module:function"."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ __all__ = ["load_operator"]
 
 
 def load_operator(name: str) -> Operator:
-    """Return the operator that a module holds.
+    """Return the operator in a module.
 
     Args:
-        name: "module:function", the module as Python imports it, from the working folder too. What stands there is an
-            operator; a function of an image `(B, C, H, W)`, differentiable by torch; or a function (or class) of
-            nothing, which returns one of these.
+        name: "module:function", the module as Python imports it, also from the working folder. It names an operator; a
+            function of an image `(B, C, H, W)`, differentiable by torch; or a function (or class) without arguments
+            that returns one of these.
 
     Raises:
-        ConfigError: Not such a name, a module that does not import, or nothing of the kind in it.
+        ConfigError: Another form of name, a module that cannot be imported, or no operator of that name in it.
+
+    Example:
+        >>> load_operator("hybridprior.operators:Identity")
+        Identity()
     """
     return import_part("operator", name, as_operator)

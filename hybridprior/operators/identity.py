@@ -1,4 +1,4 @@
-"""The identity: every pixel was measured, with noise. The task is denoising."""
+"""The identity: every pixel is measured, with noise. The task is denoising."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ __all__ = ["Identity"]
 
 @OPERATORS.register("identity")
 class Identity(Operator):
-    """A x = x."""
+    """A x = x.
+
+    Example:
+        >>> Identity()(torch.ones(1, 1, 2, 2)).sum()
+        tensor(4.)
+    """
 
     is_identity = True
     tile_multiple = 1

@@ -1,10 +1,10 @@
-"""JPEG: the image was rounded to the steps of a file. The task is the removal of its artefacts.
+"""JPEG: cosine coefficients of the image are rounded to multiples of quantisation steps. The task is artefact removal.
 
-What was rounded away is treated as noise of A = 1, and in the end the image is projected onto those that round to
-the same file, coefficient by coefficient (Rosenholtz and Zakhor, "Iterative Procedures for Reduction of Blocking
-Effects in Transform Image Coding", IEEE TCSVT 1992). Departs from them in that the intervals are narrower than the
-steps, as Park and Kim ("Theory of Projection onto the Narrow Quantization Constraint Set", IEEE TCSVT 1999) found to
-be closer to the truth. Coefficients as measurements, each with its own variance, were tried instead and are worse.
+The rounding error is treated as noise of A = 1. In the end the image is projected onto the images that compress to the
+same file, coefficient by coefficient (Rosenholtz and Zakhor, "Iterative Procedures for Reduction of Blocking Effects in
+Transform Image Coding", IEEE TCSVT 1992). The intervals are narrower than the steps, which Park and Kim ("Theory of
+Projection onto the Narrow Quantization Constraint Set", IEEE TCSVT 1999) found to be more accurate. Coefficients as
+measurements with a variance each were tried and are worse.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import BinaryIO
 import torch
 import torch.nn.functional as F
 
-from hybridprior.analysis.jpeg import zeroed
+from hybridprior.analysis.jpeg import zeroed_variance
 from hybridprior.errors import InputError, ShapeError
 from hybridprior.fidelities import Fidelity, Gaussian
 from hybridprior.operators.base import OPERATORS, Box, Operator
@@ -28,37 +28,43 @@ BLOCK = 8
 """Side of a block."""
 
 NARROW = 0.35
-"""Half the width of an interval, in steps; 1/2 is the file's own."""
+"""Half the width of an interval, in steps; 1/2 is the whole rounding interval."""
 
 COLOURS = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
-"""Luma and the two differences of colour: JFIF."""
+"""Luma and the two colour differences of RGB (JFIF)."""
 
 SAMPLING = {0: (1, 1), 1: (1, 2), 2: (2, 2)}
-"""Pillow's number of a subsampling -> rows and columns of pixels that share their colour."""
+"""Pillow's number of a subsampling -> rows and columns of pixels that share a colour sample."""
 
 
 @OPERATORS.register("jpeg")
 class Jpeg(Identity):
-    """A x = x, up to what a JPEG file rounded away."""
+    """A x = x, up to the rounding of a JPEG file.
+
+    Example:
+        >>> operator = Jpeg(torch.full((1, 3, 16, 16), 0.5), torch.full((1, 8, 8), 10.0))
+        >>> operator.task, operator.is_identity
+        ('dejpeg', True)
+    """
 
     task = "dejpeg"
     image: torch.Tensor
     steps: torch.Tensor
 
     def __init__(self, image: torch.Tensor, steps: torch.Tensor, subsampling: tuple[int, int] = (1, 1)) -> None:
-        """Keep what the file says.
+        """Take the contents of the file.
 
         Args:
-            image: The decoded file, `(1, 1 or 3, H, W)` in [0, 1], its blocks starting in the upper left corner.
+            image: The decoded file, `(1, 1 or 3, H, W)` in [0, 1]; its blocks start in the upper left corner.
             steps: Quantisation steps of luma and of colours, `(1 or 2, 8, 8)`, in units of 0-255.
-            subsampling: Rows and columns of pixels that share their colour.
+            subsampling: Rows and columns of pixels that share a colour sample.
 
         Raises:
-            ShapeError: No image, or no tables.
+            ShapeError: Another shape of the image or of the tables.
         """
         super().__init__()
         if image.ndim != 4 or image.shape[0] != 1 or image.shape[1] not in (1, 3):
-            raise ShapeError(f"JPEG holds one grey or RGB image, (1, 1 or 3, H, W), not {tuple(image.shape)}.")
+            raise ShapeError(f"A JPEG file has one grey or RGB image, (1, 1 or 3, H, W), not {tuple(image.shape)}.")
         if steps.ndim != 3 or steps.shape[1:] != (BLOCK, BLOCK):
             raise ShapeError(f"Quantisation tables have the shape (1 or 2, 8, 8), not {tuple(steps.shape)}.")
         self.subsampling = subsampling
@@ -67,38 +73,40 @@ class Jpeg(Identity):
 
     @classmethod
     def of_file(cls, file: str | os.PathLike[str] | BinaryIO, image: torch.Tensor) -> Jpeg:
-        """Return the operator of a JPEG file, by its tables.
+        """Return the operator of a JPEG file, from its tables.
 
         Args:
             file: The file.
-            image: Its pixels, `(1, 1 or 3, H, W)`, as the file has them: not turned, nor cropped.
+            image: Its pixels, `(1, 1 or 3, H, W)`, neither rotated nor cropped.
 
         Raises:
-            InputError: It is no JPEG file, or one of another size.
+            InputError: Not a JPEG file, or one of another size.
         """
         from PIL import Image, JpegImagePlugin
 
         with Image.open(file) as pil:
             tables = getattr(pil, "quantization", None)
             if not tables or pil.size != (image.shape[-1], image.shape[-2]):
-                raise InputError("This is no JPEG file of this image, whose tables say what was rounded away.")
+                raise InputError(
+                    "This is not the JPEG file of this image; give the file that the pixels were read from."
+                )
             sampling = JpegImagePlugin.get_sampling(pil)
         steps = torch.tensor([tables[key] for key in sorted(tables)][:2], dtype=torch.float32)
         return cls(image, steps.reshape(-1, BLOCK, BLOCK), SAMPLING.get(sampling, (1, 1)))
 
     def noise(self) -> Fidelity | None:
-        """Return the Gaussian E of what was rounded away: see `hybridprior.analysis.jpeg`."""
-        squares = [_lost(plane, steps).flatten() for plane, steps in self._coefficients(self.image)]
+        """Return Gaussian E at the level of the rounding error: see `hybridprior.analysis.jpeg`."""
+        squares = [_rounding_error(plane, steps).flatten() for plane, steps in self._coefficients(self.image)]
         return Gaussian(float(torch.cat(squares).mean().sqrt()))
 
     def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
-        """Return the image whose coefficients lie in the file's intervals, and else are x's."""
+        """Return x with its coefficients clamped to the file's intervals."""
         changes: list[torch.Tensor] = []
-        for (theirs, steps), (ours, _) in zip(
+        for (stored, steps), (found, _) in zip(
             self._coefficients(self.image), self._coefficients(x.to(self.image)), strict=True
         ):
-            inside = torch.minimum(torch.maximum(ours, theirs - NARROW * steps), theirs + NARROW * steps)
-            changes.append(self._decoded(inside - ours, luma=not changes))
+            inside = torch.minimum(torch.maximum(found, stored - NARROW * steps), stored + NARROW * steps)
+            changes.append(self._decoded(inside - found, luma=not changes))
         change = torch.stack(changes, dim=1)
         if x.shape[1] == 3:
             change = torch.einsum("ck,bkhw->bchw", torch.linalg.inv(torch.tensor(COLOURS)).to(change), change)
@@ -109,9 +117,9 @@ class Jpeg(Identity):
         return Identity(), box
 
     def check(self, y: torch.Tensor) -> None:
-        """Raise `ShapeError` if y is not of the file's size."""
+        """Raise `ShapeError` if y does not have the shape of the file's image."""
         if y.shape != self.image.shape:
-            raise ShapeError(f"The JPEG file's image is {tuple(self.image.shape)}, and y {tuple(y.shape)}.")
+            raise ShapeError(f"The JPEG file's image has the shape {tuple(self.image.shape)}, and y {tuple(y.shape)}.")
 
     def _coefficients(self, x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Return the cosine coefficients `(1, rows, 8, columns, 8)` of luma and colours, and their steps."""
@@ -130,7 +138,7 @@ class Jpeg(Identity):
         return made
 
     def _decoded(self, coefficients: torch.Tensor, *, luma: bool) -> torch.Tensor:
-        """Return a plane `(1, H, W)`; pixels that share their colour get the same."""
+        """Return a plane `(1, H, W)`; pixels that share a colour sample get the same value."""
         blocks = torch.einsum("bricj,iu,jv->brucv", coefficients, *[_basis().to(coefficients)] * 2)
         plane = blocks.flatten(3).flatten(1, 2)
         if not luma:
@@ -139,11 +147,11 @@ class Jpeg(Identity):
         return plane[:, : self.image.shape[2], : self.image.shape[3]]
 
 
-def _lost(coefficients: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-    """Return the mean square of what is not known of each coefficient."""
-    kept = coefficients.abs() > steps / 2
-    share = kept.float().mean(dim=(0, 1, 3), keepdim=True)
-    return torch.where(kept, steps.square() / 12, zeroed(share, steps))
+def _rounding_error(coefficients: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared rounding error of each coefficient."""
+    nonzero = coefficients.abs() > steps / 2
+    share = nonzero.float().mean(dim=(0, 1, 3), keepdim=True)
+    return torch.where(nonzero, steps.square() / 12, zeroed_variance(share, steps))
 
 
 def _basis() -> torch.Tensor:

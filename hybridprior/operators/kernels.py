@@ -17,24 +17,31 @@ from hybridprior.errors import ConfigError, InputError
 __all__ = ["gaussian", "make_psf", "motion", "normalised", "read_psf"]
 
 REACH = 4.0
-"""Half width of a Gaussian's kernel, in units of its sigma."""
+"""Half width of a Gaussian kernel, in units of its sigma."""
 
 FINE = 8
-"""Points a pixel that a motion's line is drawn with."""
+"""Points per pixel of the line of a motion kernel."""
 
-MOST = 255
+MAX_SIDE = 255
 """The longest side of a kernel."""
 
 
 def make_psf(text: str) -> torch.Tensor:
-    """Return the kernel that a text names.
+    """Return the kernel described by a text.
 
     Args:
         text: "gaussian:SIGMA", "motion:LENGTH:ANGLE", or a file: PNG, NPY, or NPZ with the array's name, "file.npz:k3".
 
+    Returns:
+        The kernel, `(h, w)`.
+
     Raises:
-        ConfigError: Numbers that make no kernel.
-        InputError: A file that holds no kernel.
+        ConfigError: Numbers that are missing or out of range.
+        InputError: A file without a kernel.
+
+    Example:
+        >>> make_psf("motion:3:0").shape
+        torch.Size([1, 3])
     """
     kind, _, rest = text.partition(":")
     made = {"gaussian": (gaussian, 1), "motion": (motion, 2)}.get(kind)
@@ -51,33 +58,43 @@ def make_psf(text: str) -> torch.Tensor:
 
 
 def gaussian(sigma: float) -> torch.Tensor:
-    """Return a Gaussian kernel.
+    """Return a Gaussian kernel, `(h, h)`.
 
     Args:
         sigma: Its standard deviation in pixels.
 
     Raises:
-        ConfigError: A sigma that is not positive, or too large for a kernel.
+        ConfigError: A sigma that is not positive, or too large.
+
+    Example:
+        >>> gaussian(0.5).shape
+        torch.Size([5, 5])
     """
-    if not (math.isfinite(sigma) and 0 < sigma <= MOST / (2 * REACH)):
-        raise ConfigError(f"A Gaussian's sigma lies between 0 and {MOST / (2 * REACH):g} pixels, not {sigma:g}.")
+    if not (math.isfinite(sigma) and 0 < sigma <= MAX_SIDE / (2 * REACH)):
+        raise ConfigError(f"sigma of a Gaussian lies between 0 and {MAX_SIDE / (2 * REACH):g} pixels, not {sigma:g}.")
     reach = math.ceil(REACH * sigma)
     taps = torch.exp(-(torch.arange(-reach, reach + 1).double() / sigma).square() / 2)
     return normalised(taps[:, None] * taps)
 
 
 def motion(length: float, angle: float) -> torch.Tensor:
-    """Return the kernel of a camera that moved along a straight line at one speed.
+    """Return the kernel of a camera that moves along a straight line at constant speed, `(h, w)`.
 
     Args:
-        length: Of the line, in pixels.
+        length: Length of the line in pixels.
         angle: In degrees, from the horizontal, counter-clockwise.
 
     Raises:
-        ConfigError: A length below 1 or too large, or an angle that is no number.
+        ConfigError: A length below 1 or too large, or an angle that is not finite.
+
+    Example:
+        >>> motion(3, 0).shape
+        torch.Size([1, 3])
     """
-    if not (1 <= length <= MOST and math.isfinite(angle)):
-        raise ConfigError(f"A motion has a length of 1 to {MOST} pixels and an angle, not {length:g} and {angle:g}.")
+    if not (1 <= length <= MAX_SIDE and math.isfinite(angle)):
+        raise ConfigError(
+            f"A motion has a length of 1 to {MAX_SIDE} pixels and an angle in degrees, not {length:g} and {angle:g}."
+        )
     count = max(1, round(FINE * length))
     steps = ((torch.arange(count) + 0.5).double() / count - 0.5) * length
     rows, columns = -steps * math.sin(math.radians(angle)), steps * math.cos(math.radians(angle))
@@ -88,11 +105,14 @@ def read_psf(name: str) -> torch.Tensor:
     """Return the kernel in a file.
 
     Args:
-        name: An image, an NPY file, or an NPZ file; "file.npz:k3" is the array k3 in it, which a file of one array
-            need not name.
+        name: An image, an NPY file, or an NPZ file; "file.npz:k3" is the array k3 in it. The name of the array may be
+            left out where the file has only one.
+
+    Returns:
+        The kernel, `(h, w)`.
 
     Raises:
-        InputError: No such file, or one that holds no kernel.
+        InputError: No such file, or a file without a kernel.
     """
     path, _, key = name.rpartition(":") if ".npz:" in name else (name, "", "")
     if not Path(path).is_file():
@@ -114,7 +134,7 @@ def read_psf(name: str) -> torch.Tensor:
     except (ValueError, OSError, EOFError, IndexError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"'{path}' cannot be read as an array; it is damaged, or holds objects.") from error
+        raise InputError(f"'{path}' cannot be read as an array; it is damaged, or contains objects.") from error
 
 
 def normalised(kernel: torch.Tensor) -> torch.Tensor:
@@ -124,13 +144,17 @@ def normalised(kernel: torch.Tensor) -> torch.Tensor:
         kernel: `(h, w)`.
 
     Raises:
-        InputError: Another shape, a number that is negative or not finite, or nothing but zeros.
+        InputError: Another shape, a number that is negative or not finite, or only zeros.
+
+    Example:
+        >>> normalised(torch.ones(1, 4))
+        tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
-    if kernel.ndim != 2 or not 1 <= min(kernel.shape) <= max(kernel.shape) <= MOST:
-        raise InputError(f"A kernel has the shape (h, w) with sides up to {MOST}, not {tuple(kernel.shape)}.")
+    if kernel.ndim != 2 or not 1 <= min(kernel.shape) <= max(kernel.shape) <= MAX_SIDE:
+        raise InputError(f"A kernel has the shape (h, w) with sides up to {MAX_SIDE}, not {tuple(kernel.shape)}.")
     kernel = kernel.double()
     if not torch.isfinite(kernel).all() or (kernel < 0).any() or not kernel.sum() > 0:
-        raise InputError("A kernel holds finite numbers, none of them negative and not all of them zero.")
+        raise InputError("A kernel has finite numbers, none of them negative and not all of them zero.")
     return (kernel / kernel.sum()).float()
 
 
@@ -138,12 +162,12 @@ def _from(array: np.ndarray, name: str) -> torch.Tensor:
     try:
         return normalised(torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64)))
     except (TypeError, ValueError) as error:
-        reason = str(error) if isinstance(error, InputError) else "It holds no numbers."
-        raise InputError(f"'{name}' is no kernel. {reason}") from error
+        reason = str(error) if isinstance(error, InputError) else "It has no numbers."
+        raise InputError(f"'{name}' is not a kernel. {reason}") from error
 
 
 def _shares(places: torch.Tensor) -> torch.Tensor:
-    """Return 1 where a point `(N,)` lies in a pixel of a side that is centred at 0, `(2 reach + 1, N)`."""
+    """Return 1 where a point `(N,)` lies in a pixel of a centred side, and 0 elsewhere, `(2 reach + 1, N)`."""
     nearest = places.round().long()
     reach = int(nearest.abs().max())
     return (torch.arange(-reach, reach + 1)[:, None] == nearest).double()

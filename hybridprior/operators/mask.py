@@ -1,6 +1,6 @@
-"""The mask: some pixels were measured and the others are to be filled in. The task is inpainting.
+"""The mask: some pixels are measured and the others are missing. The task is inpainting.
 
-The estimate `initial` fills the holes by normalised averages over coarser and coarser scales (push and pull): Gortler
+`initial_estimate` fills missing pixels by normalised averages over coarser and coarser scales (push and pull): Gortler
 et al., "The Lumigraph", SIGGRAPH 1996, section 4.3.
 """
 
@@ -18,7 +18,14 @@ __all__ = ["Mask"]
 
 @OPERATORS.register("mask")
 class Mask(Operator):
-    """A x = m x with m in {0, 1}."""
+    """A x = m x with m in {0, 1}.
+
+    Example:
+        >>> known = torch.ones(4, 4)
+        >>> known[1, 1] = 0
+        >>> Mask(known)(torch.ones(1, 1, 4, 4)).sum()
+        tensor(15.)
+    """
 
     task = "inpaint"
     tile_multiple = 1
@@ -26,26 +33,28 @@ class Mask(Operator):
     known: torch.Tensor
 
     def __init__(self, known: torch.Tensor | np.ndarray) -> None:
-        """Keep the pixels where `known` is 1.
+        """Take the mask.
 
         Args:
-            known: `(H, W)`, `(1, H, W)` or `(1, 1 or C, H, W)`; over 0.5 is known.
+            known: `(H, W)`, `(1 or C, H, W)` or `(1, 1 or C, H, W)`; pixels above 0.5 are measured.
 
         Raises:
-            InputError: Nothing is known.
-            ShapeError: Not a mask's shape.
+            InputError: No pixel is measured.
+            ShapeError: Another shape.
         """
         super().__init__()
-        known = torch.as_tensor(known.copy() if isinstance(known, np.ndarray) else known)  # it may run backwards
+        known = torch.as_tensor(
+            known.copy() if isinstance(known, np.ndarray) else known
+        )  # torch takes no negative strides
         if known.ndim not in (2, 3, 4) or (known.ndim == 4 and known.shape[0] != 1):
             raise ShapeError(f"A mask has the shape (H, W), (C, H, W) or (1, C, H, W), not {tuple(known.shape)}.")
         known = (known.to(torch.float32) > 0.5).to(torch.float32).reshape((1,) * (4 - known.ndim) + known.shape)
         if not known.any():
-            raise InputError("The mask keeps nothing: every pixel is marked to be filled in. Is it inverted?")
+            raise InputError("The mask marks every pixel as missing. Invert it if white marks the missing pixels.")
         self.register_buffer("known", known)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return x with 0 where nothing is known."""
+        """Return x with 0 at missing pixels."""
         return x * self.known
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
@@ -57,7 +66,7 @@ class Mask(Operator):
         return self.known.expand_as(y)
 
     def initial_estimate(self, y: torch.Tensor) -> torch.Tensor:
-        """Return y with its holes filled by averages of what is known around them."""
+        """Return y with missing pixels filled by averages of the nearest measured pixels."""
         known = self.known.expand_as(y).to(y.dtype)
         return known * y + (1 - known) * pull(y * known, known)
 
@@ -66,10 +75,10 @@ class Mask(Operator):
         return self.known
 
     def crop(self, box: Box) -> tuple[Operator, Box]:
-        """Return the mask's part, and the same part of y.
+        """Return a part of the mask, and the same part of y.
 
         Raises:
-            InputError: Nothing is known there.
+            InputError: No pixel is measured there.
         """
         return Mask(box.of(self.known)), box
 
@@ -79,16 +88,22 @@ class Mask(Operator):
             (h, w), (a, b) = self.known.shape[-2:], y.shape[-2:]
             if (h, w) != (a, b):
                 raise ShapeError(f"The mask is {w} x {h} and the image {b} x {a}: they must have the same size.")
-            ours, theirs = self.known.shape[1], y.shape[1]
-            raise ShapeError(f"The mask has {ours} channels and the image {theirs}: as many, or one for all of them.")
+            own, other = self.known.shape[1], y.shape[1]
+            raise ShapeError(
+                f"The mask has {own} channels and the image {other}; the mask must have one channel or as many."
+            )
 
 
 def pull(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Return the normalised average value / weight, from coarser scales where the weight is 0.
 
     Args:
-        value: What is to be averaged, times its weight, `(B, C, H, W)`.
-        weight: In the same shape, in [0, 1].
+        value: Values times their weights, `(B, C, H, W)`.
+        weight: Weights in the same shape, in [0, 1].
+
+    Example:
+        >>> pull(torch.tensor([[[[0.5, 0.0]]]]), torch.tensor([[[[1.0, 0.0]]]]))
+        tensor([[[[0.5000, 0.5000]]]])
     """
     height, width = value.shape[-2:]
     if height == width == 1:

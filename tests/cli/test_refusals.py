@@ -53,7 +53,7 @@ BAD_INPUT = [
     (["small.png", "--bogus"], ["--bogus"]),
     (["small.png", "--mask", "mask.png"], ["--mask goes with --task inpaint"]),
     (["small.png", "--task", "inpaint", "--mask", "mask.png"], ["mask.png", "7 x 5", "24 x 20"]),
-    (["small.png", "--task", "inpaint", "--mask", "white.png"], ["keeps nothing"]),
+    (["small.png", "--task", "inpaint", "--mask", "white.png"], ["every pixel as missing"]),
     (["small.png", "--reference", "mask.png"], ["mask.png", "7 x 5"]),
 ]
 

@@ -109,7 +109,7 @@ def test_what_is_no_kernel_is_said(text: str, words: str) -> None:
 def test_bad_kernels_are_refused(tmp_path: Path) -> None:
     for array in (np.zeros((3, 3)), -np.ones((3, 3)), np.full((2, 2), np.nan), np.ones(4), np.ones((1, 300))):
         np.save(tmp_path / "k.npy", array)
-        with pytest.raises(InputError, match="is no kernel"):
+        with pytest.raises(InputError, match="is not a kernel"):
             make_psf(str(tmp_path / "k.npy"))
     (tmp_path / "k.npz").write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(InputError, match="cannot be read as an array"):

@@ -67,10 +67,10 @@ def test_the_denoiser_alone_takes_blocks_off(photograph: torch.Tensor) -> None:
 
 def test_files_that_are_no_jpeg_of_the_image_are_refused(tmp_path: Path, crop: torch.Tensor) -> None:
     write_image(tmp_path / "a.png", ImageData(crop))
-    with pytest.raises(InputError, match="no JPEG file of this image"):
+    with pytest.raises(InputError, match="not the JPEG file of this image"):
         Jpeg.of_file(tmp_path / "a.png", crop)
     file, y = _file(crop, quality=30)
-    with pytest.raises(InputError, match="no JPEG file of this image"):
+    with pytest.raises(InputError, match="not the JPEG file of this image"):
         Jpeg.of_file(file, y[..., 1:])
     with pytest.raises(ShapeError, match="tables"):
         Jpeg(crop, torch.ones(8, 8))
