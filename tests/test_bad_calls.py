@@ -44,7 +44,7 @@ def test_a_mask_without_measured_pixels_is_refused() -> None:
 
 
 def test_an_operator_of_another_shape_is_named() -> None:
-    with pytest.raises(ShapeError, match="give the image.s shape="):
+    with pytest.raises(ShapeError, match="the image's shape="):
         quick(torch.rand(1, 3, 8, 8), lambda x: x.mean(dim=1, keepdim=True))
 
 
