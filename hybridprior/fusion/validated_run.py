@@ -126,10 +126,15 @@ class ValidatedRun:
         """
         solver = self.solver
         assert solver.best_theta is not None
-        own, prior = solver.optimiser, solver.regulariser
-        solver.generator.load_state_dict(solver.best_theta["theta"])
-        solver.continue_from(self.split.train, steps, regulariser=prior, weight=weight, optimiser=optimiser, seen=seen)
-        solver.optimiser = own
+        solver.continue_from(
+            solver.best_theta,
+            problem=self.split.train,
+            max_steps=steps,
+            regulariser=solver.regulariser,
+            weight=weight,
+            optimiser=optimiser,
+            callback=seen,
+        )
 
     def refit(
         self,
@@ -152,4 +157,6 @@ class ValidatedRun:
             min_steps: Least number of steps.
         """
         steps = max(min_steps, round(share * self.solver.chosen))
-        return self.solver.continue_from(problem, steps, start=start, regulariser=regulariser, weight=weight)
+        return self.solver.continue_from(
+            start, problem=problem, max_steps=steps, regulariser=regulariser, weight=weight
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -18,43 +18,90 @@ from hybridprior.errors import ConfigError
 from hybridprior.generators.base import Generator
 from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
-from hybridprior.result import TracePoint
+from hybridprior.solvers.components import Components
 from hybridprior.solvers.divergence import DivergenceMonitor
 from hybridprior.solvers.fingerprint import agree, copied, fingerprint, snapshot
 from hybridprior.solvers.graphed_step import GraphedStep
-from hybridprior.solvers.input_noise import InputNoise
+from hybridprior.solvers.network import Network
+from hybridprior.solvers.state import SolverState
 from hybridprior.stopping.base import StoppingRule
 
 __all__ = ["CheckpointedRun"]
 
 log = logging.getLogger(__name__)
 
-NUMBERS = ("step", "chosen", "average", "best", "last_good_state", "seconds", "best_theta", "best_at", "ended")
-"""What a run remembers besides theta, the optimiser, the random numbers, the rule, the guard and the trace."""
-
 
 class CheckpointedRun:
     """A run's parts and where it is; the loop itself is `GradientSolver`'s."""
 
     problem: Problem
-    identity: Mapping[str, str]
-    """Hashes of what was given as components."""
+    components: Components
     config: RestoreConfig
-    generator: Generator
-    regulariser: Regulariser
-    optimiser: torch.optim.Optimizer
-    stopping: StoppingRule
+    network: Network
+    state: SolverState
     divergence: DivergenceMonitor
-    input_noise: InputNoise
-    step: int
-    """Steps so far."""
-    average: torch.Tensor | None
-    """That of the iterates, `(1, C, H, W)`."""
-    trace: list[TracePoint]
-    last_good_state: dict[str, Any]
-    """The last state that was seen to be good."""
     graphed_step: GraphedStep | None
-    """The next step as recordings, which any other state makes worthless."""
+    """The next step as CUDA graphs, which are of no use for another state."""
+
+    @property
+    def generator(self) -> Generator:
+        """f_theta."""
+        return self.state.generator
+
+    @property
+    def optimiser(self) -> torch.optim.Optimizer:
+        """How theta moves."""
+        return self.state.optimiser
+
+    @property
+    def regulariser(self) -> Regulariser:
+        """R."""
+        return self.components.regulariser
+
+    @property
+    def stopping(self) -> StoppingRule:
+        """The stopping rule."""
+        return self.components.stopping
+
+    @property
+    def z(self) -> torch.Tensor:
+        """The input of f_theta."""
+        return self.network.z
+
+    @property
+    def f_theta(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The network as a function of z."""
+        return self.network.f_theta
+
+    @property
+    def step(self) -> int:
+        """Steps so far."""
+        return self.state.step
+
+    @property
+    def chosen(self) -> int:
+        """The best step so far."""
+        return self.state.chosen
+
+    @property
+    def average(self) -> torch.Tensor | None:
+        """EMA of the iterates, `(1, C, H, W)`."""
+        return self.state.average
+
+    @property
+    def best(self) -> torch.Tensor | None:
+        """The EMA at the best step so far."""
+        return self.state.best
+
+    @property
+    def best_theta(self) -> dict[str, Any] | None:
+        """The state near the best step, to continue from."""
+        return self.state.best_theta
+
+    @property
+    def last_good_state(self) -> dict[str, Any]:
+        """The state that a divergence goes back to."""
+        return self.state.last_good_state
 
     def _roll_back(self, energy: float) -> None:
         """Go back to the last kept theta, with a slightly shorter step."""
@@ -86,17 +133,15 @@ class CheckpointedRun:
         """Return everything the run needs to go on to the same bits; `torch.load(weights_only=True)` reads it."""
         return {
             **self._theta(),
-            **{name: getattr(self, name) for name in NUMBERS},
-            "rng": self.input_noise.rng.get_state(),
+            **self.state.state_dict(),
             "rule": self.stopping.state_dict(),
             "divergence": self.divergence.state_dict(),
-            "trace": [[p.step, p.energy, p.prior, p.score] for p in self.trace],
             "fingerprint": self._fingerprint(),
         }
 
     def _fingerprint(self) -> dict[str, Any]:
         parts = {"generator": self.generator, "regulariser": self.regulariser, "stopping rule": self.stopping}
-        return {**fingerprint(self.problem, self.config, parts), **self.identity}
+        return {**fingerprint(self.problem, self.config, parts), **self.components.identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the state of a run of the same problem and configuration.
@@ -108,12 +153,7 @@ class CheckpointedRun:
             raise ConfigError("This is not the saved state of a run; start a new one.")
         agree(state["fingerprint"], self._fingerprint())
         state, self.graphed_step = copied(state, self.problem.y.device), None
-        self.generator.load_state_dict(state["theta"])
-        self.optimiser.load_state_dict(state["adam"])
-        self.trace = [TracePoint(*row) for row in state["trace"]]
-        for name in NUMBERS:
-            setattr(self, name, state[name])
-        self.input_noise.rng.set_state(state["rng"].cpu())
+        self.state.load_state_dict(state)
         self.stopping.load_state_dict(state["rule"])
         self.divergence.load_state_dict(state["divergence"])
         self._load_regulariser_state(state["prior"])

@@ -19,7 +19,6 @@ import torch
 
 from hybridprior._internal.device import Precision, synchronise
 from hybridprior._internal.interrupt import interruptible
-from hybridprior._internal.random import stream
 from hybridprior.config import RestoreConfig, SolverConfig
 from hybridprior.problem import Problem
 from hybridprior.regularisers.base import Regulariser
@@ -27,16 +26,13 @@ from hybridprior.result import Result, Status, Step, Timings, TracePoint
 from hybridprior.solvers.base import SOLVERS, Callback, as_callbacks
 from hybridprior.solvers.checkpoint import CheckpointedRun
 from hybridprior.solvers.components import Components
-from hybridprior.solvers.cuda_graphs import GraphedGenerator, evaluated
 from hybridprior.solvers.divergence import DivergenceMonitor
 from hybridprior.solvers.graphed_step import GraphedStep, graphed_step_of
-from hybridprior.solvers.input_noise import InputNoise
+from hybridprior.solvers.network import Network
 from hybridprior.solvers.optimisers import OPTIMISERS
+from hybridprior.solvers.state import SolverState
 
 __all__ = ["Callback", "GradientSolver", "as_callbacks"]
-
-BEST_EVERY = 10
-"""Steps between the states that are kept as the best."""
 
 
 @SOLVERS.register("gradient")
@@ -71,38 +67,22 @@ class GradientSolver(CheckpointedRun):
             keep_best: Whether the state at the best step is kept, to continue from it.
         """
         started = time.perf_counter() if started is None else started
-        generator, regulariser, stopping = components.generator, components.regulariser, components.stopping
-        device = problem.y.device
-        layout = torch.channels_last if precision.channels_last else torch.contiguous_format
+        rule, prior = components.stopping, components.regulariser.to(problem.y.device)
         self.problem, self.validation = problem, validation
-        share = stopping.validation_fraction(problem.pixels) if validation is None else 0.0
+        share = rule.validation_fraction(problem.pixels) if validation is None else 0.0
         if share:
             self.problem, self.validation = problem.hold_out(share, config.seed)
         self.validation_share = 0.0 if self.validation is None else self.problem.share(self.validation)
-        self.regulariser, self.stopping = regulariser.to(device), stopping
-        regulariser.prepare(self.problem, steps=config.solver.max_steps, seed=config.seed, precision=config.precision)
-        self.config, self.identity = config, components.identity
-        shape = generator.padded(problem.shape)
-        z = generator.input(shape, stream(config.seed, "z")).to(device)
-        self.generator = generator.to(device).to(memory_format=layout)
-        self.z = z.to(memory_format=layout) if z.ndim == 4 else z
-        self.f_theta = evaluated(self.generator, self.z, precision)
-        self.precision = dataclasses.replace(precision, graphs=isinstance(self.f_theta, GraphedGenerator))
-        self.input_noise = InputNoise(
-            self.z, config.solver.input_noise_std if generator.uses_input_noise else 0.0, seed=config.seed
-        )
-        theta = list(generator.parameters())
-        self.optimiser = OPTIMISERS.find(config.solver.optimiser)(theta, config.solver, precision)
+        prior.prepare(self.problem, steps=config.solver.max_steps, seed=config.seed, precision=config.precision)
+        self.components, self.config, self.keep_best = components, config, keep_best
+        self.network = Network.of(components.generator, problem, config, precision)
+        theta = list(self.network.generator.parameters())
+        optimiser = OPTIMISERS.find(config.solver.optimiser)(theta, config.solver, precision)
         self.divergence = DivergenceMonitor(config.solver)
-        self.step, self.chosen, self.ended = 0, 0, False
-        self.average: torch.Tensor | None = None
-        self.best: torch.Tensor | None = None
-        self.trace: list[TracePoint] = []
-        self.keep_best, self.best_at = keep_best, 0
         self.graphed_step: GraphedStep | None = None
-        self.best_theta: dict[str, Any] | None = None
-        self.last_good_state = self._theta()
-        self.setup, self.seconds = time.perf_counter() - started, 0.0
+        self.state = SolverState(self.network.generator, optimiser, self.network.input_noise.rng)
+        self.state.last_good_state = self._theta()
+        self.setup = time.perf_counter() - started
 
     def run(self, callbacks: Sequence[Callback] = ()) -> Result:
         """Take steps until the rule, the step count, an interrupt (Ctrl-C) or divergence ends the run.
@@ -110,16 +90,16 @@ class GradientSolver(CheckpointedRun):
         Args:
             callbacks: Called with each `Step`; their time is not counted.
         """
-        status = Status.STOPPED if self.ended else Status.FINISHED
+        status = Status.STOPPED if self.state.ended else Status.FINISHED
         with interruptible() as interrupted:
-            while self.step < self.config.solver.max_steps and not self.ended:
+            while self.step < self.config.solver.max_steps and not self.state.ended:
                 if interrupted.is_set():
                     status = Status.INTERRUPTED
                     break
                 started = time.perf_counter()
                 step, stop = self._advance()
                 synchronise(self.z.device)
-                self.seconds += time.perf_counter() - started
+                self.state.seconds += time.perf_counter() - started
                 if step is not None:
                     for callback in callbacks:
                         callback(step)
@@ -127,7 +107,7 @@ class GradientSolver(CheckpointedRun):
                     status = Status.DIVERGED
                     break
                 if stop:
-                    status, self.ended = Status.STOPPED, True
+                    status, self.state.ended = Status.STOPPED, True
         if self.best is None and self.step and status is Status.FINISHED:
             status = Status.DIVERGED  # not a single step was good
         return self._result(status)
@@ -135,57 +115,70 @@ class GradientSolver(CheckpointedRun):
     def take_last(self) -> torch.Tensor:
         """Take the last step for the best, and return its average."""
         assert self.average is not None
-        self.chosen, self.best, self.best_theta = self.step, self.average.clone(), self._theta()
-        return self.best
+        self.state.choose()
+        self.state.keep(self._theta())
+        return self.average.clone()
 
     def continue_from(
         self,
-        problem: Problem,
-        steps: int,
+        checkpoint: Mapping[str, Any] | None,
         *,
-        start: Mapping[str, Any] | None = None,
+        problem: Problem,
+        max_steps: int,
         regulariser: Regulariser | None = None,
         weight: float = 0.0,
         optimiser: torch.optim.Optimizer | None = None,
-        seen: Callable[[torch.Tensor], None] | None = None,
+        callback: Callable[[torch.Tensor], None] | None = None,
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Take more steps on other measurements of the same image, or with another R; return the average and a state.
+        """Take more steps on other measurements of the same image, or with another R; return the EMA and the state.
 
         Args:
+            checkpoint: A state from `best_theta` or from this method; the current one if None.
             problem: The measurements from now on.
-            steps: How many steps; Ctrl-C ends them early.
-            start: A state that `best_theta` or this method gave; where the run is if not given.
+            max_steps: Number of steps; an interrupt ends them early.
             regulariser: R from now on.
             weight: lambda from now on.
-            optimiser: How theta moves from now on.
-            seen: Called with each iterate, `(1, C, H, W)`.
+            optimiser: How theta moves in these steps, in place of the run's own optimiser, which keeps its state; of a
+                checkpoint only theta is used.
+            callback: Called with each iterate, `(1, C, H, W)`.
         """
-        if start is not None:
-            self.generator.load_state_dict(start["theta"])
-            self.optimiser.load_state_dict(copy.deepcopy(start["adam"]))
-            self.average = None if start["average"] is None else start["average"].clone()
+        own = self.state.optimiser
+        if checkpoint is not None:
+            self._start_from(checkpoint, only_theta=optimiser is not None)
         if regulariser is not None:
-            self.regulariser = regulariser.to(self.z.device)
-            regulariser.prepare(problem, steps=steps, seed=self.config.seed, precision=self.config.precision)
+            self.components = dataclasses.replace(self.components, regulariser=regulariser.to(self.z.device))
+            seed, precision = self.config.seed, self.config.precision
+            regulariser.prepare(problem, steps=max_steps, seed=seed, precision=precision)
         self.config = dataclasses.replace(self.config, weight=weight)
-        self.optimiser = optimiser or self.optimiser
-        self.problem, self.validation, self.last_good_state, self.graphed_step = problem, None, self._theta(), None
+        self.state.optimiser = optimiser or own
+        self.problem, self.validation, self.graphed_step = problem, None, None
+        self.state.last_good_state = self._theta()
         self.divergence.reset()
         with interruptible() as interrupted:
-            for self.step in range(1, steps + 1):
+            for self.state.step in range(1, max_steps + 1):
                 iterate, _, _ = self._descend()
                 if iterate is not None:
-                    self.average = self._averaged(iterate, self.config.solver.ema_decay)
-                    if seen is not None:
-                        seen(iterate)
+                    self.state.add(iterate, self.config.solver.ema_decay)
+                    if callback is not None:
+                        callback(iterate)
                 if interrupted.is_set() or self.divergence.given_up:
                     break
         assert self.average is not None
-        return self.average.clone(), self._theta()
+        found = self.average.clone(), self._theta()
+        self.state.optimiser = own
+        return found
+
+    def _start_from(self, checkpoint: Mapping[str, Any], *, only_theta: bool) -> None:
+        """Take over a state that `best_theta` or `continue_from` gave."""
+        self.generator.load_state_dict(checkpoint["theta"])
+        if not only_theta:
+            average = checkpoint["average"]
+            self.optimiser.load_state_dict(copy.deepcopy(checkpoint["adam"]))
+            self.state.average = None if average is None else average.clone()
 
     def _advance(self) -> tuple[Step | None, bool]:
         """Take one step; return what it showed (None if it was rolled back) and whether the rule says stop."""
-        self.step += 1
+        self.state.step += 1
         # Departs from the paper, whose average lags behind at first: the window grows with the run up to the paper's.
         decay = min(self.config.solver.ema_decay, self.step / (self.step + 10))
         iterate, energy, prior, error = self._taken(decay)
@@ -201,15 +194,14 @@ class GradientSolver(CheckpointedRun):
             prior=prior,
             validation_error=error,
             chosen=self.chosen,
-            seconds=self.setup + self.seconds,
+            seconds=self.setup + self.state.seconds,
         )
         verdict = self.stopping.update(step)
         if verdict.best:
-            if self.keep_best and (self.best_theta is None or self.step >= self.best_at + BEST_EVERY):
-                self.best_theta, self.best_at = self._theta(), self.step
-            self.chosen = self.step
-            self.best = average.clone() if self.best is None else self.best.copy_(average)
-        self.trace.append(TracePoint(self.step, energy, prior, verdict.score))
+            if self.keep_best and self.state.is_keeping_due:
+                self.state.keep(self._theta())
+            self.state.choose()
+        self.state.trace.append(TracePoint(self.step, energy, prior, verdict.score))
         return step, verdict.stop
 
     def _taken(self, decay: float) -> tuple[torch.Tensor | None, float, float, float | None]:
@@ -220,29 +212,25 @@ class GradientSolver(CheckpointedRun):
         if self.graphed_step is None:
             iterate, energy, prior = self._descend()
             if iterate is not None:
-                self.average = self._averaged(iterate, decay)
+                self.state.add(iterate, decay)
             validation, average = self.validation, self.average
             return iterate, energy, prior, None if validation is None or average is None else validation.misfit(average)
         # Once the stride is taken theta is another, of which nobody knows yet how good it is.
         before = self._theta() if self.step % self.config.solver.keep_every == 0 else self.last_good_state
-        iterate, energy, error = self.graphed_step(self.input_noise(), 0.0 if self.average is None else decay)
-        self.average = self.graphed_step.average
+        iterate, energy, error = self.graphed_step(self.network.input_noise(), 0.0 if self.average is None else decay)
+        self.state.average = self.graphed_step.average
         if self.divergence.is_divergence(self.step, energy):
             if self.last_good_state["average"] is None:
-                self.average = None
+                self.state.average = None
             self._roll_back(energy)
             return None, energy, math.nan, None
         if self.divergence.accept(self.step, energy):
-            self.last_good_state = before
+            self.state.last_good_state = before
         return iterate, energy, 0.0, error
-
-    def _averaged(self, iterate: torch.Tensor, decay: float) -> torch.Tensor:
-        """Return the exponential average with one more iterate."""
-        return iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
 
     def _descend(self) -> tuple[torch.Tensor | None, float, float]:
         """Take a gradient step on theta; return the iterate it started from, E and lambda R, each a measurement."""
-        x = self.problem.crop(self.f_theta(self.input_noise()))
+        x = self.problem.crop(self.f_theta(self.network.input_noise()))
         energy = self.problem.energy(x) / self.problem.count
         value = float(energy.detach())
         if self.divergence.is_divergence(self.step, value):
@@ -254,7 +242,7 @@ class GradientSolver(CheckpointedRun):
             self._roll_back(value)
             return None, value, math.nan
         if self.divergence.accept(self.step, value):
-            self.last_good_state = self._theta()
+            self.state.last_good_state = self._theta()
         self.optimiser.zero_grad(set_to_none=True)
         (energy + prior).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -276,11 +264,11 @@ class GradientSolver(CheckpointedRun):
                 rollbacks=self.divergence.divergences,
                 validation=None if self.validation is None else self.validation_share,
             ),
-            trace=tuple(self.trace),
+            trace=tuple(self.state.trace),
             config=self.config,
             sigma=self.problem.fidelity.sigma,
-            timings=Timings(self.setup, self.seconds),
-            precision=str(self.precision),
+            timings=Timings(self.setup, self.state.seconds),
+            precision=str(self.network.precision),
             held_out=self.validation_share,
             checkpoint=self.state_dict() if status is Status.INTERRUPTED else None,
         )

@@ -58,7 +58,7 @@ class PlugAndPlaySolver(SplittingSolver):
             raise ConfigError("The solver 'pnp' has no generator; use generator='pixels', or solver='splitting'.")
         initial = self.problem.operator.initial_estimate(self.problem.filled()) if start is None else start
         self.generator.theta.data = initial.to(self.problem.y).clone()
-        self.last_good_state = self._theta()
+        self.state.last_good_state = self._theta()
         self.proximal = Proximal(self.problem)
         if not self.proximal.exact:
             raise ConfigError("Splitting on pixels needs a linear operator and Gaussian noise; use solver='gradient'.")
@@ -81,6 +81,6 @@ class PlugAndPlaySolver(SplittingSolver):
         if not math.isfinite(energy + prior):
             self._roll_back(energy)
             return None, energy, math.nan
-        self.last_good_state = self._theta()
+        self.state.last_good_state = self._theta()
         self.divergence.mark_good()
         return (v if weight else self.generator.theta.data.clone()), energy, prior

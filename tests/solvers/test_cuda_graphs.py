@@ -45,8 +45,8 @@ def test_what_is_recorded_outlives_other_measurements_and_a_state() -> None:
         run.run()
         start = run._theta()
         other, _ = run.problem.hold_out(0.2, seed=3)
-        run.continue_from(other, 3)
-        image, _ = run.continue_from(other, 3, start=start)
+        run.continue_from(None, problem=other, max_steps=3)
+        image, _ = run.continue_from(start, problem=other, max_steps=3)
         ends.append(image)
     assert Replayed.count == 4
     assert torch.allclose(*ends, atol=1e-4)
@@ -66,7 +66,7 @@ def test_an_accident_is_rolled_back(caplog: pytest.LogCaptureFixture) -> None:
     train = {name: value.clone() for name, value in run.last_good_state["theta"].items()}
     with torch.no_grad():
         run.generator.output.bias.fill_(float("nan"))
-    run.step += 1
+    run.state.step += 1
     assert run._descend()[0] is None
     assert "rolled back" in caplog.text
     assert all(torch.equal(train[name], value) for name, value in run.generator.state_dict().items())

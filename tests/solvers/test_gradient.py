@@ -139,7 +139,7 @@ def test_an_accident_shortens_the_steps_of_whoever_takes_them(y: torch.Tensor, m
     )
     walk = torch.optim.SGD(run.generator.parameters(), lr=1e-5)
     monkeypatch.setattr(run.divergence, "is_divergence", lambda step, energy: step in (2, 3))
-    run.continue_from(run.problem, 5, optimiser=walk)
+    run.continue_from(None, problem=run.problem, max_steps=5, optimiser=walk)
     assert walk.param_groups[0]["lr"] == pytest.approx(1e-5 * 0.9**2)
 
 

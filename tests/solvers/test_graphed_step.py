@@ -149,7 +149,7 @@ def test_other_measurements_and_another_rate_are_recorded_anew() -> None:
     run = small_run(GRAPHS, max_steps=3)
     run.run()
     other, _ = run.problem.hold_out(0.2, seed=3)
-    run.continue_from(other, 2)
+    run.continue_from(None, problem=other, max_steps=2)
     assert run.graphed_step is None
     run._advance()
     assert run.graphed_step.problem is other
