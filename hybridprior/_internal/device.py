@@ -76,6 +76,12 @@ def choose_precision(device: torch.device, wanted: str = "auto") -> Precision:
 
     Raises:
         ConfigError: The name is unknown.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior._internal.device import choose_precision
+        >>> str(choose_precision(torch.device("cpu"), "fp32"))
+        'fp32 channels_last (requested)'
     """
     gpu = device.type == "cuda"
     if wanted == "fp32":

@@ -43,6 +43,13 @@ def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch
         seed: The run's seed.
         purpose: Name of the purpose.
         device: Device of the generator.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior._internal.random import stream
+        >>> a, b = (torch.rand(1, generator=stream(0, "z")) for _ in range(2))
+        >>> bool(a == b)
+        True
     """
     return torch.Generator(device).manual_seed(derive(seed, purpose))
 
@@ -56,6 +63,16 @@ def drawn(seed: int, purpose: str) -> Iterator[None]:
     Args:
         seed: The run's seed.
         purpose: Name of the purpose.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior._internal.random import drawn
+        >>> with drawn(0, "theta"):
+        ...     a = torch.nn.Linear(2, 2)
+        >>> with drawn(0, "theta"):
+        ...     b = torch.nn.Linear(2, 2)
+        >>> torch.equal(a.weight, b.weight)
+        True
     """
     with DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, purpose))

@@ -103,6 +103,12 @@ def build_config(config_type: type[T], options: Mapping[str, Any], *, part: str)
 
     Raises:
         ConfigError: An unknown option, or a value of the wrong type.
+
+    Example:
+        >>> from hybridprior._internal.registry import build_config
+        >>> from hybridprior.regularisers.tv import TotalVariationConfig
+        >>> build_config(TotalVariationConfig, {"scale": 0.05}, part="tv")
+        TotalVariationConfig(scale=0.05, smoothing=0.001)
     """
     known = [field.name for field in dataclasses.fields(config_type)]  # type: ignore[arg-type]
     for name in options:

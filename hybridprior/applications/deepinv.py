@@ -1,6 +1,6 @@
-"""Our restoration as a `Reconstructor` of deepinv: `model(y, physics)` (extra `physics`).
+"""The restoration as a `Reconstructor` of deepinv: `model(y, physics)` (extra `physics`).
 
-The other way round needs nothing: `restore(y, physics)` takes deepinv's physics as an operator.
+`restore(y, physics)` in turn accepts physics of deepinv as an operator.
 """
 
 from __future__ import annotations
@@ -34,23 +34,31 @@ def reconstructor(
     max_steps: int | None = None,
     seed: int | None = None,
 ) -> Reconstructor:
-    """Return a `deepinv.models.Reconstructor` that restores each image of a batch by itself.
+    """Return a `deepinv.models.Reconstructor` that restores the images of a batch one by one.
 
-    The noise is the physics' own where `sigma` is not given. Nothing is learned: the model has no parameters, and no
-    gradient goes through it. It runs where y is.
+    If `sigma` is not given, the noise is that of the physics. The model has no parameters and no gradient. It runs on
+    the device of y. The arguments have the meaning that they have for `restore`.
 
     Args:
-        preset: As of `restore`, and so are the others.
-        config: The whole configuration, in place of a preset.
+        preset: Name of a preset.
+        config: A configuration, in place of a preset.
         sigma: Standard deviation of the noise.
         generator: f_theta.
         regulariser: R.
         weight: lambda.
-        max_steps: The most steps.
-        seed: Seed of everything that is drawn.
+        max_steps: Maximum number of steps.
+        seed: Seed of all random numbers.
 
     Raises:
         ConfigError: deepinv is not installed.
+
+    Example:
+        >>> import torch
+        >>> from deepinv.physics import Denoising
+        >>> from hybridprior.applications.deepinv import reconstructor
+        >>> model = reconstructor(preset="fast", generator="pixels", regulariser="tv", sigma=0.1, max_steps=2)
+        >>> model(torch.rand(2, 3, 16, 16), Denoising()).shape
+        torch.Size([2, 3, 16, 16])
     """
     overrides = Overrides(generator=generator, regulariser=regulariser, weight=weight, max_steps=max_steps, seed=seed)
 
@@ -63,7 +71,7 @@ def reconstructor(
 
 @functools.cache
 def _model() -> Any:
-    """Return the class, which can be made only where deepinv is."""
+    """Return the class, which needs deepinv."""
     try:
         from deepinv.models import Reconstructor
     except ImportError as error:
@@ -77,7 +85,7 @@ def _model() -> Any:
             self.one = one
 
         def forward(self, y: torch.Tensor, physics: Any) -> torch.Tensor:
-            """Return the images `(B, C, H, W)` behind the measurements y, whose first axis is the batch."""
+            """Return the restored images `(B, C, H, W)` of the measurements y, whose first axis is the batch."""
             with torch.enable_grad():
                 return torch.cat([self.one(each[None], physics) for each in y.detach()])
 

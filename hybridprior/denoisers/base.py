@@ -139,6 +139,12 @@ def as_sigma(sigma: Sigma, x: torch.Tensor) -> torch.Tensor:
     Raises:
         ShapeError: sigma has another length.
         ConfigError: A sigma that is negative or not finite.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.denoisers.base import as_sigma
+        >>> as_sigma(0.1, torch.rand(2, 3, 4, 4)).shape
+        torch.Size([2, 1, 1, 1])
     """
     level = torch.as_tensor(sigma, dtype=torch.float32, device=x.device)
     if level.numel() not in (1, len(x)):

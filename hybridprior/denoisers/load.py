@@ -69,6 +69,13 @@ def owned(given: Any) -> Any:
 
     Args:
         given: An argument of `load_denoiser`.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.denoisers import owned
+        >>> network = torch.nn.Identity()
+        >>> owned(network) is network, owned("shipped")
+        (False, 'shipped')
     """
     network = isinstance(given, nn.Module) or hasattr(given, "size_requirements")
     return copy.deepcopy(given) if network and not inspect.isclass(given) else given

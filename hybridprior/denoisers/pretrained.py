@@ -140,6 +140,17 @@ def pack(network: UNet, *, sigma_range: tuple[float, float] = (0.0, 1.0), note: 
         network: The network with its weights.
         sigma_range: Range of sigma in its training, in units of intensity.
         note: Description of its origin.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from hybridprior import load_denoiser
+        >>> from hybridprior.denoisers.pretrained import describe, pack
+        >>> from hybridprior.denoisers.unet import UNet, UNetConfig
+        >>> size = Path("small.safetensors").write_bytes(pack(UNet(UNetConfig(widths=(8, 8), blocks=1))))
+        >>> describe(Path("small.safetensors"))["network"]["widths"]
+        [8, 8]
+        >>> load_denoiser("file:small.safetensors").sigma_range
+        (0.0, 1.0)
     """
     from safetensors.torch import save
 

@@ -87,6 +87,11 @@ def verify(name: str) -> bool:
 
     Raises:
         WeightsError: There are no such weights, or their file is missing.
+
+    Example:
+        >>> from hybridprior.denoisers.weights import verify
+        >>> verify("denoiser")
+        True
     """
     digest = hashlib.sha256(shipped_file(name).read_bytes()).hexdigest()
     return digest == manifest()[name].sha256

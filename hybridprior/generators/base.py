@@ -104,5 +104,17 @@ def build_generator(name: str, channels: int, options: Mapping[str, Any] | None 
 
 
 def uniform(shape: Shape, high: float, rng: torch.Generator) -> torch.Tensor:
-    """Return noise drawn uniformly from [0, high), on the CPU, so that all devices start with the same values."""
+    """Return noise drawn uniformly from [0, high), on the CPU, so that all devices start with the same values.
+
+    Args:
+        shape: `(B, C, H, W)`.
+        high: Upper end.
+        rng: Random generator on the CPU.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.generators.base import uniform
+        >>> bool(uniform((1, 2, 3, 4), 0.1, torch.Generator()).max() < 0.1)
+        True
+    """
     return torch.rand(shape, generator=rng).mul_(high)

@@ -210,6 +210,13 @@ def demosaic(raw: torch.Tensor, phase: list[int], *, bilinear: bool) -> torch.Te
         raw: The mosaic, white-balanced.
         phase: Row and column of the first red pixel.
         bilinear: Whether all channels are interpolated linearly. Otherwise green is interpolated along edges.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.training.camera import demosaic, mosaic
+        >>> grey = torch.full((1, 3, 8, 8), 0.5)
+        >>> bool(torch.allclose(demosaic(mosaic(grey, [0, 0]), [0, 0], bilinear=False), grey))
+        True
     """
     masks = _masks(raw.shape[-2:], phase)
     known = raw * masks

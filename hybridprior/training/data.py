@@ -48,10 +48,20 @@ def find_photographs(folder: Path, *, without: Path | None = None) -> list[Path]
 
 
 def read_names(path: Path) -> list[str]:
-    """Return the file names in a text file, one on each line.
+    r"""Return the file names in a text file, one on each line. Lines that start with "#" are comments.
+
+    Args:
+        path: The text file.
 
     Raises:
         InputError: The file cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from hybridprior.training.data import read_names
+        >>> size = Path("names.txt").write_text("# validation\na.png\nb.png\n")
+        >>> read_names(Path("names.txt"))
+        ['a.png', 'b.png']
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

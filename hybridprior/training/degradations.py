@@ -10,16 +10,15 @@ correlation of the noise and the quantisation of JPEG, which are 0 for white noi
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
 from hybridprior.noise_model import LAGS, local_mean, quantisation
 from hybridprior.training.camera import Camera, CameraConfig
+from hybridprior.training.compression import jpeg
 
 __all__ = [
     "PLANES",
@@ -29,7 +28,6 @@ __all__ = [
     "conditions",
     "correlations",
     "degrade",
-    "jpeg",
 ]
 
 PLANES = len(LAGS) + 2
@@ -134,6 +132,14 @@ def add_white_noise(clean: torch.Tensor, rng: torch.Generator, *, median: float,
         rng: Random generator.
         median: Median of the levels, in units of intensity.
         spread: Standard deviation of the logarithm of the levels.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior.training.degradations import add_white_noise
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> sample = add_white_noise(torch.rand(1, 3, 64, 64), rng, median=0.1, spread=0.0)
+        >>> round(float(sample.level), 2), round(float((sample.noisy - sample.clean).std()), 2)
+        (0.1, 0.1)
     """
     grey = (clean == clean[:, :1]).flatten(1).all(1)
     noise = torch.randn(clean.shape, generator=rng)
@@ -184,25 +190,6 @@ def correlations(noise: torch.Tensor) -> list[torch.Tensor]:
     pairs = noise.mean(1, keepdim=True).square().mean((1, 2, 3), keepdim=True)
     count = noise.shape[1]
     return [*found, (count * pairs / square - 1) / (count - 1)]
-
-
-def jpeg(x: torch.Tensor, quality: int, *, subsampled: bool) -> torch.Tensor:
-    """Return an image `(3, H, W)` after JPEG; a grey image is compressed as grey.
-
-    Args:
-        x: Intensity in [0, 1].
-        quality: From 1 to 100.
-        subsampled: Whether chroma has half the resolution.
-    """
-    from PIL import Image
-
-    pixels = (x.clamp(0, 1) * 255).round().to(torch.uint8)
-    grey = bool((pixels == pixels[:1]).all())
-    image = Image.fromarray(pixels[0].numpy() if grey else pixels.permute(1, 2, 0).contiguous().numpy())
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality, subsampling=2 if subsampled and not grey else 0)
-    decoded = torch.from_numpy(np.array(Image.open(buffer))).float() / 255
-    return decoded.expand(3, -1, -1) if grey else decoded.permute(2, 0, 1)
 
 
 def _counts(count: int, config: DegradationConfig, rng: torch.Generator) -> tuple[int, int]:
