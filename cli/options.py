@@ -108,7 +108,10 @@ DenoiserSigma = Annotated[
     typer.Option(help="Noise level that R takes off, in units of 0-255: 25, or from:to over the run: 50:5."),
 ]
 SolverName = Annotated[
-    str | None, typer.Option("--solver", help="How R enters: gradient or splitting; what suits it if not given.")
+    str | None,
+    typer.Option(
+        "--solver", help="The algorithm: gradient, splitting, pnp or fusion; chosen by the regulariser if not given."
+    ),
 ]
 Preset = Annotated[str, typer.Option(help=f"The configuration: {', '.join(PRESETS)}.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn.")]

@@ -71,7 +71,7 @@ class SolverConfig:
 
 @dataclass(frozen=True)
 class SplittingConfig:
-    """How R enters by splitting."""
+    """The numbers of half-quadratic splitting and ADMM."""
 
     iterations: int = 24
     """Steps where x is pixels, each with the denoiser once and conjugate gradients once."""

@@ -26,7 +26,8 @@ from hybridprior.regularisers import Regulariser
 from hybridprior.resolve import AUTO, configure, resolve
 from hybridprior.result import Result
 from hybridprior.solvers import SOLVERS, Callback, Components, as_callbacks
-from hybridprior.solvers.tiled import lay_out, restore_tiles, settle_tiles
+from hybridprior.solvers.tile_size import settle_tiles
+from hybridprior.solvers.tiled import lay_out, restore_tiles
 from hybridprior.stopping import StoppingRule
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def restore(
             "file:PATH", "module:function") or as `load_denoiser` takes it: a function of (x, sigma), or a
             module, which is copied and not changed.
         denoiser_sigma: Its noise level at the start and at the end, in [0, 1].
-        solver: How R enters: by its "gradient", or by "splitting".
+        solver: The algorithm by name: "gradient", "splitting", "pnp" (without a network) or "fusion".
         stopping: The stopping rule, by name ("fixed", "variance", "heldout", or "auto": heldout if there is noise to
             fit, else fixed) or as an object, which is copied.
         max_steps: The most steps taken.

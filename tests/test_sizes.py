@@ -18,8 +18,6 @@ TOO_LARGE: set[str] = {
     "hybridprior/evaluation/report/restored.py",
     "hybridprior/io/files.py",
     "hybridprior/restoration.py::restore",
-    "hybridprior/solvers/tiled.py",
-    "hybridprior/solvers/tiled.py::restore_tiles",
     "tests/cli/test_files.py",
     "tests/evaluation/test_ablation.py",
 }

@@ -39,7 +39,7 @@ STREAMS = 8
 """Images that a GPU takes at a time."""
 
 ROOM_ON_GPU = 4 * 2**30
-"""The same for a stream, whose tile may take up to 3 GiB (`hybridprior.solvers.tiled`)."""
+"""The same for a stream, whose tile may take up to 3 GiB (`hybridprior.solvers.tile_size`)."""
 
 ROOM = 2 * 2**30
 """Bytes that a process is taken to need at most where nobody said how many there should be."""

@@ -7,23 +7,18 @@ and the rule, which each of them applies on its own.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from hybridprior._internal.device import Precision, free_memory
 from hybridprior._internal.interrupt import interruptible
-from hybridprior._internal.random import stream
 from hybridprior.config import RestoreConfig, TileConfig
 from hybridprior.errors import ConfigError, InputError
 from hybridprior.fusion.stacking import FusionWeights
 from hybridprior.fusion.tile_weights import join
-from hybridprior.generators import Generator
 from hybridprior.operators.base import Box
 from hybridprior.problem import Problem
 from hybridprior.result import Result, Status, Step, Timings, TracePoint
@@ -31,68 +26,12 @@ from hybridprior.solvers.base import Callback
 from hybridprior.solvers.canvas import Canvas
 from hybridprior.solvers.fingerprint import agree, fingerprint
 
-__all__ = ["lay_out", "longest_side", "restore_tiles", "settle_tiles"]
-
-log = logging.getLogger(__name__)
+__all__ = ["lay_out", "restore_tiles"]
 
 NOTED = ("step", "sigma", "precision", "held_out")
 """What is known of a finished tile besides its image, status, trace and timings."""
 
 Solve = Callable[[Problem, Sequence[Callback], Mapping[str, Any] | None], Result]
-
-MOST_MEMORY = 3 * 2**30
-"""Bytes that the feature maps of a tile may take, however much memory there is."""
-
-IMAGES = 1000
-"""Bytes a pixel besides the feature maps: images, averages, and a denoiser's own features."""
-
-SMALL = 512**2
-"""Pixels up to which an image fits any memory."""
-
-PROBE = 128
-"""Side of the image whose feature maps are counted."""
-
-
-def settle_tiles(
-    config: RestoreConfig,
-    problem: Problem,
-    generator: Callable[[], Generator],
-    *,
-    precision: Precision,
-    checkpoint: Mapping[str, Any] | None = None,
-) -> RestoreConfig:
-    """Return the configuration with the side of the tiles settled: 0 where the image is solved whole.
-
-    Args:
-        config: Its tiles' side is settled by the free memory if it is 0.
-        problem: The whole image's.
-        generator: Makes f_theta, whose memory is counted.
-        precision: Its arithmetic.
-        checkpoint: That of an interrupted run, which knows its side.
-    """
-    side, pixels = config.tiles.side, math.prod(problem.shape[-2:])
-    if checkpoint is not None:
-        side = checkpoint.get("side", side)
-    elif not side and pixels > SMALL:
-        longest = longest_side(generator(), problem.shape, problem.y.device, bf16=precision.bf16)
-        side = longest if pixels > longest**2 else 0
-    if side and side < max(problem.shape[-2:]) and problem.operator.tile_multiple is None:
-        log.warning("This operator cannot be cut into tiles, and the image may be too large for the memory.")
-        side = 0
-    return dataclasses.replace(config, tiles=dataclasses.replace(config.tiles, side=side))
-
-
-def longest_side(generator: Generator, shape: Sequence[int], device: torch.device, *, bf16: bool) -> int:
-    """Return the side of the largest square whose gradient fits the memory, a multiple of 64.
-
-    Args:
-        generator: f_theta; it is not changed.
-        shape: `(1, C, H, W)` of the image.
-        device: Where it runs.
-        bf16: Whether its convolutions run in bfloat16.
-    """
-    room = min(free_memory(device) / 2, MOST_MEMORY)
-    return max(256, math.isqrt(int(room / _bytes_a_pixel(generator, shape, bf16))) // 64 * 64)
 
 
 def lay_out(shape: Sequence[int], config: TileConfig, multiple: int) -> list[Box]:
@@ -151,21 +90,28 @@ def restore_tiles(
         canvas.add(box, tile)
     unfinished = None
     if len(done) < len(boxes):
-        last, begun = results[-1], results[-1].checkpoint is not None
-        finished = [_noted(result) for result in (results[:-1] if begun else results)]
         mark = {**fingerprint(problem, config, {}), **(identity or {})}
-        unfinished = {
-            "tiles": done,
-            "results": finished,
-            "run": last.checkpoint,
-            "side": config.tiles.side,
-            "mark": mark,
-        }
-        if begun:
-            canvas.add(boxes[len(done)], last.image)
+        unfinished = _checkpoint(done, results, config.tiles.side, mark)
+        if results[-1].checkpoint is not None:
+            canvas.add(boxes[len(done)], results[-1].image)
         canvas.fill(initial)
     whole = _joined(canvas.image(), results, boxes, config, problem.fidelity.sigma, unfinished)
     return whole if unfinished else _with_fusion_weights(whole, places, results)
+
+
+def _checkpoint(
+    done: Sequence[torch.Tensor], results: Sequence[Result], side: int, mark: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what an interrupted run continues from: finished tiles, and the state of the one that was begun."""
+    last = results[-1]
+    finished = results[:-1] if last.checkpoint is not None else results
+    return {
+        "tiles": list(done),
+        "results": [_noted(result) for result in finished],
+        "run": last.checkpoint,
+        "side": side,
+        "mark": mark,
+    }
 
 
 def _begun(
@@ -273,21 +219,3 @@ def _with_fusion_weights(whole: Result, places: Sequence[Box], results: Sequence
     )
     message = f"{whole.message} {said}: {fusion_weights.shares} (tile by tile)."
     return dataclasses.replace(whole, fusion=fusion_weights, message=message)
-
-
-def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> float:
-    """Return the memory of a step: what the gradient keeps of a small image, and what comes on top."""
-    probe = copy.deepcopy(generator).cpu()
-    small = probe.padded((1, shape[1], PROBE, PROBE))
-    z = probe.input(small, stream(0, "memory"))
-    saved: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-    with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        x = probe(z)
-    return IMAGES + sum(saved.values()) / float(x.shape[-2] * x.shape[-1])

@@ -56,8 +56,8 @@ def test_pixels_have_no_impedance_and_a_network_has(crop: torch.Tensor) -> None:
 def test_what_is_solved_in_tiles_has_no_impedance_and_no_spectrum(
     photograph: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybridprior.solvers.tiled.SMALL", 0)
-    monkeypatch.setattr("hybridprior.solvers.tiled.longest_side", lambda *a, **k: 160)
+    monkeypatch.setattr("hybridprior.solvers.tile_size.SMALL", 0)
+    monkeypatch.setattr("hybridprior.solvers.tile_size.longest_side", lambda *a, **k: 160)
     image = photograph[..., :168, :168]
     with pytest.raises(InputError, match="crop"):
         impedance(image, ["decoder"], preset="fast", max_steps=2)

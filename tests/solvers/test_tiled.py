@@ -23,7 +23,8 @@ from hybridprior.regularisers import RED, Regulariser
 from hybridprior.result import Status, Step
 from hybridprior.solvers.canvas import Canvas
 from hybridprior.solvers.gradient import Callback
-from hybridprior.solvers.tiled import lay_out, longest_side, restore_tiles
+from hybridprior.solvers.tile_size import longest_side
+from hybridprior.solvers.tiled import lay_out, restore_tiles
 
 SMALL = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 4, "padding": "zeros"}
 CONFIG = RestoreConfig(
@@ -191,7 +192,7 @@ def test_what_cannot_be_cut_is_solved_whole(caplog: pytest.LogCaptureFixture) ->
 def test_the_side_follows_from_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     sides = []
     for room in (1, 4):
-        monkeypatch.setattr("hybridprior.solvers.tiled.free_memory", lambda device, room=room: room * 2**30)
+        monkeypatch.setattr("hybridprior.solvers.tile_size.free_memory", lambda device, room=room: room * 2**30)
         sides.append(
             longest_side(build_generator("skip", 3, SMALL), (1, 3, 4096, 4096), torch.device("cpu"), bf16=False)
         )
