@@ -31,16 +31,17 @@ UPWARD = {
     "hybridprior.solvers.tiled -> hybridprior.fusion.stacking",
     "hybridprior.solvers.tiled -> hybridprior.fusion.tile_weights",
 }
-CIRCLES = [
+CIRCLES: list[list[str]] = [
     [
-        "hybridprior.fidelities.proximal",
         "hybridprior.operators.base",
         "hybridprior.operators.deepinv",
         "hybridprior.operators.identity",
-        "hybridprior.operators.mask",
-        "hybridprior.problem",
     ],
-    ["hybridprior.solvers.checkpoint", "hybridprior.solvers.gradient", "hybridprior.solvers.graphed_step"],
+    [
+        "hybridprior.solvers.checkpoint",
+        "hybridprior.solvers.gradient",
+        "hybridprior.solvers.graphed_step",
+    ],
 ]
 
 
