@@ -1,7 +1,7 @@
 """The configuration of the fusion: every number that changes its result, in nested frozen dataclasses.
 
-The options of the regulariser "auto" are the fields of `FusionConfig`; a nested configuration is a dataclass or a
-mapping of the fields that depart from its defaults, as in JSON and TOML.
+`RestoreConfig.fusion` has the fields of `FusionConfig` that depart from its defaults; a nested configuration is a
+dataclass or a mapping, as in JSON and TOML. The denoiser is that of the regulariser.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class NoiseCheckConfig:
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if not (self.max_correlation >= 0 and self.min_side >= 0):
-            raise ConfigError("auto.noise: max_correlation and min_side are 0 or more.")
+            raise ConfigError("fusion.noise: max_correlation and min_side are 0 or more.")
         if not 1 <= self.nominal_ratio <= self.texture_ratio:
-            raise ConfigError("auto.noise: nominal_ratio is 1 or more, and texture_ratio is not below it.")
+            raise ConfigError("fusion.noise: nominal_ratio is 1 or more, and texture_ratio is not below it.")
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class StackingConfig:
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if self.bootstrap_draws < 1 or self.cell_measurements < 1:
-            raise ConfigError("auto.weights: bootstrap_draws and cell_measurements are 1 or more.")
+            raise ConfigError("fusion.weights: bootstrap_draws and cell_measurements are 1 or more.")
         if not (self.ridge > 0 and self.shrinkage >= 0):
-            raise ConfigError("auto.weights: ridge is positive, and shrinkage 0 or more.")
+            raise ConfigError("fusion.weights: ridge is positive, and shrinkage 0 or more.")
         if not (0 <= self.min_weight <= 1 and 0 <= self.min_refit_weight <= 1):
-            raise ConfigError("auto.weights: min_weight and min_refit_weight lie in [0, 1].")
+            raise ConfigError("fusion.weights: min_weight and min_refit_weight lie in [0, 1].")
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if self.steps < 0 or not self.learning_rate > 0:
-            raise ConfigError("auto.finetuning: steps is 0 or more, and learning_rate positive.")
+            raise ConfigError("fusion.finetuning: steps is 0 or more, and learning_rate positive.")
         if min(self.batch_size, self.patch_size, self.check_every, self.patience) < 1:
-            raise ConfigError("auto.finetuning: batch_size, patch_size, check_every and patience are 1 or more.")
+            raise ConfigError("fusion.finetuning: batch_size, patch_size, check_every and patience are 1 or more.")
         if not (0 < self.sigma_min <= self.sigma_max and self.recorruption > 0):
-            raise ConfigError("auto.finetuning: 0 < sigma_min <= sigma_max, and recorruption is positive.")
+            raise ConfigError("fusion.finetuning: 0 < sigma_min <= sigma_max, and recorruption is positive.")
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ class FutilityConfig:
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""
         if min(self.check_every, self.window) < 1 or self.min_steps < 0:
-            raise ConfigError("auto.futility: check_every and window are 1 or more, min_steps 0 or more.")
+            raise ConfigError("fusion.futility: check_every and window are 1 or more, min_steps 0 or more.")
         if not (0 <= self.min_weight <= 1 and self.min_gain >= 0 and self.max_distance_ratio > 0):
             raise ConfigError(
-                "auto.futility: min_weight lies in [0, 1], min_gain is 0 or more, max_distance_ratio is positive."
+                "fusion.futility: min_weight lies in [0, 1], min_gain is 0 or more, max_distance_ratio is positive."
             )
 
 
@@ -137,8 +137,6 @@ class FusionConfig:
         (20, 0.0001)
     """
 
-    denoiser: str = "shipped"
-    """Name of the denoiser, as `load_denoiser` takes it. In a run it may be an object."""
     stacking: bool = True
     """Whether candidates are combined by stacking weights. If not, plug-and-play alone restores the image."""
     validation_fraction: float = 0.12
@@ -173,22 +171,22 @@ class FusionConfig:
         for name, kind in NESTED.items():
             value: Any = getattr(self, name)
             if isinstance(value, Mapping):
-                object.__setattr__(self, name, build_config(kind, value, part=f"auto.{name}"))
+                object.__setattr__(self, name, build_config(kind, value, part=f"fusion.{name}"))
             elif not isinstance(value, kind):
-                raise ConfigError(f"auto: {name} is a {kind.__name__} or a mapping of its fields.")
+                raise ConfigError(f"fusion: {name} is a {kind.__name__} or a mapping of its fields.")
         if not (self.hybrid > 0 and self.refit >= 0 and 0 < self.warm_start_sigma <= 1 and 0 <= self.mixed <= 1):
             raise ConfigError(
-                "auto: hybrid is positive, refit 0 or more; warm_start_sigma lies in (0, 1], mixed in [0, 1]."
+                "fusion: hybrid is positive, refit 0 or more; warm_start_sigma lies in (0, 1], mixed in [0, 1]."
             )
         if min(self.runs, self.min_refit_steps, self.average_network_from) < 1 or not self.penalty_end > 0:
             raise ConfigError(
-                "auto: runs, min_refit_steps and average_network_from are 1 or more; penalty_end is positive."
+                "fusion: runs, min_refit_steps and average_network_from are 1 or more; penalty_end is positive."
             )
         if not 0 < self.validation_fraction < 1:
-            raise ConfigError("auto: validation_fraction lies in (0, 1).")
+            raise ConfigError("fusion: validation_fraction lies in (0, 1).")
 
     def options(self) -> dict[str, Any]:
-        """Return all fields, nested configurations as dictionaries, as the options of a `Component`."""
+        """Return all fields, nested configurations as dictionaries, as in `RestoreConfig.fusion`."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {**fields, **{name: dataclasses.asdict(fields[name]) for name in NESTED}}
 

@@ -168,7 +168,15 @@ def _patch(problem: Problem, start: torch.Tensor, rng: torch.Generator, size: in
 def internal_adaptation_loss(
     network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator, config: FinetuneConfig
 ) -> torch.Tensor:
-    """Return the squared error of denoising the denoiser's own image x with new noise, a scalar."""
+    """Return the squared error of denoising the denoiser's own image x with new noise, a scalar.
+
+    Example:
+        >>> from hybridprior.denoisers import load_denoiser
+        >>> same, x, rng = load_denoiser(lambda x, sigma: x), torch.rand(1, 3, 32, 32), torch.Generator().manual_seed(0)
+        >>> loss = internal_adaptation_loss(same, x, x, 0.1, rng, FinetuneConfig())
+        >>> 0.009 < float(loss) < 0.011  # sigma^2
+        True
+    """
     noise, view = sigma * torch.randn(x.shape, generator=rng).to(x), int(torch.randint(4, (), generator=rng))
     return (network.denoise(x + noise, sigma, view=view) - x).square().mean()
 
@@ -176,7 +184,15 @@ def internal_adaptation_loss(
 def recorrupted_to_recorrupted_loss(
     network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator, config: FinetuneConfig
 ) -> torch.Tensor:
-    """Return the squared difference of one recorruption of y, denoised, and the other, a scalar."""
+    """Return the squared difference of one recorruption of y, denoised, and the other, a scalar.
+
+    Example:
+        >>> from hybridprior.denoisers import load_denoiser
+        >>> same, y, rng = load_denoiser(lambda x, sigma: x), torch.rand(1, 3, 32, 32), torch.Generator().manual_seed(0)
+        >>> loss = recorrupted_to_recorrupted_loss(same, y, y, 0.1, rng, FinetuneConfig())
+        >>> 0.055 < float(loss) < 0.07  # (0.5 + 1 / 0.5)^2 sigma^2
+        True
+    """
     a = config.recorruption
     noise, view = sigma * torch.randn(y.shape, generator=rng).to(y), int(torch.randint(4, (), generator=rng))
     denoised = network.denoise(y + a * noise, math.sqrt(1 + a**2) * sigma, view=view)
@@ -186,7 +202,15 @@ def recorrupted_to_recorrupted_loss(
 def cross_scale_loss(
     network: Denoiser, y: torch.Tensor, x: torch.Tensor, sigma: float, rng: torch.Generator, config: FinetuneConfig
 ) -> torch.Tensor:
-    """Return the squared error of denoising y at several noise levels, in units of sigma^2, a scalar."""
+    """Return the squared error of denoising y at several noise levels, in units of sigma^2, a scalar.
+
+    Example:
+        >>> from hybridprior.denoisers import load_denoiser
+        >>> same, y, rng = load_denoiser(lambda x, sigma: x), torch.rand(1, 3, 32, 32), torch.Generator().manual_seed(0)
+        >>> loss = cross_scale_loss(same, y, y, 0.0, rng, FinetuneConfig())
+        >>> 0.9 < float(loss) < 1.1
+        True
+    """
     turn, batch = int(torch.randint(4, (), generator=rng)), config.batch_size
     y = torch.rot90(y, turn, (2, 3)).expand(batch, -1, -1, -1)
     low, high = config.sigma_min, config.sigma_max

@@ -32,7 +32,17 @@ __all__ = ["FutilityStopping"]
 
 
 class FutilityStopping(Heldout):
-    """`heldout`, which also stops a network that cannot improve the fused image."""
+    """`heldout`, which also stops a network that cannot improve the fused image.
+
+    Example:
+        >>> from hybridprior.operators import Identity
+        >>> truth, noise = torch.full((1, 1, 32, 32), 0.5), torch.randn(1, 1, 32, 32)
+        >>> train, validation = Problem.make(truth, Identity(), sigma=0.1).recorrupt(0.2, seed=0)
+        >>> rule = FutilityStopping(truth, validation, sigma=0.1)
+        >>> steps = [Step(n, truth + noise, truth, 0.0, 0.0, 1 / n, 0, 0.0) for n in range(1, 401)]
+        >>> next(step.number for step in steps if rule.update(step).stop)
+        200
+    """
 
     def __init__(
         self, baseline: torch.Tensor, validation: Problem, *, sigma: float, config: FutilityConfig | None = None

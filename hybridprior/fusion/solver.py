@@ -22,6 +22,7 @@ from hybridprior._internal.device import Precision
 from hybridprior._internal.interrupt import interruptible
 from hybridprior.config import RestoreConfig
 from hybridprior.denoisers import Denoiser, load_denoiser
+from hybridprior.fusion.baseline import better_of, denoiser_baseline
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.fusion.config import FusionConfig
 from hybridprior.fusion.finetuning import DenoiserFinetuner
@@ -33,7 +34,7 @@ from hybridprior.fusion.strategy import FusionStrategy, NoiseCheck
 from hybridprior.fusion.validated_run import ValidatedRun, split_measurements
 from hybridprior.fusion.weights import FusionWeights, uniform_weights
 from hybridprior.generators import Generator
-from hybridprior.problem import Problem, Split
+from hybridprior.problem import Problem
 from hybridprior.regularisers import build_regulariser
 from hybridprior.result import Result, Status, Timings
 from hybridprior.solvers import Callback, Components
@@ -63,7 +64,7 @@ def restore_fused(
         config: The network's configuration; lambda is the hybrid's.
         options: How the candidates are made and combined.
         precision: The generator's arithmetic.
-        denoiser: In place of the one that the options name.
+        denoiser: The pretrained denoiser; the shipped one if not given.
         identity: Hashes of the components, which a checkpoint has to agree with.
         callbacks: Called with the network's steps.
         checkpoint: That of an interrupted run.
@@ -71,12 +72,27 @@ def restore_fused(
 
     Returns:
         The fused image. Its `config` has all options of the fusion.
+
+    Example:
+        >>> from hybridprior import SolverConfig
+        >>> from hybridprior._internal.device import choose_precision
+        >>> from hybridprior.generators import build_generator
+        >>> from hybridprior.operators import Identity
+        >>> result = restore_fused(
+        ...     Problem.make(torch.rand(1, 3, 16, 16), Identity(), sigma=0.1),
+        ...     build_generator("skip", 3, {"down": (8,), "up": (8,), "skip": (0,)}),
+        ...     RestoreConfig(solver=SolverConfig(max_steps=2)),
+        ...     FusionConfig(finetuning={"steps": 0}),
+        ...     precision=choose_precision(torch.device("cpu"), "fp32"),
+        ... )
+        >>> result.fusion.names
+        ('local', 'global', 'warm_started')
     """
     started = time.perf_counter() if started is None else started
     noise = NoiseCheck.of(problem, options.noise)
     strategy = FusionStrategy.for_problem(problem, noise)
     if strategy.candidates:
-        denoiser = _copied(denoiser or load_denoiser(options.denoiser), problem, config)
+        denoiser = _copied(denoiser or load_denoiser("shipped"), problem, config)
         with interruptible() as interrupted:
             fusion = _Fusion(
                 problem, config, options, noise, strategy, denoiser, precision=precision, interrupted=interrupted
@@ -84,8 +100,7 @@ def restore_fused(
             result = fusion.solve(generator, identity or {}, callbacks, checkpoint, started)
     else:
         result = _unchanged(problem, config, precision)
-    ran = {name: value for name, value in options.options().items() if name != "denoiser"}
-    return dataclasses.replace(result, config=dataclasses.replace(config, fusion=ran))
+    return dataclasses.replace(result, config=dataclasses.replace(config, fusion=options.options()))
 
 
 def _unchanged(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
@@ -143,7 +158,7 @@ class _Fusion:
             restore=self.prior.restore,
             raise_if_interrupted=self.prior.raise_if_interrupted,
         )
-        self.baseline = _baseline(self.finetuner, self.split) if strategy.futility else None
+        self.baseline = denoiser_baseline(self.finetuner, self.split) if strategy.futility else None
 
     def solve(
         self,
@@ -170,7 +185,7 @@ class _Fusion:
                 image, step = run.last_unless_worse(result)
                 result = dataclasses.replace(result, image=image, step=step)
             result = self._concluded(result, run)
-        return result if result.fusion else _best(result, self.baseline, self.problem, self.split, self.finetuner)
+        return result if result.fusion else better_of(result, self.baseline, self.problem, self.split, self.finetuner)
 
     def _concluded(self, result: Result, run: ValidatedRun) -> Result:
         """Return the fused result, or the network's after an interrupt."""
@@ -246,33 +261,3 @@ class _Fusion:
             if name not in final:
                 final[name] = candidates.refitted(name, self.problem, final.get("local", local))
         return final
-
-
-def _baseline(finetuner: DenoiserFinetuner, split: Split) -> torch.Tensor | None:
-    """Return the denoiser's image of the training measurements, fine-tuned where that lowers the validation error.
-
-    After an interrupt the denoiser is not fine-tuned.
-    """
-    try:
-        best = finetuner.best_image(split) if finetuner.is_applicable else None
-    except Interrupted:
-        best = None
-    if best is None:
-        with torch.no_grad():
-            return finetuner.denoiser.denoise(split.train.filled(), split.train.fidelity.sigma)
-    return best
-
-
-def _best(
-    result: Result, baseline: torch.Tensor | None, problem: Problem, split: Split, finetuner: DenoiserFinetuner
-) -> Result:
-    """Return the result of an interrupted run, with the denoiser's image if it has the lower validation error."""
-    validation = split.validation
-    if baseline is None or not float(validation.error(baseline)) < float(
-        validation.error(result.image.to(validation.y))
-    ):
-        return result
-    with torch.no_grad():
-        image = finetuner.network.denoise(problem.filled(), problem.fidelity.sigma)
-    message = f"{result.status.value} The denoiser alone had the lower validation error: this is its image."
-    return dataclasses.replace(result, image=image.float().cpu(), message=message, held_out=0.0)

@@ -98,6 +98,13 @@ def significantly_worse(x: torch.Tensor, than: torch.Tensor, validation: Problem
         x: `(1, C, H, W)`.
         than: The other image, `(1, C, H, W)`.
         validation: The problem with only the validation measurements.
+
+    Example:
+        >>> from hybridprior.operators import Identity
+        >>> truth = torch.rand(1, 1, 32, 32)
+        >>> train, validation = Problem.make(truth, Identity(), sigma=0.1).recorrupt(0.2, seed=0)
+        >>> significantly_worse(1 - truth, truth, validation), significantly_worse(truth, truth, validation)
+        (True, False)
     """
     residuals, share = _residuals([x, than], validation)
     squares = residuals.square()

@@ -237,6 +237,10 @@ def placed(operator: Operator, device: torch.device) -> Operator:
     Args:
         operator: A; it is copied if anything has to be changed.
         device: The device.
+
+    Example:
+        >>> placed(as_operator(None), torch.device("cpu"))
+        Identity()
     """
     tensors = (*operator.parameters(), *operator.buffers())
     if not any(tensor.device != device or tensor.requires_grad or tensor.is_inference() for tensor in tensors):

@@ -139,6 +139,13 @@ def check_sampled(config: RestoreConfig) -> None:
 
     Args:
         config: The configuration of the run.
+
+    Example:
+        >>> check_sampled(RestoreConfig())
+        >>> check_sampled(RestoreConfig(generator=Component("pixels")))
+        Traceback (most recent call last):
+        ...
+        hybridprior.errors.ConfigError: Uncertainty is estimated from samples of a network's theta...
     """
     if config.method != "gradient" or not getattr(GENERATORS.find(config.generator.name), "is_network", True):
         raise ConfigError(

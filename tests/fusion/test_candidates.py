@@ -113,5 +113,5 @@ def test_theta_goes_on_only_where_the_local_image_counts(
     ],
 )
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="auto"):
+    with pytest.raises(ConfigError, match="fusion"):
         FusionConfig(**wrong)

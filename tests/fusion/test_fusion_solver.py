@@ -155,10 +155,10 @@ def test_the_result_has_every_number_of_the_fusion(crop: torch.Tensor) -> None:
     how = {"finetuning": {"steps": 0}, "weights": {"bootstrap_draws": 5}}
     config = dataclasses.replace(CONFIG, regulariser=Component("auto", how))
     result = restore(crop[..., :32, :32], sigma=SIGMA, config=config, max_steps=3)
-    options = result.config.regulariser.options
+    options = result.config.fusion
     assert options["finetuning"]["steps"] == 0 and options["finetuning"]["patience"] == FinetuneConfig().patience
     assert options["weights"]["bootstrap_draws"] == 5 and options["futility"] == dataclasses.asdict(FutilityConfig())
-    assert FusionConfig(**RestoreConfig.from_json(result.config.to_json()).regulariser.options) == FusionConfig(**how)
+    assert FusionConfig(**RestoreConfig.from_json(result.config.to_json()).fusion) == FusionConfig(**how)
 
 
 def test_a_network_that_was_stopped_takes_no_step_more_after_ctrl_c(
@@ -219,7 +219,7 @@ def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
 ) -> None:
     y, _ = degrade(crop, Degradation("denoise", sigma=SIGMA))
     arguments = {"sigma": SIGMA, "config": CONFIG, "max_steps": 60, "regulariser": "auto"}
-    best, whole = fusion_solver._best, restore(y, **arguments)
+    best, whole = fusion_solver.better_of, restore(y, **arguments)
 
     def press(step: Step) -> None:
         if step.number == 49:
@@ -227,7 +227,9 @@ def test_ctrl_c_leaves_the_denoisers_image_while_it_is_the_better_one(
 
     monkeypatch.setattr("hybridprior._internal.interrupt.FORCE_AFTER", 60.0)
     with monkeypatch.context() as patched:  # a second time while the image is made, which loses nothing
-        patched.setattr(fusion_solver, "_best", lambda *found: (signal.raise_signal(signal.SIGINT), best(*found))[1])
+        patched.setattr(
+            fusion_solver, "better_of", lambda *found: (signal.raise_signal(signal.SIGINT), best(*found))[1]
+        )
         if stage == "finetuning":
             patched.setitem(finetuning.OBJECTIVES, "denoising", _pressed(5))
         part = restore(y, callbacks=[press], **arguments)
