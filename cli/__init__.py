@@ -1,4 +1,4 @@
-"""`hprior`, the command line. One file a verb; torch is imported only inside functions, so that `--help` is quick."""
+"""`hprior`, the command line. One file per command; torch is imported inside functions, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run `hprior` and exit with its code."""
+    """Run `hprior` and exit with its exit code."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # closed by the caller
             os.open(os.devnull, os.O_WRONLY)

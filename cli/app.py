@@ -1,6 +1,6 @@
-"""The application: its verbs, and how errors become one sentence and an exit code.
+"""The application: its commands. An error is reported as one sentence and an exit code.
 
-Exit codes: 0 all is well, 1 some item of a batch failed, 2 bad usage or input, 130 interrupted.
+Exit codes: 0 success, 1 some images of a batch failed, 2 usage or input error, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from .console import note
 
 __all__ = ["app", "run"]
 
+SUMMARY = "Image restoration with an untrained network (deep image prior), a pretrained denoiser, or both."
+
 app = typer.Typer(
     name="hprior",
-    help="Restore one image with what it says about itself, and with what a network learned from others.",
+    help=SUMMARY,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -39,19 +41,19 @@ app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"hprior {__version__}")
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=SUMMARY)
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Restore one image with what it says about itself, and with what a network learned from others."""
+    """Options of the application itself."""
 
 
 def run() -> int:

@@ -1,6 +1,4 @@
-"""What people see while a restoration runs: progress on stderr with time left and the chosen step; results on
-stdout.
-"""
+"""Output to the terminal: progress and notes on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -20,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "bar", "note", "images", "progress", "say"]
 
-FORETOLD = 10
-"""The step of a tile at which it is foretold how long they all take."""
+ESTIMATE_STEP = 10
+"""The step of the first tile after which the duration of all tiles is estimated."""
 
 FORMATS = ("human", "json", "quiet")
 
@@ -35,7 +33,7 @@ def say(line: str) -> None:
     """Write one line to stdout.
 
     Raises:
-        OutputError: It cannot be written. A reader that has gone away is no error: the files are what counts.
+        OutputError: stdout cannot be written. A closed pipe is no error: the results are in files.
     """
     try:
         sys.stdout.write(_printable(f"{line}\n", sys.stdout))
@@ -48,19 +46,19 @@ def say(line: str) -> None:
 
 
 def _printable(text: str, stream: TextIO) -> str:
-    """Return a text as the stream can write it: a file may have a name that its encoding has not."""
+    """Return the text with characters escaped that the stream's encoding does not have, as in names of files."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextmanager
 def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
-    """Show a bar for one restoration; yield the callbacks that move it.
+    """Show a progress bar for one restoration; yield the callbacks that update it.
 
     Args:
-        name: What is restored.
-        steps: The most steps there will be.
-        shown: Whether to show anything.
+        name: Name of the image.
+        steps: The largest number of steps.
+        shown: Whether to show the bar.
     """
     if not shown:
         yield []
@@ -79,16 +77,16 @@ def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(_printable(name, sys.stderr), total=steps, energy="-", chosen="-")
 
-        begun: list[float] = []  # seconds at the first step, most of them before it
+        first: list[float] = []  # seconds at the first step, mostly setup
 
         def move(step: Step) -> None:
             tile, tiles = step.tile or (1, 1)
             if step.number == 1:
-                begun.append(step.seconds)
+                first.append(step.seconds)
             done = (tile - 1) * steps + step.number
-            if step.tile is not None and begun and (tile, step.number) == (1, FORETOLD):
-                pace = (step.seconds - begun[0]) / (step.number - 1)
-                note(f"{name}: {tiles} tiles, {_duration((begun[0] + pace * steps) * tiles)} at most.")
+            if step.tile is not None and first and (tile, step.number) == (1, ESTIMATE_STEP):
+                pace = (step.seconds - first[0]) / (step.number - 1)
+                note(f"{name}: {tiles} tiles, {_duration((first[0] + pace * steps) * tiles)} at most.")
             bar.update(
                 task, completed=done, total=steps * tiles, energy=f"{step.energy:.3f}", chosen=step.chosen or "-"
             )
@@ -98,11 +96,11 @@ def progress(name: str, steps: int, *, shown: bool) -> Iterator[list[Callback]]:
 
 @contextmanager
 def images(count: int, shown: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar over several images; yield what moves it on by one.
+    """Show a progress bar over several images; yield a function that advances it by one.
 
     Args:
-        count: How many there are.
-        shown: Whether to show anything.
+        count: Number of images.
+        shown: Whether to show the bar.
     """
     done = itertools.count(1)
     with bar("images", count, shown=shown) as move:
@@ -111,12 +109,12 @@ def images(count: int, shown: bool) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def bar(name: str, count: int, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar over several items; yield what moves it, told how many are done and of how many.
+    """Show a progress bar over several items; yield a function of the number done and the number in all.
 
     Args:
-        name: What the items are.
-        count: How many there are, as far as is known.
-        shown: Whether to show anything.
+        name: Name of the items.
+        count: Number of items, as far as it is known.
+        shown: Whether to show the bar.
     """
     if not shown:
         yield lambda done, count: None
@@ -125,13 +123,13 @@ def bar(name: str, count: int, *, shown: bool) -> Iterator[Callable[[int, int], 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns: list[Any] = [TextColumn(name), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn()]
-    # Else rich would take what is said on stdout to its own console, which is stderr.
+    # Otherwise rich redirects stdout to its own console, which is stderr.
     with Progress(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as shown_bar:
         task = shown_bar.add_task(name, total=count)
         yield lambda done, count: shown_bar.update(task, completed=done, total=count)
 
 
 def _duration(seconds: float) -> str:
-    """Return a time as people say it."""
+    """Return a duration in hours and minutes."""
     hours, minutes = divmod(math.ceil(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

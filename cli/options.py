@@ -1,4 +1,4 @@
-"""The options that several verbs share, their defaults read from the library's frozen configuration."""
+"""The options that several commands share. Their defaults are those of the frozen configurations of the library."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from hybridprior.errors import ConfigError, unknown_name
+from hybridprior.evaluation.config import SIGMA_255
 from hybridprior.presets import PRESETS, TASKS
 
 __all__ = [
     "AUTO_TASK",
     "BOUNDARIES",
-    "DEFAULT_KERNEL",
     "DEFAULT_PRESET",
-    "DEFAULT_SCALE",
-    "DEGRADATION_SIGMA",
     "DTYPES",
+    "KERNELS",
+    "PATTERNS",
+    "TASK_NAMES",
     "Bayer",
     "Blur",
     "Boundary",
@@ -25,19 +26,19 @@ __all__ = [
     "DenoiserSigma",
     "Device",
     "Kernel",
+    "Missing",
     "Preset",
-    "PATTERNS",
     "Quality",
     "Reg",
     "Scale",
     "Seed",
     "SolverName",
     "Threads",
-    "TASK_NAMES",
     "Tile",
     "Weight",
     "check_alone",
     "check_belongs",
+    "check_degradation_sigma",
     "check_denoiser_sigma",
     "check_kernel",
     "check_name",
@@ -49,13 +50,11 @@ __all__ = [
 ]
 
 AUTO_TASK = "auto"
-"""The task that the image itself settles, see `hybridprior.analysis.diagnosis`."""
+"""The task is diagnosed from the image, see `hybridprior.analysis.diagnosis`."""
 DEFAULT_PRESET = "balanced"
-DEFAULT_SCALE = 4
-DEFAULT_KERNEL = "lanczos2"
-MOST_SIGMA = 1000.0
-DEGRADATION_SIGMA = {"denoise": 25.0, "deblur": 2.55}
-"""Noise of a task's test images in units of 0-255, where it is not 0."""
+"""The default of `hybridprior.restore`, too."""
+MAX_SIGMA_255 = 1000.0
+"""Largest noise level in units of 0-255 that `--sigma` accepts."""
 OWNERS = {
     "mask": "inpaint",
     "mask_white": "inpaint",
@@ -69,113 +68,133 @@ OWNERS = {
     "bayer": "demosaic",
     "quality": "dejpeg",
 }
-"""Options that mean something to one task alone."""
+"""Options that apply to one task only, and the task."""
+# These names repeat those of `hybridprior.operators`, whose import is slow; tests/cli/test_options.py compares them.
 BOUNDARIES = ("valid", "circular", "reflect", "replicate")
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
-TASK_NAMES = f"{', '.join(TASKS[:-1])} or {TASKS[-1]}"
 KERNELS = ("lanczos2", "lanczos3", "bicubic", "area")
+TASK_NAMES = f"{', '.join(TASKS[:-1])} or {TASKS[-1]}"
 DTYPES = {"auto": "auto", "fp32": "fp32", "float32": "fp32", "bf16": "bf16", "bfloat16": "bf16"}
 
-Scale = Annotated[float, typer.Option(help="sr: how many times larger, a whole number from 2.")]
-Kernel = Annotated[str, typer.Option(help="sr: how the image was made small: lanczos2, lanczos3, bicubic or area.")]
+Scale = Annotated[float, typer.Option(help="sr: the upsampling factor, an integer of at least 2.")]
+Kernel = Annotated[str, typer.Option(help=f"sr: the downsampling filter: {', '.join(KERNELS)}.")]
+Missing = Annotated[float, typer.Option(help="inpaint: fraction of missing pixels.")]
 Blur = Annotated[
     str | None,
-    typer.Option(help="deblur: the kernel, gaussian:SIGMA, motion:LENGTH:ANGLE, or a file: PNG, NPY or file.npz:NAME."),
+    typer.Option(
+        help="deblur: the blur kernel: gaussian:SIGMA, motion:LENGTH:ANGLE, or a file: PNG, NPY or file.npz:NAME."
+    ),
 ]
 Boundary = Annotated[
     str,
-    typer.Option(help="deblur: what lies beyond the frame: valid (nobody knows), circular, reflect, replicate."),
+    typer.Option(
+        help="deblur: the boundary condition: valid (pixels beyond the border are unknown), circular, reflect or "
+        "replicate."
+    ),
 ]
-Quality = Annotated[int, typer.Option(min=1, max=95, help="dejpeg: quality of the JPEG file that is made.")]
-Bayer = Annotated[str, typer.Option(help=f"demosaic: the sensor's pattern: {', '.join(PATTERNS)}.")]
+Quality = Annotated[int, typer.Option(min=1, max=95, help="dejpeg: quality of the JPEG file.")]
+Bayer = Annotated[str, typer.Option(help=f"demosaic: the Bayer pattern: {', '.join(PATTERNS)}.")]
 Reg = Annotated[
     str | None,
     typer.Option(
-        help="The regulariser R: none, tv, denoiser, score, feature, a sum such as denoiser+tv, or auto: what evidence "
-        "says of each prior; the preset's if not given."
+        help="The regulariser R: none, tv, denoiser, score, feature, or a sum such as denoiser+tv. auto is the solver "
+        "fusion: both priors, combined by stacking weights. Default: that of the preset."
     ),
 ]
 Weight = Annotated[
     str | None,
-    typer.Option(help="lambda, the weight of R, 1 is Bayes' own; or of each term: denoiser=1,tv=0.01."),
+    typer.Option(help="lambda, the weight of R (1 is the MAP weight), or one for each term: denoiser=1,tv=0.01."),
 ]
 Denoiser = Annotated[
     str | None,
-    typer.Option(help="What R asks: shipped, hf-hub:org/name@revision, local-dir:PATH, file:PATH or module:function."),
+    typer.Option(
+        help="The denoiser of R: shipped, hf-hub:org/name@revision, local-dir:PATH, file:PATH or module:function."
+    ),
 ]
 DenoiserSigma = Annotated[
     str | None,
-    typer.Option(help="Noise level that R takes off, in units of 0-255: 25, or from:to over the run: 50:5."),
+    typer.Option(help="Noise level of the denoiser in units of 0-255: 25, or decreasing over the run: 50:5."),
 ]
 SolverName = Annotated[
     str | None,
     typer.Option(
-        "--solver", help="The algorithm: gradient, splitting, pnp or fusion; chosen by the regulariser if not given."
+        "--solver", help="The algorithm: gradient, splitting, pnp or fusion. Default: the one that suits R and f_theta."
     ),
 ]
 Preset = Annotated[str, typer.Option(help=f"The configuration: {', '.join(PRESETS)}.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all random numbers.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Tile = Annotated[
     int | None,
-    typer.Option(min=0, help="Longest side of the tiles of a large image; by the free memory if 0 or not given."),
+    typer.Option(
+        min=0,
+        help="Longest side of a tile of a large image in pixels. 0: by the free memory. Default: that of the preset.",
+    ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; all if not given.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads. Default: all.")]
 
 
 def check_name(kind: str, name: str, known: Any) -> str:
-    """Return `name`, or raise `ConfigError` with the nearest known one."""
+    """Return `name`, or raise `ConfigError` with the most similar known one."""
     if name not in known:
         raise unknown_name(kind, name, known)
     return name
 
 
 def check_kernel(kernel: str) -> str:
-    """Return the kernel, or raise `ConfigError` if there is none of that name."""
+    """Return the kernel, or raise `ConfigError` if its name is unknown."""
     return check_name("kernel", kernel, KERNELS)
 
 
-def check_task(task: str, beside: tuple[str, ...] = ()) -> str:
-    """Return the task, or raise `ConfigError` if there is none of that name, nor one of those `beside` them."""
-    return check_name("task", task, (*TASKS, *beside))
+def check_task(task: str, others: tuple[str, ...] = ()) -> str:
+    """Return the task, or raise `ConfigError` if it is neither a known task nor one of the `others`."""
+    return check_name("task", task, (*TASKS, *others))
 
 
-def check_belongs(context: typer.Context, task: str, asked: str = "--task") -> None:
-    """Raise `ConfigError` for an option that was given and belongs to another task than was `asked` for."""
+def check_belongs(context: typer.Context, task: str, option: str = "--task") -> None:
+    """Raise `ConfigError` if an option was given that applies to another task than the one chosen by `option`."""
     for name, owner in OWNERS.items():
-        given = context.get_parameter_source(name)
-        if owner != task and given is not None and given.name == "COMMANDLINE":
-            raise ConfigError(f"--{name.replace('_', '-')} goes with {asked} {owner}.")
+        if owner != task and _is_given(context, name):
+            raise ConfigError(f"--{name.replace('_', '-')} goes with {option} {owner}.")
 
 
 def check_alone(context: typer.Context) -> None:
-    """Raise `ConfigError` for an option that says what A is, beside --operator."""
+    """Raise `ConfigError` if an option that describes A was given together with --operator."""
     for name in OWNERS:
-        given = context.get_parameter_source(name)
-        if given is not None and given.name == "COMMANDLINE":
-            raise ConfigError(f"--operator says all of A; leave --{name.replace('_', '-')} out.")
+        if _is_given(context, name):
+            raise ConfigError(f"--operator defines A completely; leave --{name.replace('_', '-')} out.")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def check_scale(scale: float) -> int:
-    """Return the scale as a whole number, or raise `ConfigError` if it is none from 2 up."""
+    """Return the scale as an integer, or raise `ConfigError` if it is no integer of at least 2."""
     if not math.isfinite(scale) or scale != int(scale) or scale < 2:
-        raise ConfigError(f"--scale is a whole number, 2 or more, not {scale:g}.")
+        raise ConfigError(f"--scale is an integer of at least 2, not {scale:g}.")
     return int(scale)
 
 
 def check_sigma(sigma: float | None) -> float | None:
-    """Return sigma in [0, 1] from one in 0-255 units, or raise `ConfigError` if it is no number from 0 up."""
+    """Return sigma in [0, 1] from units of 0-255, or raise `ConfigError` if it is out of range."""
     if sigma is None:
         return None
     if not math.isfinite(sigma) or sigma < 0:
-        raise ConfigError(f"--sigma is a number, 0 or more, in units of 0-255, not {sigma:g}.")
-    if sigma > MOST_SIGMA:
-        raise ConfigError(f"--sigma is in units of 0-255; {sigma:g} leaves nothing of an image.")
+        raise ConfigError(f"--sigma is a number of at least 0, in units of 0-255, not {sigma:g}.")
+    if sigma > MAX_SIGMA_255:
+        raise ConfigError(f"--sigma is in units of 0-255; {sigma:g} is too large. The largest is {MAX_SIGMA_255:g}.")
     return sigma / 255
 
 
+def check_degradation_sigma(task: str, sigma: float | None) -> float:
+    """Return the noise level of a task's test images in [0, 1]: the one given in units of 0-255, or the default."""
+    return check_sigma(SIGMA_255.get(task, 0.0) if sigma is None else sigma) or 0.0
+
+
 def check_weight(text: str | None) -> float | dict[str, float] | None:
-    """Return lambda, or that of each term by name, or raise `ConfigError` if the text is neither."""
+    """Return lambda, or one for each term by name, or raise `ConfigError` if the text is neither."""
     if text is None:
         return None
     try:
@@ -188,7 +207,7 @@ def check_weight(text: str | None) -> float | dict[str, float] | None:
 
 
 def check_denoiser_sigma(text: str | None) -> tuple[float, float] | None:
-    """Return the denoiser's sigma at the start and the end, in [0, 1], or raise `ConfigError`."""
+    """Return the denoiser's noise level at the start and at the end, in [0, 1], or raise `ConfigError`."""
     if text is None:
         return None
     try:
@@ -196,12 +215,14 @@ def check_denoiser_sigma(text: str | None) -> tuple[float, float] | None:
     except ValueError:
         levels = []
     if not 1 <= len(levels) <= 2 or not all(0 < level <= 1 for level in levels) or levels[0] < levels[-1]:
-        raise ConfigError(f"--denoiser-sigma is a level up to 255 or two that fall, such as 25 or 50:5, not '{text}'.")
+        raise ConfigError(
+            f"--denoiser-sigma is one level up to 255 or two decreasing ones, such as 25 or 50:5, not '{text}'."
+        )
     return levels[0], levels[-1]
 
 
 def set_threads(threads: int | None) -> None:
-    """Let torch use this many threads."""
+    """Set the number of threads of torch; None keeps its default."""
     if threads is not None:
         import torch
 

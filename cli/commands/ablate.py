@@ -1,4 +1,4 @@
-"""`hprior ablate`: what each part is worth, by grids of parts, by the impedance of noise, and over the spectrum."""
+"""`hprior ablate`: the contribution of each component, the noise impedance of networks, and spectra over the run."""
 
 from __future__ import annotations
 
@@ -24,37 +24,45 @@ __all__ = ["app"]
 EXECUTOR = "local:1"
 
 ROOM = 2**26
-"""Bytes that an ablation may take."""
+"""Approximate number of bytes of an ablation."""
 
 
-class _Verbs(TyperGroup):
-    """Verbs, of which "grid" need not be said."""
+class _Commands(TyperGroup):
+    """Commands; "grid" is the default."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put "grid" in front of what is no verb."""
+        """Insert "grid" if the first argument is not a command."""
         if args and args[0] not in self.commands:
             args.insert(0, "grid")
         return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
-    cls=_Verbs, no_args_is_help=True, rich_markup_mode=None, help="What each part is worth, on clean images."
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Measure the contribution of each component on clean images.",
 )
 
 Images = Annotated[
-    list[Path] | None, typer.Argument(metavar="IMAGES", help="Clean images, or folders of them; they are degraded.")
+    list[Path] | None, typer.Argument(metavar="IMAGES", help="Clean images, or folders of them. They are degraded.")
 ]
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")]
-Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the results.")]
-Names = Annotated[str | None, typer.Option("--generator", help="f_theta by name, with commas: skip,decoder,pixels.")]
-Seeds = Annotated[str | None, typer.Option(help="Seeds of the restorations, with commas; 0 if not given.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")]
+Names = Annotated[
+    str | None, typer.Option("--generator", help="Names of f_theta, separated by commas: skip,decoder,pixels.")
+]
+Seeds = Annotated[str | None, typer.Option(help="Seeds of the restorations, separated by commas. Default: 0.")]
 Sigmas = Annotated[
     str | None,
-    typer.Option("--sigma", help="Noise in units of 0-255, with commas; 25 for denoise, 2.55 for deblur, else 0."),
+    typer.Option(
+        "--sigma",
+        help="Noise levels in units of 0-255, separated by commas. Default: 25 for denoise, 2.55 for deblur, else 0.",
+    ),
 ]
-PresetName = Annotated[str | None, typer.Option("--preset", help="Where the configurations come from.")]
-Crop = Annotated[int | None, typer.Option(min=16, help="Side of a centre crop, to save time.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="The most steps of a network, if not the preset's.")]
+PresetName = Annotated[str | None, typer.Option("--preset", help="Preset of the configurations.")]
+Crop = Annotated[int | None, typer.Option(min=16, help="Side of a centre crop in pixels.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Largest number of steps. Default: that of the preset.")]
 
 
 @app.command()
@@ -62,26 +70,42 @@ def grid(
     images: Images = None,
     output: Output = Path("ablation"),
     config: Annotated[
-        Path | None, typer.Option(help="TOML file that says the same; what is said here comes before it.")
+        Path | None, typer.Option(help="TOML file with the same options. Options given here override it.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help=f"{', '.join(TASKS)}, with commas; denoise if not given.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help=f"{', '.join(TASKS)}, separated by commas. Default: denoise.")
+    ] = None,
     generator: Names = None,
     reg: Annotated[
         str | None,
-        typer.Option(help="R by name, with commas: none,tv,denoiser,score,feature,auto; none,denoiser if not given."),
+        typer.Option(
+            help="Names of R, separated by commas: none,tv,denoiser,score,feature,auto. Default: none,denoiser."
+        ),
     ] = None,
-    weight: Annotated[str | None, typer.Option(help="lambda, with commas: 0.3,1,3; 1 if not given.")] = None,
-    denoiser: Annotated[str | None, typer.Option(help="What R asks, if not the shipped one.")] = None,
+    weight: Annotated[
+        str | None, typer.Option(help="Values of lambda, separated by commas: 0.3,1,3. Default: 1.")
+    ] = None,
+    denoiser: Annotated[str | None, typer.Option(help="The denoiser of R. Default: shipped.")] = None,
     seeds: Seeds = None,
     sigma: Sigmas = None,
-    scale: Annotated[str | None, typer.Option(help="sr: how many times smaller, with commas; 4 if not given.")] = None,
-    kernel: Annotated[str | None, typer.Option(help="sr: lanczos2, lanczos3, bicubic or area.")] = None,
-    missing: Annotated[
-        str | None, typer.Option(help="inpaint: shares of missing pixels, with commas; 0.5 if not given.")
+    scale: Annotated[
+        str | None, typer.Option(help="sr: downsampling factors, separated by commas. Default: 4.")
     ] = None,
-    blur: Annotated[str | None, typer.Option(help="deblur: kernels, with commas; gaussian:2 if not given.")] = None,
-    quality: Annotated[str | None, typer.Option(help="dejpeg: the files', with commas; 20 if not given.")] = None,
-    data_seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise and the missing pixels.")] = None,
+    kernel: Annotated[
+        str | None, typer.Option(help="sr: lanczos2, lanczos3, bicubic or area. Default: lanczos2.")
+    ] = None,
+    missing: Annotated[
+        str | None, typer.Option(help="inpaint: fractions of missing pixels, separated by commas. Default: 0.5.")
+    ] = None,
+    blur: Annotated[
+        str | None, typer.Option(help="deblur: blur kernels, separated by commas. Default: gaussian:2.")
+    ] = None,
+    quality: Annotated[
+        str | None, typer.Option(help="dejpeg: qualities of the JPEG file, separated by commas. Default: 20.")
+    ] = None,
+    data_seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the noise and the missing pixels. Default: 0.")
+    ] = None,
     preset: PresetName = None,
     crop: Crop = None,
     steps: Steps = None,
@@ -91,14 +115,14 @@ def grid(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Run every choice of parts on every image, and say what each prior is worth.
+    """Run every combination of components on every image, and compute the contribution of each prior.
 
-    Also: `hprior ablate impedance IMAGE` and `hprior ablate spectrum IMAGE`; each has its --help. A run that was
-    interrupted goes on when the same command is given again; cells that failed are tried again.
+    Also: `hprior ablate impedance IMAGE` and `hprior ablate spectrum IMAGE`; each has its --help. The same command
+    resumes an interrupted ablation, and runs its failed cells again.
     """
     from ..run.ablation_grid import read_grid
 
-    asked = {
+    options = {
         "task": task,
         "generator": generator,
         "reg": reg,
@@ -116,7 +140,7 @@ def grid(
         "crop": crop,
         "steps": steps,
     }
-    chosen, paths = read_grid(config, {name: value for name, value in asked.items() if value is not None}, images)
+    chosen, paths = read_grid(config, {name: value for name, value in options.items() if value is not None}, images)
 
     from hybridprior.evaluation.ablation import ablate
     from hybridprior.evaluation.ablation.executor import check_executor
@@ -127,7 +151,7 @@ def grid(
         set_threads(threads)
     with bar("cells", 1, shown=True) as move:
 
-        def tell(row: Row | None, done: int, of: int) -> None:
+        def report(row: Row | None, done: int, of: int) -> None:
             move(done, of)
             if row is not None and not row.done:
                 note(f"{row.image}, {row.condition}, {row.parts.label}, seed {row.seed}: {row.error}")
@@ -140,12 +164,12 @@ def grid(
             executor=executor,
             threads=threads,
             device=device,
-            callback=tell,
+            callback=report,
             command=command,
         )
     say((output / "attribution.md").read_text(encoding="utf-8").rstrip("\n"))
     if table.failed:
-        note(f"{len(table.failed)} of {len(table)} cells failed; the same command tries them again.")
+        note(f"{len(table.failed)} of {len(table)} cells failed; the same command runs them again.")
     raise typer.Exit(1 if table.failed else 0)
 
 
@@ -155,16 +179,16 @@ def impedance(
     output: Output = Path("ablation"),
     generator: Names = None,
     seeds: Seeds = None,
-    sigma: Annotated[float, typer.Option(help="Of the image with noise, in units of 0-255.")] = 25.0,
+    sigma: Annotated[float, typer.Option(help="Noise level in units of 0-255.")] = 25.0,
     preset: Preset = DEFAULT_PRESET,
     crop: Crop = None,
     steps: Steps = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Rank networks by how much faster they learn an image than its pixels shuffled: impedance.png, .json, .md.
+    """Rank networks by noise impedance: how much faster they fit an image than the same pixels in random order.
 
-    No ground truth is needed; a degraded image will do.
+    Writes impedance.png, .json and .md. No ground truth is needed; a degraded image is sufficient.
     """
     level = check_sigma(sigma) or 0.0
     set_threads(threads)
@@ -173,7 +197,7 @@ def impedance(
     from hybridprior.evaluation.ablation import impedance as measure
     from hybridprior.evaluation.bench import read_truth
 
-    from ..run.ablation_grid import whole, words
+    from ..run.ablation_grid import integers, words
 
     prepare(output / "impedance.json", ROOM)
     names = words(generator or "skip,decoder,pixels", "--generator")
@@ -183,7 +207,7 @@ def impedance(
             names,
             preset=preset,
             max_steps=steps,
-            seeds=whole(seeds or "0", "--seeds"),
+            seeds=integers(seeds or "0", "--seeds"),
             sigma=level,
             device=device,
             callback=move,
@@ -201,19 +225,22 @@ def impedance(
 def spectrum(
     image: Image,
     output: Output = Path("ablation"),
-    generator: Annotated[str, typer.Option(help="f_theta by name.")] = "skip",
-    reg: Annotated[str, typer.Option(help="R by name, for the network with R.")] = "denoiser",
+    generator: Annotated[str, typer.Option(help="Name of f_theta.")] = "skip",
+    reg: Annotated[str, typer.Option(help="Name of R, for the network with R.")] = "denoiser",
     weight: Annotated[float, typer.Option(help="lambda.")] = 1.0,
     seed: Seed = 0,
-    sigma: Annotated[float, typer.Option(help="Noise in units of 0-255.")] = 25.0,
-    bands: Annotated[int, typer.Option(min=1, max=32, help="Rings of frequencies.")] = 5,
+    sigma: Annotated[float, typer.Option(help="Noise level in units of 0-255.")] = 25.0,
+    bands: Annotated[int, typer.Option(min=1, max=32, help="Number of frequency bands.")] = 5,
     preset: Preset = DEFAULT_PRESET,
     crop: Crop = None,
     steps: Steps = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Show which frequencies are fitted when, by a network alone and with R: spectrum.png, .json, .md."""
+    """Show at which step a network fits each frequency band, without R and with it.
+
+    Writes spectrum.png, .json and .md.
+    """
     level = check_sigma(sigma) or 0.0
     set_threads(threads)
 
@@ -243,7 +270,7 @@ def spectrum(
 
 
 def _written(folder: Path, name: str, figures: dict[str, Any], table: str, drawing: bytes) -> None:
-    """Write figures, table and drawing, and say the table."""
+    """Write figures, table and plot, and print the table."""
     from hybridprior.io.files import write_atomically
     from hybridprior.io.records import write_json
 

@@ -1,4 +1,4 @@
-"""`hprior bench`: published figures beside ours, each with the result that no ground truth helped and the oracle."""
+"""`hprior bench`: results next to published ones, each with the step chosen without ground truth and the oracle."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybridprior.errors import ConfigError, HybridPriorError
+from hybridprior.evaluation.config import Degradation
 from hybridprior.presets import PRESETS, TASKS
 
 from ..console import note, progress, say
 from ..files import prepare
 from ..options import (
     BOUNDARIES,
-    DEFAULT_KERNEL,
     DEFAULT_PRESET,
-    DEFAULT_SCALE,
-    DEGRADATION_SIGMA,
     DTYPES,
     TASK_NAMES,
     Bayer,
@@ -28,6 +26,7 @@ from ..options import (
     DenoiserSigma,
     Device,
     Kernel,
+    Missing,
     Quality,
     Reg,
     Scale,
@@ -35,28 +34,27 @@ from ..options import (
     Threads,
     Weight,
     check_belongs,
+    check_degradation_sigma,
     check_denoiser_sigma,
     check_kernel,
     check_name,
     check_scale,
-    check_sigma,
     check_task,
     check_weight,
     set_threads,
 )
 from ..run.bench_table import Table
-from ..run.comparisons import Asked, runs_of
+from ..run.comparisons import Choices, runs_of
 
 if TYPE_CHECKING:
     from hybridprior.config import RestoreConfig
     from hybridprior.evaluation.bench.suites import Row
-    from hybridprior.evaluation.degradation import Degradation
 
 __all__ = ["bench"]
 
 SUITE_NAMES = (*TASKS, "speed", "fusion")
-LED = ("speed", "fusion")
-"""Suites that race several configurations on a task that is named apart."""
+COMPARISONS = ("speed", "fusion")
+"""Suites that compare several configurations on the task of --task."""
 
 QUICK_CROP = 96
 
@@ -66,32 +64,41 @@ FUSION_SEEDS = "0,1,2"
 def bench(
     context: typer.Context,
     suite: Annotated[str, typer.Argument(metavar="SUITE", help=", ".join(SUITE_NAMES))],
-    data: Annotated[Path, typer.Option(help="Folder with the clean images of the set.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; bench-SUITE if not given.")] = None,
+    data: Annotated[Path, typer.Option(help="Folder of clean images.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the results. Default: bench-SUITE.")
+    ] = None,
     preset: Annotated[
         str,
         typer.Option(
-            help=f"{', '.join(PRESETS)}; speed: several with commas, each with its R: balanced,fast,fast+auto."
+            help=f"{', '.join(PRESETS)}. speed: several, separated by commas, also with an R: balanced,fast,fast+auto."
         ),
     ] = DEFAULT_PRESET,
-    images: Annotated[str, typer.Option(help="Short names to keep, with commas: house,lena; all if empty.")] = "",
+    images: Annotated[
+        str, typer.Option(help="Short names of the images to use, separated by commas: house,lena. Default: all.")
+    ] = "",
     seeds: Annotated[
-        str | None, typer.Option(help="Seeds of the restoration, with commas; 0, for fusion 0,1,2.")
+        str | None, typer.Option(help="Seeds of the restoration, separated by commas. Default: 0; for fusion 0,1,2.")
     ] = None,
-    sigma: Annotated[float | None, typer.Option(help="Noise in 0-255 units; denoise 25, deblur 2.55, else 0.")] = None,
-    scale: Scale = DEFAULT_SCALE,
-    kernel: Kernel = DEFAULT_KERNEL,
-    missing: Annotated[float, typer.Option(help="inpaint: share of the pixels that go missing.")] = 0.5,
+    sigma: Annotated[
+        float | None,
+        typer.Option(help="Noise level in units of 0-255. Default: 25 for denoise, 2.55 for deblur, else 0."),
+    ] = None,
+    scale: Scale = Degradation.scale,
+    kernel: Kernel = Degradation.kernel,
+    missing: Missing = Degradation.missing,
     blur: Blur = None,
-    boundary: Boundary = "circular",
-    quality: Quality = 20,
-    bayer: Bayer = "RGGB",
+    boundary: Boundary = Degradation.boundary,
+    quality: Quality = Degradation.quality,
+    bayer: Bayer = Degradation.bayer,
     data_seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of the noise and of the missing pixels; 0, for fusion the restoration's."),
+        typer.Option(
+            min=0, help="Seed of the noise and of the missing pixels. Default: 0; for fusion that of the restoration."
+        ),
     ] = None,
-    crop: Annotated[int | None, typer.Option(min=32, help="Side of a centre crop, to save time.")] = None,
-    generator: Annotated[str | None, typer.Option(help="f_theta, if not the preset's.")] = None,
+    crop: Annotated[int | None, typer.Option(min=32, help="Side of a centre crop in pixels.")] = None,
+    generator: Annotated[str | None, typer.Option(help="Name of f_theta. Default: that of the preset.")] = None,
     reg: Reg = None,
     weight: Weight = None,
     denoiser: Denoiser = None,
@@ -100,40 +107,43 @@ def bench(
     weights: Annotated[
         str,
         typer.Option(
-            help="Such as 0.1,1,10: the priors apart and together, by f_theta alone, by R alone (--reg, on "
-            "pixels), and by both at each of these weights."
+            help="Values of lambda such as 0.1,1,10: compares f_theta alone, R alone (--reg, on pixels), and both "
+            "with each of these weights."
         ),
     ] = "",
-    colour: Annotated[bool, typer.Option("--colour", help="inpaint: keep colours, not grey as published.")] = False,
+    colour: Annotated[
+        bool, typer.Option("--colour", help="inpaint: keep the colours; published results are of grey images.")
+    ] = False,
     task: Annotated[str, typer.Option(help=f"speed, fusion: {TASK_NAMES}.")] = "denoise",
     quick: Annotated[
         bool,
-        typer.Option("--quick", help=f"speed: one image, {QUICK_CROP} x {QUICK_CROP}."),
+        typer.Option("--quick", help=f"speed: one image of {QUICK_CROP} x {QUICK_CROP} pixels."),
     ] = False,
-    told: Annotated[
-        float, typer.Option(help="What the restoration is told of sigma, as a multiple of the truth.")
+    sigma_factor: Annotated[
+        float, typer.Option("--told", help="Nominal noise level of the restoration as a multiple of the true one.")
     ] = 1.0,
-    stop: Annotated[str | None, typer.Option(help="Stopping rule, if not the preset's.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="The most steps, if not the preset's.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, fp32 or bf16, if not the preset's.")] = None,
+    stop: Annotated[str | None, typer.Option(help="Stopping rule. Default: that of the preset.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of steps. Default: that of the preset.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. Default: that of the preset.")] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Measure a suite: JSON and Markdown tables, written anew after each image.
+    """Measure a suite. JSON and Markdown tables are updated after each image.
 
-    SUITE speed runs the paper's preset as it was published and the chosen ones in turn on each image. SUITE fusion
-    runs each prior alone, both at each of --weights (1 if not given), and both as evidence weighs them, each with three
-    seeds of the restoration, the noise and the missing pixels.
+    SUITE speed runs the preset of the paper and the chosen ones alternately on each image. SUITE fusion runs each
+    prior alone, both with each of --weights (default: 1), and the solver fusion, each with three seeds of the
+    restoration, the noise and the missing pixels.
     """
     check_kernel(kernel)
     task = _task_of(context, suite, task)
-    factor, level = check_scale(scale), check_sigma(DEGRADATION_SIGMA.get(task, 0.0) if sigma is None else sigma) or 0.0
+    factor, level = check_scale(scale), check_degradation_sigma(task, sigma)
     numbers = _seeds(seeds or (FUSION_SEEDS if suite == "fusion" else "0"))
     set_threads(threads)
 
     from hybridprior._internal.device import choose_device
     from hybridprior.evaluation.bench import find_images, measured_peak
-    from hybridprior.evaluation.degradation import Degradation
 
     how = Degradation(
         task=task,
@@ -151,7 +161,7 @@ def bench(
     crop = crop or (QUICK_CROP if quick else None)
     folder = output or Path(f"bench-{suite}")
     prepare(folder / "rows.json", 1)
-    asked = Asked(
+    choices = Choices(
         preset=preset,
         generator=generator,
         reg=reg,
@@ -165,9 +175,9 @@ def bench(
         dtype=None if dtype is None else DTYPES[check_name("dtype", dtype, DTYPES)],
         quick=quick,
     )
-    runs = runs_of(suite, task, asked)
+    runs = runs_of(suite, task, choices)
     own = suite == "fusion" and data_seed is None
-    table = Table(folder, suite, how, device, colour, told, drawn=own)
+    table = Table(folder, suite, how, device, colour, sigma_factor, drawn=own)
     failed = 0
     for image in found:
         try:
@@ -175,7 +185,7 @@ def bench(
                 for seed in numbers:
                     drawn = replace(how, seed=seed) if own else how
                     with measured_peak(choose_device(device)) as peak:
-                        row = _row(task, image, drawn, replace(config, seed=seed), crop, device, colour, told)
+                        row = _row(task, image, drawn, replace(config, seed=seed), crop, device, colour, sigma_factor)
                     table.add(name, config, row, peak[0])
         except HybridPriorError as error:
             note(str(error) if str(image[1]) in str(error) else f"'{image[1]}': {error}")
@@ -185,10 +195,10 @@ def bench(
 
 
 def _task_of(context: typer.Context, suite: str, task: str) -> str:
-    """Return the task that a suite measures, or raise `ConfigError` where an option belongs to another."""
+    """Return the task of a suite, or raise `ConfigError` if an option applies to another task."""
     check_name("suite", suite, SUITE_NAMES)
-    task = check_task(task) if suite in LED else suite
-    check_belongs(context, task, "--task" if suite in LED else "suite")
+    task = check_task(task) if suite in COMPARISONS else suite
+    check_belongs(context, task, "--task" if suite in COMPARISONS else "suite")
     return task
 
 
@@ -200,7 +210,7 @@ def _row(
     crop: int | None,
     device: str,
     colour: bool,
-    told: float,
+    sigma_factor: float,
 ) -> Row:
     from hybridprior.evaluation.bench import run_suite
 
@@ -214,7 +224,7 @@ def _row(
             seeds=seeds,
             crop=crop,
             colour=colour,
-            told=told,
+            sigma_factor=sigma_factor,
             device=device,
             callbacks=callbacks,
         )
@@ -223,8 +233,8 @@ def _row(
 
 def _seeds(text: str) -> list[int]:
     if not all(part.strip().isdigit() for part in text.split(",")):
-        raise ConfigError(f"--seeds are whole numbers with commas, such as 0,1,2, not '{text}'.")
+        raise ConfigError(f"--seeds are integers separated by commas, such as 0,1,2, not '{text}'.")
     found = [int(part) for part in text.split(",")]
     if len(set(found)) < len(found):
-        raise ConfigError(f"--seeds names one twice: '{text}'.")
+        raise ConfigError(f"--seeds has a seed twice: '{text}'. Give each once.")
     return found

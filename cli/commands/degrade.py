@@ -1,4 +1,4 @@
-"""`hprior degrade`: a clean image made into a test input."""
+"""`hprior degrade`: makes a test input from a clean image."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybridprior.errors import ConfigError, InputError, OutputError
+from hybridprior.evaluation.config import Degradation
 
 from ..console import note, say
 from ..files import pair_up, prepare
 from ..options import (
     BOUNDARIES,
-    DEFAULT_KERNEL,
-    DEFAULT_SCALE,
-    DEGRADATION_SIGMA,
     TASK_NAMES,
     Bayer,
     Blur,
     Boundary,
     Kernel,
+    Missing,
     Quality,
     Scale,
     Seed,
     check_belongs,
+    check_degradation_sigma,
     check_kernel,
     check_name,
     check_scale,
-    check_sigma,
     check_task,
 )
 
@@ -44,30 +43,34 @@ def degrade(
     context: typer.Context,
     clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="A clean image.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="NOISY", help="The result; .tiff keeps it unclipped in float32.")
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="NOISY", help="The result. A .tiff is not clipped and has 32-bit floats."
+        ),
     ],
     task: Annotated[str, typer.Option(help=f"{TASK_NAMES}.")] = "denoise",
     sigma: Annotated[
         float | None,
-        typer.Option(help="Noise in units of 0-255; if not given 25 for denoise, 2.55 for deblur."),
+        typer.Option(help="Noise level in units of 0-255. Default: 25 for denoise, 2.55 for deblur, else 0."),
     ] = None,
-    scale: Scale = DEFAULT_SCALE,
-    kernel: Kernel = DEFAULT_KERNEL,
-    missing: Annotated[float, typer.Option(help="inpaint: share of the pixels that go missing.")] = 0.5,
+    scale: Scale = Degradation.scale,
+    kernel: Kernel = Degradation.kernel,
+    missing: Missing = Degradation.missing,
     blur: Blur = None,
-    boundary: Boundary = "circular",
-    quality: Quality = 20,
-    bayer: Bayer = "RGGB",
-    seed: Seed = 0,
+    boundary: Boundary = Degradation.boundary,
+    quality: Quality = Degradation.quality,
+    bayer: Bayer = Degradation.bayer,
+    seed: Seed = Degradation.seed,
     bits: Annotated[
-        int | None, typer.Option(help="8 or 16 for PNG and TIFF, 32 for TIFF; by the suffix if not given.")
+        int | None,
+        typer.Option(help="Bits per channel: 8 or 16 for PNG and TIFF, 32 for TIFF. Default: by the suffix."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")] = False,
 ) -> None:
-    """Degrade a clean image: add noise, make it smaller, blur it, or take pixels away.
+    """Degrade a clean image: add noise, downsample, blur, compress, or remove pixels.
 
-    For inpaint, the mask (white is what is missing) is written beside the result as NOISY.mask.png. For sr, an image
-    that the scale does not divide is cropped at its right and lower border first, which is said.
+    For inpaint, the mask (white marks missing pixels) is written to NOISY.mask.png. For sr, the image is first cropped
+    at the right and lower border to multiples of the scale, and a note reports it.
     """
     check_task(task)
     check_belongs(context, task)
@@ -80,10 +83,10 @@ def degrade(
     for path in (item.target, hole) if task == "inpaint" else (item.target,):
         if path.exists() and not overwrite:
             raise OutputError(f"'{path}' exists; --overwrite replaces it.")
-    noise, factor = check_sigma(DEGRADATION_SIGMA.get(task, 0.0) if sigma is None else sigma), check_scale(scale)
+    noise, factor = check_degradation_sigma(task, sigma), check_scale(scale)
 
-    from hybridprior.evaluation.degradation import Degradation, jpeg_file
     from hybridprior.evaluation.degradation import degrade as apply
+    from hybridprior.evaluation.degradation import jpeg_file
     from hybridprior.io.files import SUFFIXES, ImageData, read_image, write_atomically, write_image
     from hybridprior.operators import Mask
 
@@ -98,7 +101,7 @@ def degrade(
         x = x[..., :height, :width]
     how = Degradation(
         task=task,
-        sigma=noise or 0.0,
+        sigma=noise,
         scale=factor,
         kernel=kernel,
         missing=missing,
@@ -114,7 +117,9 @@ def degrade(
     icc = image.icc if y.shape[1] == x.shape[1] else None
     made = dataclasses.replace(image, pixels=y, alpha=alpha, icc=icc, depth=_depth(item.target, image, bits))
     if task == "dejpeg" and SUFFIXES[item.target.suffix.lower()] == "JPEG":
-        write_atomically(item.target, jpeg_file(x, how, icc=icc, exif=image.exif))  # its tables are what is asked for
+        write_atomically(
+            item.target, jpeg_file(x, how, icc=icc, exif=image.exif)
+        )  # with the quantisation tables of this quality
     else:
         write_image(item.target, made)
     if isinstance(operator, Mask):

@@ -1,4 +1,4 @@
-"""`hprior demo`: the main job on a photograph that ships with the package, before and after."""
+"""`hprior demo`: restores a degraded photograph that is included in the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from ..console import progress, say
 from ..files import prepare
-from ..options import DEGRADATION_SIGMA, TASK_NAMES, Seed, Threads, check_task, set_threads
+from ..options import TASK_NAMES, Seed, Threads, check_degradation_sigma, check_task, set_threads
 
 if TYPE_CHECKING:
     import torch
@@ -25,12 +25,12 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the images.")] = Path("hprior-demo"),
     task: Annotated[str, typer.Option(help=f"{TASK_NAMES}.")] = "denoise",
     quick: Annotated[
-        bool, typer.Option("--quick", help="A small part and few steps: shows that everything works.")
+        bool, typer.Option("--quick", help="A small crop and few steps, to check the installation.")
     ] = False,
     seed: Seed = 0,
     threads: Threads = None,
 ) -> None:
-    """Degrade the photograph that ships with the package, restore it, and show before, after and figures."""
+    """Degrade the included photograph, restore it, and print PSNR and SSIM before and after."""
     check_task(task)
     set_threads(threads)
 
@@ -47,8 +47,7 @@ def demo(
     truth = read_image(demo_image()).pixels
     if quick:
         truth = truth[..., :QUICK_SIDE, :QUICK_SIDE].contiguous()
-    sigma = DEGRADATION_SIGMA.get(task, 0.0) / 255
-    how = Degradation(task=task, sigma=sigma, seed=seed)
+    how = Degradation(task=task, sigma=check_degradation_sigma(task, None), seed=seed)
     y, operator = degrade(truth, how)
     config = configure(preset("fast", task), Overrides(seed=seed, max_steps=QUICK_STEPS if quick else None))
     prepare(output / "after.png", 4 * truth.numel())
@@ -71,9 +70,9 @@ def demo(
     write_atomically(output / "figures.json", (json.dumps(figures, indent=1) + "\n").encode())
     say(f"before  {output / 'before.png'}  PSNR {figures['psnr_before']:.2f} dB")
     say(f"after   {output / 'after.png'}  PSNR {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.3f}")
-    say(f"step {result.step} chosen without ground truth; the oracle has {oracle.psnr:.2f} dB at {oracle.step}")
+    say(f"step {result.step}, chosen without ground truth; the oracle has {oracle.psnr:.2f} dB at step {oracle.step}")
     say(f"{result.timings.total:.1f} s, {result.precision}. {result.message}")
-    say(f"All three side by side: {output / 'comparison.png'}")
+    say(f"Before, after and ground truth side by side: {output / 'comparison.png'}")
 
 
 def _side_by_side(*images: torch.Tensor) -> torch.Tensor:

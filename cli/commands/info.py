@@ -21,7 +21,7 @@ def info(
     device: Device = "auto",
     format: Annotated[str, typer.Option(help="human or json.")] = "human",
 ) -> None:
-    """Show versions, the device that is used, and the precision chosen and why."""
+    """Show versions, the device, the precision and the reason for it, and the names of all components."""
     check_name("format", format, ("human", "json"))
 
     import torch
@@ -32,6 +32,7 @@ def info(
     from hybridprior.operators import OPERATORS
     from hybridprior.presets import PRESETS
     from hybridprior.regularisers import REGULARISERS
+    from hybridprior.solvers import SOLVERS
     from hybridprior.stopping import STOPPING_RULES
 
     where = choose_device(device)
@@ -49,6 +50,7 @@ def info(
         "operators": OPERATORS.names(),
         "regularisers": REGULARISERS.names(),
         "denoisers": DENOISERS.names(),
+        "solvers": SOLVERS.names(),
         "stopping rules": STOPPING_RULES.names(),
     }
     if format == "json":

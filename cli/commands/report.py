@@ -1,4 +1,4 @@
-"""`hprior report`: one page about what a folder holds."""
+"""`hprior report`: one HTML page about the results in a folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["report"]
 NAME, SUFFIXES = "report.html", (".html", ".htm")
 
 ROOM = 2**25
-"""Bytes that a page may take."""
+"""Approximate number of bytes of a page."""
 
 
 def report(
@@ -25,24 +25,24 @@ def report(
         Path, typer.Argument(metavar="DIR", help="An ablation, or restored images with their sidecars OUT.json.")
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="OUT", help=f"The page; DIR/{NAME} if not given.")
+        Path | None, typer.Option("-o", "--output", metavar="OUT", help=f"The page. Default: DIR/{NAME}.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT even if it is no report; one that is, is replaced anyway.")
+        bool, typer.Option("--overwrite", help="Replace OUT even if it is not a report. Reports are always replaced.")
     ] = False,
 ) -> None:
-    """Write one self-contained HTML page: before and after, curves, tables, configuration, who helped.
+    """Write one self-contained HTML page: images before and after, curves, tables, configuration, stacking weights.
 
-    It fetches nothing, and reads without JavaScript. What a run that was killed has left is shown; what is missing is
-    named.
+    The page loads nothing from the network and works without JavaScript. Results of incomplete runs are included, and
+    missing files are listed.
     """
     target = output or folder / NAME
     if target.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"'{target}' is to be a page; name it with the suffix {SUFFIXES[0]}.")
+        raise OutputError(f"'{target}' is an HTML page; use the suffix {SUFFIXES[0]}.")
     if not folder.is_dir():
         raise InputError(f"'{folder}' is not a folder." if folder.exists() else f"There is no folder '{folder}'.")
     if target.is_file() and not overwrite and not _is_report(target):
-        raise OutputError(f"'{target}' exists and is no report; --overwrite replaces it.")
+        raise OutputError(f"'{target}' exists and is not a report; --overwrite replaces it.")
 
     from hybridprior.evaluation.report import from_folder, render
     from hybridprior.io.files import write_atomically

@@ -1,4 +1,4 @@
-"""`hprior restore`: somebody's images in, and back restored."""
+"""`hprior restore`: restores images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ import typer
 
 from hybridprior.config import RestoreConfig
 from hybridprior.errors import ConfigError, InputError
+from hybridprior.evaluation.config import Degradation
 
 from ..console import FORMATS, note
-from ..files import Item, beside, pair_up, spare
+from ..files import Item, beside, check_inputs_kept, pair_up
 from ..options import (
     AUTO_TASK,
     BOUNDARIES,
-    DEFAULT_KERNEL,
     DEFAULT_PRESET,
-    DEFAULT_SCALE,
     DTYPES,
     PATTERNS,
     TASK_NAMES,
@@ -59,40 +58,47 @@ MASK_WHITE = ("fill", "keep")
 def restore(
     context: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images, or folders of them.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The result: a file, or a folder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="The output: a file or a folder.")],
     task: Annotated[
-        str, typer.Option(help=f"{TASK_NAMES}, or auto: what the image needs; sr is super-resolution.")
+        str, typer.Option(help=f"{TASK_NAMES}, or auto: diagnosed from the image. sr is super-resolution.")
     ] = "denoise",
     sigma: Annotated[
-        float | None, typer.Option(help="Noise in units of 0-255, such as 25; estimated if not given.")
+        float | None, typer.Option(help="Noise level in units of 0-255, such as 25. Default: estimated.")
     ] = None,
-    scale: Scale = DEFAULT_SCALE,
-    kernel: Kernel = DEFAULT_KERNEL,
+    scale: Scale = Degradation.scale,
+    kernel: Kernel = Degradation.kernel,
     mask: Annotated[
         Path | None,
         typer.Option(
-            help="inpaint: white is what to fill in; an image, or a folder of them by name. "
-            "Without it, transparent pixels are filled in."
+            help="inpaint: an image in which white marks the pixels to fill in, or a folder with one for each input. "
+            "Default: transparent pixels are filled in."
         ),
     ] = None,
-    mask_white: Annotated[str, typer.Option(help="What white means in --mask: fill or keep.")] = "fill",
-    outpaint: Annotated[int, typer.Option(min=0, help="inpaint: pixels to add around the image.")] = 0,
+    mask_white: Annotated[
+        str, typer.Option(help="Meaning of white in --mask: fill (missing pixels) or keep (known pixels).")
+    ] = "fill",
+    outpaint: Annotated[
+        int, typer.Option(min=0, help="inpaint: width in pixels of a margin to add around the image.")
+    ] = 0,
     blur: Blur = None,
     boundary: Boundary = "valid",
-    bayer: Bayer = "RGGB",
+    bayer: Bayer = Degradation.bayer,
     operator: Annotated[
         str | None,
-        typer.Option(help="module:function, a function of an image or one that returns an Operator."),
+        typer.Option(help="A as module:function: a function of an image, or a function that returns an Operator."),
     ] = None,
     noise: Annotated[
-        str, typer.Option(help="The noise: gaussian, poisson (photons), laplace, or huber (with outliers).")
+        str,
+        typer.Option(help="The noise model: gaussian, poisson (photons), laplace, or huber (Gaussian with outliers)."),
     ] = "gaussian",
     peak: Annotated[
-        float | None, typer.Option(help="poisson: photons at white; by --sigma, or estimated, if not given.")
+        float | None, typer.Option(help="poisson: number of photons at white. Default: by --sigma, or estimated.")
     ] = None,
     white: Annotated[
         float | None,
-        typer.Option(help="White in the file's own numbers: 4095 for twelve bits; else its type's greatest."),
+        typer.Option(
+            help="White level in the units of the file: 4095 for 12 bits. Default: the largest value of the type."
+        ),
     ] = None,
     reg: Reg = None,
     weight: Weight = None,
@@ -100,12 +106,14 @@ def restore(
     denoiser_sigma: DenoiserSigma = None,
     solver: SolverName = None,
     generator: Annotated[
-        str | None, typer.Option(help="f_theta: skip, decoder or pixels; the preset's if not given.")
+        str | None, typer.Option(help="f_theta: skip, decoder or pixels. Default: that of the preset.")
     ] = None,
     preset: Preset = DEFAULT_PRESET,
-    steps: Annotated[int | None, typer.Option(min=1, help="The most steps; the preset's if not given.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of steps. Default: that of the preset.")
+    ] = None,
     stop: Annotated[
-        str | None, typer.Option(help="Stopping rule: fixed, variance, heldout or auto; the preset's if not given.")
+        str | None, typer.Option(help="Stopping rule: fixed, variance, heldout or auto. Default: that of the preset.")
     ] = None,
     seed: Seed = RestoreConfig.seed,
     device: Device = "auto",
@@ -115,27 +123,32 @@ def restore(
     jobs: Annotated[
         int,
         typer.Option(
-            min=0, help="Images at a time, each with its share of the cores or of a GPU; 0 is as many as pay."
+            min=0, help="Number of images at a time, each with its share of the cores or of a GPU. 0: automatic."
         ),
     ] = 0,
     reference: Annotated[
-        Path | None, typer.Option(help="The ground truth, for figures only; an image, or a folder of them by name.")
+        Path | None,
+        typer.Option(help="The ground truth, for PSNR and SSIM only: an image, or a folder with one for each input."),
     ] = None,
     uncertainty: Annotated[
         bool,
-        typer.Option("--uncertainty", help="Also how far off each pixel is: OUT.std.png, and OUT.std.tiff exactly."),
+        typer.Option(
+            "--uncertainty", help="Also estimate the standard deviation of each pixel: OUT.std.png and OUT.std.tiff."
+        ),
     ] = False,
-    format: Annotated[str, typer.Option(help="What goes to stdout: human, json (a line an image) or quiet.")] = "human",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist, not skip them.")] = False,
-    recursive: Annotated[bool, typer.Option("--recursive", help="Go into folders of folders.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with runs that were interrupted.")] = False,
+    format: Annotated[str, typer.Option(help="Output on stdout: human, json (one line per image) or quiet.")] = "human",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing results. Default: they are skipped.")
+    ] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", help="Include subfolders.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue interrupted runs.")] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Write OUT.html as well: one page with images, curves and figures.")
+        bool, typer.Option("--report", help="Also write OUT.html: a page with images, curves and metrics.")
     ] = False,
 ) -> None:
-    """Restore images: denoise, enlarge, fill in, deblur ...
+    """Restore images: denoise, upsample, inpaint, deblur, remove JPEG artefacts, demosaic.
 
-    Each result OUT has a sidecar OUT.json beside it: configuration, seed, versions, figures, trace.
+    A sidecar OUT.json is written next to each result: configuration, seed, versions, metrics, trace.
     """
     check_name("format", format, FORMATS)
     check_name("--mask-white value", mask_white, MASK_WHITE)
@@ -143,30 +156,32 @@ def restore(
     check_name("Bayer pattern", bayer, PATTERNS)
     check_task(task, (AUTO_TASK,))
     if task == AUTO_TASK and (sigma is not None or operator is not None or noise != "gaussian"):
-        raise ConfigError("--task auto asks the image alone; leave out --sigma, --noise, --operator, or name a task.")
+        raise ConfigError(
+            "--task auto estimates the degradation; leave out --sigma, --noise and --operator, or name a task."
+        )
     check_belongs(context, task)
     if operator is not None:
         check_alone(context)
     if task == "deblur" and blur is None and operator is None:
-        raise ConfigError("--task deblur needs its kernel: --blur gaussian:2, motion:15:30 or a file.")
+        raise ConfigError("--task deblur needs a kernel: --blur gaussian:2, motion:15:30 or a file.")
     if mask is not None and outpaint:
-        raise ConfigError("--mask and --outpaint go one after the other: fill in first.")
+        raise ConfigError("--mask and --outpaint cannot be combined; run them one after the other, --mask first.")
     if peak is not None and noise != "poisson":
         raise ConfigError("--peak goes with --noise poisson.")
     if white is not None and not (math.isfinite(white) and white > 0):
-        raise ConfigError(f"--white is a number of the file's, above 0, not {white:g}.")
+        raise ConfigError(f"--white is a number above 0 in the units of the file, not {white:g}.")
     if peak is not None and sigma is not None:
-        raise ConfigError("--peak says how strong photon noise is everywhere; leave --sigma out.")
+        raise ConfigError("--peak defines the photon noise completely; leave --sigma out.")
     if sigma is not None and 0 < sigma < 1:
-        note(f"--sigma counts 0-255, of which {sigma:g} is next to nothing.")
+        note(f"--sigma is in units of 0-255; {sigma:g} is almost no noise.")
     factor, level, dtype = check_scale(scale), check_sigma(sigma), _dtype(dtype)
-    lam, asked = check_weight(weight), check_denoiser_sigma(denoiser_sigma)
+    lam, levels = check_weight(weight), check_denoiser_sigma(denoiser_sigma)
     check_kernel(kernel)
     items = pair_up(inputs, output, recursive=recursive)
-    spare(items, list(_read_besides(items, mask=mask, reference=reference, blur=blur)))
+    check_inputs_kept(items, list(_other_inputs(items, mask=mask, reference=reference, blur=blur)))
 
     from ..run.job import Job
-    from ..run.request import Request, known_parts
+    from ..run.request import Request, check_request
 
     request = Request(
         task=task,
@@ -186,7 +201,7 @@ def restore(
         reg=reg,
         weight=lam,
         denoiser=denoiser,
-        denoiser_sigma=asked,
+        denoiser_sigma=levels,
         solver=solver,
         generator=generator,
         preset=preset,
@@ -203,14 +218,14 @@ def restore(
         resume=resume,
         report=report,
     )
-    known_parts(request)
+    check_request(request)
     if weight is not None and reg is None and request.config.regulariser.name == "none":
-        raise ConfigError("--weight weighs R, and there is none; add --reg, or leave it out.")
+        raise ConfigError("--weight is the weight of R, and there is no R; add --reg, or leave --weight out.")
     batch = len(items) > 1 or any(given.is_dir() for given in inputs)
     if len(items) > 1 and jobs != 1:
-        from ..run.workers import run_all, worth
+        from ..run.workers import choose_jobs, run_all
 
-        jobs = jobs or worth(request, len(items), threads)
+        jobs = jobs or choose_jobs(request, len(items), threads)
     if len(items) > 1 and jobs > 1:
         failed, interrupted = run_all(request, items, jobs=jobs, threads=threads)
         raise typer.Exit(_code(failed, len(items), interrupted))
@@ -218,16 +233,16 @@ def restore(
     raise typer.Exit(_run([Job(request, item) for item in items], batch))
 
 
-def _read_besides(
+def _other_inputs(
     items: Sequence[Item], *, mask: Path | None, reference: Path | None, blur: str | None
 ) -> Iterator[Path]:
-    """Yield the files that are read besides the images: masks, references, a kernel."""
+    """Yield the other files that are read: masks, references and a kernel."""
     if blur is not None:
         yield Path(blur.rsplit(":", 1)[0])
         yield Path(blur)
     for given, what in ((mask, "mask"), (reference, "reference")):
         for item in items:
-            with contextlib.suppress(InputError):  # said when its turn comes
+            with contextlib.suppress(InputError):  # reported when the image is restored
                 path = beside(given, item, what=what)
                 if path is not None:
                     yield path
@@ -243,7 +258,7 @@ def _run(jobs: list, batch: bool) -> int:
     for job in jobs:
         try:
             interrupted = job.run()
-        except Exception as error:  # whatever a part of somebody's raises, the other images go on
+        except Exception as error:  # any error of a component; the other images continue
             if not batch:
                 raise
             job.failed(error)
@@ -255,7 +270,7 @@ def _run(jobs: list, batch: bool) -> int:
 
 
 def _code(failed: int, count: int, interrupted: bool) -> int:
-    """Return the exit code, and say how many failed."""
+    """Return the exit code, and print how many failed."""
     if failed:
         note(f"{failed} of {count} images failed.")
     return 130 if interrupted else int(failed > 0)

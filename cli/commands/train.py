@@ -1,4 +1,4 @@
-"""`hprior train denoiser`: a global prior of your own from a folder of photographs."""
+"""`hprior train denoiser`: trains a denoiser, the pretrained prior, on a folder of photographs."""
 
 from __future__ import annotations
 
@@ -22,59 +22,60 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a global prior of your own.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a denoiser, the pretrained prior.")
 
 CHECKPOINT, CURVE, HISTORY, WEIGHTS = "checkpoint.pt", "curve.png", "history.json", "denoiser.safetensors"
 
 ROOM = 2**28
-"""Bytes that a run may take."""
+"""Approximate number of bytes of a run."""
 
 
 @app.callback()
 def train() -> None:
-    """Train a global prior of your own."""
+    """Train a denoiser, the pretrained prior."""
 
 
 @app.command()
 def denoiser(
-    data: Annotated[Path, typer.Option(help="Folder of photographs, folders in it included.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Folder of the run.")],
+    data: Annotated[Path, typer.Option(help="Folder of photographs; subfolders are included.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Folder for the run.")],
     validation: Annotated[
         Path | None,
         typer.Option(
-            help="Text file naming the photographs to validate with, one a line; every thirtieth if not given."
+            help="Text file with the names of the validation photographs, one per line. Default: every thirtieth."
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Batches in all; 100000 if not given.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Patches of a batch.")] = None,
-    patch: Annotated[int | None, typer.Option(min=16, help="Side of a patch.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step size.")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="One of timm's: muon, adamw ...")] = None,
-    widths: Annotated[str | None, typer.Option(help="Channels of the levels, with commas.")] = None,
-    blocks: Annotated[int | None, typer.Option(min=1, help="Residual blocks of a level.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of steps. Default: 100000.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Number of patches in a batch.")] = None,
+    patch: Annotated[int | None, typer.Option(min=16, help="Side of a patch in pixels.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="An optimiser of timm: muon, adamw ...")] = None,
+    widths: Annotated[str | None, typer.Option(help="Channels of each level, separated by commas.")] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, help="Residual blocks of each level.")] = None,
     degradation: Annotated[
-        str | None, typer.Option(help="What to learn to remove: white, camera, jpeg or mixed; white if not given.")
+        str | None,
+        typer.Option(help="Degradations of the training data: white, camera, jpeg or mixed. Default: white."),
     ] = None,
     validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations and checkpoints.")] = 2000,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in RUN.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint in RUN.")] = False,
     init: Annotated[str | None, typer.Option(help="Start from the weights of a denoiser: shipped, file:PATH.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of all random numbers.")] = None,
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="Arithmetic: auto, fp32 or bf16.")] = "auto",
     threads: Threads = None,
 ) -> None:
-    """Train a denoiser for every noise level, colour and grey; Ctrl-C saves a checkpoint.
+    """Train a denoiser for all noise levels, colour and grey. Ctrl-C saves a checkpoint.
 
-    RUN holds checkpoint.pt, history.json, the validation curve as curve.png, and the weights as denoiser.safetensors,
-    all written anew at each validation; `--denoiser file:RUN/denoiser.safetensors` uses them.
+    RUN contains checkpoint.pt, history.json, the validation curve curve.png and the weights denoiser.safetensors,
+    updated at each validation. `--denoiser file:RUN/denoiser.safetensors` uses the weights.
     """
     check_name("dtype", dtype, DTYPES)
     if resume and init is not None:
-        raise ConfigError("--resume goes on with a run's own weights; leave --init out.")
+        raise ConfigError("--resume continues with the weights of the run; leave --init out.")
     if resume and not (output / CHECKPOINT).is_file():
         raise InputError(f"There is no checkpoint in '{output}'; start without --resume.")
     if not resume and (output / CHECKPOINT).exists():
-        raise OutputError(f"'{output}' holds a training; go on with --resume, or name another folder.")
+        raise OutputError(f"'{output}' contains a training run; continue it with --resume, or choose another folder.")
     changes: dict[str, Any] = {
         **_shares(degradation),
         "steps": steps,
@@ -91,16 +92,16 @@ def denoiser(
 
     prepare(output / CHECKPOINT, ROOM)
     state = read_checkpoint(output / CHECKPOINT) if resume else None
-    trainer, judge = _prepare(data, output, validation, _given(changes), _given(size), device, DTYPES[dtype], state)
+    trainer, validator = _prepare(data, output, validation, _given(changes), _given(size), device, DTYPES[dtype], state)
     if init is not None:
         _start_from(trainer, init)
     if state is not None:
         trainer.resume(state)
-    _run(trainer, judge, output, validate_every)
+    _run(trainer, validator, output, validate_every)
 
 
 def _shares(degradation: str | None) -> dict[str, float]:
-    """Return the shares of the degradations by the recipe's name."""
+    """Return the fractions of the degradations in the training data."""
     from hybridprior.training.config import DEGRADATIONS
 
     if degradation is None:
@@ -114,7 +115,7 @@ def _widths(text: str | None) -> tuple[int, ...] | None:
     try:
         return None if text is None else tuple(int(width) for width in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"--widths is whole numbers with commas, such as 48,96,128,192, not '{text}'.") from error
+        raise ConfigError(f"--widths are integers separated by commas, such as 48,96,128,192, not '{text}'.") from error
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def _prepare(
     dtype: str,
     state: dict[str, Any] | None,
 ) -> tuple[Trainer, Validation]:
-    """Read the photographs and build the network, that of the checkpoint where there is one."""
+    """Read the photographs and build the network, or that of the checkpoint."""
     from hybridprior._internal.device import choose_device, choose_precision
     from hybridprior._internal.registry import build_config
     from hybridprior.denoisers.unet import UNetConfig
@@ -147,18 +148,18 @@ def _prepare(
     paths = find_photographs(data, without=output)
     last = paths[29::30] or paths[-1:]
     usual = [_below(path, data) for path in last] if state is None else [path.name for path in last]
-    held = read_names(validation) if validation else before.get("validation") or usual
-    training, judging = split(paths, held, folder=data)
-    held = [_below(path, data) for path in judging]
-    if validation and before.get("validation") and set(before["validation"]) != set(held):
-        raise InputError(f"The training holds out other photographs than '{validation}' says; leave --validation out.")
-    judge = Validation.read(judging)
+    names = read_names(validation) if validation else before.get("validation") or usual
+    training, validating = split(paths, names, folder=data)
+    names = [_below(path, data) for path in validating]
+    if validation and before.get("validation") and set(before["validation"]) != set(names):
+        raise InputError(f"The run has other validation photographs than '{validation}'; leave --validation out.")
+    validator = Validation.read(validating)
     photographs = Photographs(training, smallest=2 * config.patch)
-    note(f"{len(photographs)} photographs to learn from, {len(judge.images)} to validate with.")
+    note(f"{len(photographs)} training photographs, {len(validator.images)} validation photographs.")
     precision = choose_precision(where, dtype)
     return Trainer(
-        photographs, config, network=network, device=where, precision=precision, validation_names=held
-    ), judge
+        photographs, config, network=network, device=where, precision=precision, validation_names=names
+    ), validator
 
 
 def _below(path: Path, folder: Path) -> str:
@@ -170,12 +171,12 @@ def _start_from(trainer: Trainer, name: str) -> None:
 
     given = load_denoiser(name)
     if not isinstance(given, UNetDenoiser) or not trainer.fits(given.network):
-        raise ConfigError(f"'{name}' is no network of this size; set --widths and --blocks to its own.")
+        raise ConfigError(f"'{name}' is not a network of this size; set --widths and --blocks to those of the network.")
     trainer.start_from(given.network)
 
 
-def _run(trainer: Trainer, judge: Validation, output: Path, every: int) -> None:
-    """Train, with a validation and a checkpoint every so often, and at Ctrl-C a checkpoint."""
+def _run(trainer: Trainer, validator: Validation, output: Path, every: int) -> None:
+    """Train, with a validation and a checkpoint every `every` steps; Ctrl-C saves a checkpoint."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -190,7 +191,7 @@ def _run(trainer: Trainer, judge: Validation, output: Path, every: int) -> None:
 
     columns = [BarColumn(24), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"), TimeElapsedColumn()]
     bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), redirect_stdout=False)
-    with bar, interruptible() as pressed:
+    with bar, interruptible() as interrupted:
         task = bar.add_task("", total=trainer.config.steps, completed=trainer.step, loss="-")
         usual: float | None = None
 
@@ -204,23 +205,23 @@ def _run(trainer: Trainer, judge: Validation, output: Path, every: int) -> None:
             whole = trainer.run((trainer.step // every + 1) * every, callback=move)
             trainer.save(output / CHECKPOINT)
             if whole:
-                _keep(trainer, judge, output, usual)
-            if not whole or pressed.is_set():
-                note(f"Step {trainer.step} is saved; go on with --resume.")
+                _keep(trainer, validator, output, usual)
+            if not whole or interrupted.is_set():
+                note(f"Step {trainer.step} is saved; continue with --resume.")
                 raise typer.Exit(130)
 
 
-def _keep(trainer: Trainer, judge: Validation, output: Path, loss: float | None) -> None:
-    """Validate, and write everything that is known so far."""
+def _keep(trainer: Trainer, validator: Validation, output: Path, loss: float | None) -> None:
+    """Validate, and write checkpoint, history, curve and weights."""
     from hybridprior.denoisers.pretrained import pack
     from hybridprior.io.files import write_atomically
     from hybridprior.io.records import write_json
     from hybridprior.training.plot import draw_curve
 
-    figures = {str(sigma): round(value, 3) for sigma, value in judge.measure(trainer.denoise).items()}
+    figures = {str(sigma): round(value, 3) for sigma, value in validator.measure(trainer.denoise).items()}
     row: dict[str, Any] = {"step": trainer.step, "loss": loss, "psnr": figures}
     if trainer.mean.config.conditions:
-        row["gain"] = {name: round(gain, 3) for name, gain in judge.measure_degraded(trainer.denoise).items()}
+        row["gain"] = {name: round(gain, 3) for name, gain in validator.measure_degraded(trainer.denoise).items()}
     trainer.history.append(row)
     trainer.save(output / CHECKPOINT)
     record = {"config": asdict(trainer.config), "network": asdict(trainer.mean.config), "history": trainer.history}

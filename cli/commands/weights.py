@@ -1,4 +1,4 @@
-"""`hprior weights`: what ships, what is fetched, and whether it is whole."""
+"""`hprior weights`: lists, fetches and verifies pretrained weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, fetch
 
 @app.command("list")
 def list_() -> None:
-    """List the weights that ship with the package, as JSON, a line each."""
+    """List the weights that are included in the package, one JSON object per line."""
     from hybridprior.denoisers.weights import manifest
 
     for entry in manifest().values():
@@ -31,7 +31,7 @@ def list_() -> None:
 def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="hf-hub:org/name@revision, local-dir:PATH, file:PATH.")],
 ) -> None:
-    """Fetch weights into the cache, load them once, and say where they are."""
+    """Fetch weights into the cache, check that they can be loaded, and print their path."""
     from hybridprior.denoisers import load_denoiser
     from hybridprior.denoisers.weights import resolve, shipped_file
 
@@ -44,9 +44,9 @@ def fetch(
 def verify() -> None:
     """Compare the shipped weights with their checksums."""
     from hybridprior.denoisers.weights import manifest
-    from hybridprior.denoisers.weights import verify as is_whole
+    from hybridprior.denoisers.weights import verify as is_intact
 
     for name in manifest():
-        if not is_whole(name):
-            raise WeightsError(f"The shipped weights '{name}' are not what was released; install the package again.")
-        note(f"The shipped {name} is as released.")
+        if not is_intact(name):
+            raise WeightsError(f"The included weights '{name}' do not match their checksum; install the package again.")
+        note(f"The included {name} matches its checksum.")

@@ -1,4 +1,4 @@
-"""The table of a bench run: what was measured so far, written anew after every image."""
+"""The tables of a benchmark, updated after every image."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ FIELDS = {
     "dejpeg": ("quality",),
     "demosaic": ("bayer",),
 }
-"""What a table says of a degradation."""
+"""Parameters of a degradation that a table states."""
 
 
 class Table:
-    """What was measured so far, and its files."""
+    """The results so far, and their files."""
 
     def __init__(
-        self, folder: Path, suite: str, how: Degradation, device: str, colour: bool, told: float, *, drawn: bool
+        self, folder: Path, suite: str, how: Degradation, device: str, colour: bool, sigma_factor: float, *, drawn: bool
     ) -> None:
         self.folder, self.suite, self.how, self.device, self.colour = folder, suite, how, device, colour
-        self.nominal_sigma, self.drawn = told, drawn
+        self.sigma_factor, self.drawn = sigma_factor, drawn
         self.rows: dict[str, list[Row]] = {}
         self.configs: dict[str, RestoreConfig] = {}
         self.costs: dict[str, list[Cost]] = {}
 
     def add(self, preset: str, config: RestoreConfig, row: Row, peak: float) -> None:
-        """Keep a row and the memory that it took, and write the tables."""
+        """Add a row and its peak memory, and write the tables."""
         from hybridprior.evaluation.bench import cost, draw_curves
         from hybridprior.io.files import write_atomically
         from hybridprior.io.records import write_json
@@ -53,7 +53,7 @@ class Table:
         record = {
             "suite": self.suite,
             "degradation": asdict(self.how) | ({"seed": "that of the row"} if self.drawn else {}),
-            "told": self.nominal_sigma,
+            "sigma_factor": self.sigma_factor,
             "colour": self.colour,
             "circumstances": self._circumstances(),
             "configs": {name: config.to_dict() for name, config in self.configs.items()},
@@ -66,13 +66,13 @@ class Table:
         note(f"{row.image} {preset}: {row.psnr:.2f} dB at step {row.chosen_step}{best}")
 
     def text(self) -> str:
-        """Return the Markdown."""
+        """Return the tables as Markdown."""
         from hybridprior.evaluation.bench import comparison, gains, markdown, side_by_side
 
         where = self._circumstances()
         drawn = {"seed": "that of the restoration"} if self.drawn else {}
         notes = [
-            f"{name}: {value}" for name, value in {**_plain(self.how, self.nominal_sigma), **drawn, **where}.items()
+            f"{name}: {value}" for name, value in {**_plain(self.how, self.sigma_factor), **drawn, **where}.items()
         ]
         tables = [
             markdown(rows, None if self.colour else self.how, title=f"{self.suite}, preset {name}", notes=notes)
@@ -97,22 +97,22 @@ class Table:
         device = choose_device(self.device)
         python = platform.python_version()
         versions = {"hybridprior": hybridprior.__version__, "torch": torch.__version__, "Python": python}
-        wanted = {name: config.precision for name, config in self.configs.items()}
+        requested = {name: config.precision for name, config in self.configs.items()}
         return {
-            "precision": {name: str(choose_precision(device, word)) for name, word in wanted.items()},
+            "precision": {name: str(choose_precision(device, word)) for name, word in requested.items()},
             "device": str(device),
             "threads": torch.get_num_threads(),
             "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         }
 
 
-def _plain(how: Degradation, told: float) -> dict[str, Any]:
+def _plain(how: Degradation, sigma_factor: float) -> dict[str, Any]:
     fields = FIELDS[how.task]
     fields += ("sigma",) if how.sigma and "sigma" not in fields else ()
     facts: dict[str, Any] = {name: getattr(how, name) for name in (*fields, "seed")}
     if "sigma" in facts:
         facts["sigma"] = f"{255 * how.sigma:g}/255"
-    return facts if told == 1 else {**facts, "told": f"{told:g} times sigma"}
+    return facts if sigma_factor == 1 else {**facts, "nominal sigma": f"{sigma_factor:g} times sigma"}
 
 
 def _shape(row: Row) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""An image looked at before it is restored: its noise where nobody gave it, and its task where that is "auto"."""
+"""Diagnosis of an image before its restoration: the noise level if it is not given, and the task if it is "auto"."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ from ..options import AUTO_TASK
 from .operator import compressed
 from .request import Request
 
-__all__ = ["examined", "write_unchanged"]
+__all__ = ["diagnosed", "write_unchanged"]
 
-EXAMINED = (AUTO_TASK, "denoise", "dejpeg")
-"""Tasks whose noise the image itself shows; elsewhere the measurements are another image."""
+DIAGNOSED = (AUTO_TASK, "denoise", "dejpeg")
+"""Tasks whose measurements are the image itself, so that its noise can be estimated from it."""
 
 
-def examined(request: Request, item: Item, source: ImageData) -> tuple[Request, Diagnosis | None]:
-    """Return the request with its task and sigma settled, and what they were settled by; None where all was given.
+def diagnosed(request: Request, item: Item, source: ImageData) -> tuple[Request, Diagnosis | None]:
+    """Return the request with task and sigma set, and the diagnosis; None if both were given.
 
-    What does not fit white noise is said on stderr, and so is the reason for the task.
+    The reason for the task, and warnings about noise that is not white, are printed to stderr.
 
     Args:
-        request: What was asked for.
-        item: The image's files.
+        request: The request.
+        item: The files of the image.
         source: The image.
     """
-    if request.sigma is not None or request.task not in EXAMINED or not _white(request):
+    if request.sigma is not None or request.task not in DIAGNOSED or not _white(request):
         return request, None
     found = diagnose(source.pixels, file=item.source)
-    settled, reason = request.task, ""
+    task, reason = request.task, ""
     if request.task == AUTO_TASK:
-        settled, reason = found.task, found.reason
+        task, reason = found.task, found.reason
     if request.format != "quiet":
         for sentence in (reason, *found.warnings):
             if sentence:
                 note(f"{item.source}: {sentence}")
-    if settled == "dejpeg" and found.jpeg_error >= found.sigma and compressed(item.source):
-        return dataclasses.replace(request, task=settled), found  # the operator knows its own noise
-    sigma = max(found.sigma, found.jpeg_error) if settled == "dejpeg" else found.sigma
-    return dataclasses.replace(request, task=settled, sigma=sigma), found
+    if task == "dejpeg" and found.jpeg_error >= found.sigma and compressed(item.source):
+        return dataclasses.replace(request, task=task), found  # the operator has its own noise model
+    sigma = max(found.sigma, found.jpeg_error) if task == "dejpeg" else found.sigma
+    return dataclasses.replace(request, task=task, sigma=sigma), found
 
 
 def _white(request: Request) -> bool:
-    """Return whether the request is about an image itself, with noise that sigma describes."""
+    """Return whether the noise is described by sigma alone and the image is measured directly."""
     return request.noise == "gaussian" and request.operator is None
 
 
 def write_unchanged(item: Item, source: ImageData) -> str:
-    """Write an image that needs nothing, bit for bit if the file's kind stays, and return how in a sentence.
+    """Write an image without changes, as a copy of the file if the format stays, and return a sentence about it.
 
     Args:
-        item: The image's files.
+        item: The files of the image.
         source: The image.
     """
     suffix = item.source.suffix.lower()
     if suffix in SUFFIXES and SUFFIXES[suffix] == SUFFIXES[item.target.suffix.lower()]:
         write_atomically(item.target, item.source.read_bytes())
-        return "It is left alone: the file is copied bit for bit."
+        return "The image is not changed: the file is copied bit for bit."
     write_image(item.target, source)
-    return "It is left alone: the pixels are written as they are, as well as another kind of file holds them."
+    return "The image is not changed: its pixels are written in the format of the output."

@@ -36,7 +36,7 @@ from hybridprior.uncertainty import restore_with_uncertainty
 
 from ..console import note, progress, say
 from ..files import WRITTEN, Item, beside, prepare
-from .diagnose import examined, write_unchanged
+from .diagnose import diagnosed, write_unchanged
 from .operator import operator_of
 from .request import Request
 from .sidecar import Sidecar, is_record, sentence
@@ -68,7 +68,7 @@ class Job:
             hint = "--resume goes on with it" if self.saved.exists() else "--overwrite replaces it"
             self._say("skipped", f"'{path}' exists and is left as it is; {hint}.")
             return False
-        self.request, self.diagnosis = examined(self.request, self.item, self.source)
+        self.request, self.diagnosis = diagnosed(self.request, self.item, self.source)
         if self.request.task == LEAVE:
             return self._left_alone()
         shape = self._shown
@@ -111,7 +111,7 @@ class Job:
         left_out = {".state"}
         left_out |= set() if self.request.report else {".html"}
         left_out |= set() if self.request.uncertainty else {".std.png", ".std.tiff"}
-        left_out |= set() if self.request.config.method == "fusion" else {".who.png"}
+        left_out |= set() if self.request.config.method == "fusion" else {".weights.png"}
         names = [f"{self.item.target.name}{ending}" for ending in ("", *WRITTEN) if ending not in left_out]
         return next((path for name in names if (path := self.item.target.with_name(name)).exists()), None)
 

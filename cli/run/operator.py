@@ -1,4 +1,4 @@
-"""What made an image: the operator that the options of `hprior restore` and the image's own file describe."""
+"""The operator A of an image, from the options of `hprior restore` and the image's file."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def operator_of(request: Request, item: Item, source: ImageData) -> Operator:
     """Return the operator of one image.
 
     Args:
-        request: What was asked for.
-        item: The image's files.
+        request: The request.
+        item: The files of the image.
         source: The image.
 
     Raises:
-        InputError: A mask, a kernel or a file that does not say what it should.
+        InputError: A mask, a kernel or an image that cannot be used.
         ShapeError: A mask of another size.
     """
     if request.operator is not None:
@@ -40,7 +40,7 @@ def operator_of(request: Request, item: Item, source: ImageData) -> Operator:
     if request.task == "sr":
         return Downsample(request.factor, request.kernel)
     if request.task == "deblur":
-        assert request.blur is not None  # the verb asks for it
+        assert request.blur is not None  # the command requires it
         return Blur(make_psf(request.blur), request.boundary)
     if request.task == "demosaic":
         return _mosaic(request, item, source)
@@ -54,7 +54,7 @@ def operator_of(request: Request, item: Item, source: ImageData) -> Operator:
 
 
 def compressed(path: Path) -> bool:
-    """Return whether a file is a JPEG whose blocks lie as they do in its upright image."""
+    """Return whether a file is a JPEG whose blocks are aligned with the image as it is read."""
     from PIL import Image
 
     if file_steps(path) is None:
@@ -65,7 +65,9 @@ def compressed(path: Path) -> bool:
 
 def _mosaic(request: Request, item: Item, source: ImageData) -> Operator:
     if source.pixels.shape[1] != 1:
-        raise InputError(f"'{item.source}' is in colour; demosaic takes a sensor's grey image, one number a pixel.")
+        raise InputError(
+            f"'{item.source}' is in colour; demosaic needs the sensor's mosaic, a grey image with one value per pixel."
+        )
     return BayerMosaic(request.bayer)
 
 
@@ -75,12 +77,12 @@ def _known(request: Request, item: Item, source: ImageData) -> torch.Tensor:
     if path is None:
         alpha = source.alpha
         if alpha is None or bool((alpha > 0.5).all()):
-            raise InputError(f"'{item.source}' has no transparent region; name what to fill in with --mask.")
+            raise InputError(f"'{item.source}' has no transparent region; mark the pixels to fill in with --mask.")
         return alpha
     mask = read_image(path)
     white = mask.pixels.mean(dim=1, keepdim=True) > 0.5
     known = white if request.mask_keeps else ~white
     if known.shape[-2:] != source.pixels.shape[-2:]:
         (h, w), (a, b) = known.shape[-2:], source.pixels.shape[-2:]
-        raise ShapeError(f"The mask '{path}' is {w} x {h}, but '{item.source}' is {b} x {a}: no mask for it.")
+        raise ShapeError(f"The mask '{path}' is {w} x {h}, but '{item.source}' is {b} x {a}; the sizes must be equal.")
     return known.float()

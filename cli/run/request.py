@@ -1,4 +1,4 @@
-"""What was asked of `hprior restore`, checked; the same for every image of a batch."""
+"""The request of `hprior restore`: its checked options, the same for every image of a batch."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from hybridprior.uncertainty import check_sampled
 
 from ..options import AUTO_TASK
 
-__all__ = ["Request", "known_parts"]
+__all__ = ["Request", "check_request"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, checked; the same for every image of a batch."""
+    """The checked options, the same for every image of a batch."""
 
     task: str
     sigma: float | None
@@ -64,19 +64,19 @@ class Request:
 
     @property
     def fidelity(self) -> str | Fidelity | None:
-        """The noise that is expected, by name where its level is `sigma` or estimated; None asks the operator first."""
+        """The noise model: a name if its level is `sigma` or estimated; None is the operator's own or Gaussian."""
         if self.noise == "gaussian":
             return None
         return self.noise if self.peak is None else Poisson(self.peak)
 
     @property
     def noisy(self) -> bool:
-        """Whether the measurements were said to be noisy, by sigma or by the kind of noise."""
+        """Whether the options state that the measurements are noisy, by sigma or by the noise model."""
         return bool(self.sigma) or self.noise != "gaussian"
 
     @property
     def config(self) -> RestoreConfig:
-        """The preset with what was asked for put in its place; denoising's where the image is to settle the task."""
+        """The preset with the options in it; that of denoising if the task is diagnosed from the image."""
         chosen = preset(self.preset, "denoise" if self.task == AUTO_TASK else self.task)
         named = any(choice is not None for choice in (self.denoiser, self.denoiser_sigma))
         instead = "denoiser" if named else "none"
@@ -98,8 +98,8 @@ class Request:
         )
 
 
-def known_parts(request: Request) -> None:
-    """Raise an error for a name that is not known, or weights that do not load, before any image is read."""
+def check_request(request: Request) -> None:
+    """Raise an error for an unknown name, or weights that cannot be loaded, before any image is read."""
     if request.stop not in (None, AUTO):
         STOPPING_RULES.find(str(request.stop))
     FIDELITIES.find(request.noise)
@@ -114,6 +114,6 @@ def known_parts(request: Request) -> None:
     if request.uncertainty:
         if request.stop is not None or request.tile:
             raise ConfigError(
-                "--uncertainty stops by held-out measurements, on the whole image; leave --stop, --tile out."
+                "--uncertainty stops by held-out measurements of the whole image; leave --stop and --tile out."
             )
         check_sampled(request.config)

@@ -95,9 +95,9 @@ class Sidecar:
             record["oracle_trace"] = {"step": steps, "psnr": values}
         maps: dict[Path, ImageData] = {}
         if result.fusion is not None:
-            who = self._beside("who.png")
-            record["fusion"] = {**result.fusion.to_dict(), "map": who.name}
-            maps[who] = ImageData(result.fusion.image())
+            weights = self._beside("weights.png")
+            record["fusion"] = {**result.fusion.to_dict(), "map": weights.name}
+            maps[weights] = ImageData(result.fusion.image())
         if result.uncertainty is not None and std is not None:
             png, tiff = self._beside("std.png"), self._beside("std.tiff")
             seen = std if std.shape[1] in (1, 3) else std.mean(1, keepdim=True)

@@ -1,7 +1,7 @@
-"""Several images at a time on a GPU: a thread and a stream of kernels for each, in one process.
+"""Several images at a time on a GPU: one thread and one CUDA stream for each, in one process.
 
-The kernels of a network for one image leave most of a GPU idle. Those of several streams run side by side, which
-those of several processes do not.
+The kernels for one image leave most of a GPU idle. The kernels of several streams run concurrently; those of several
+processes do not.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from .request import Request
 
 __all__ = ["run_all"]
 
-OWN = threading.local()
+LOCAL = threading.local()
 """The stream of each thread."""
 
 
 def run_all(request: Request, items: Sequence[Item], *, jobs: int) -> tuple[int, bool]:
-    """Restore images side by side; return how many failed, and whether Ctrl-C ended it.
+    """Restore images concurrently; return how many failed, and whether the run was interrupted.
 
     Args:
-        request: What was asked for, on a GPU.
+        request: The request, for a GPU.
         items: The images.
-        jobs: Threads.
+        jobs: Number of threads.
     """
     shown, outcomes = request.format != "quiet", []
     start = (choose_device(request.device),)
@@ -43,18 +43,18 @@ def run_all(request: Request, items: Sequence[Item], *, jobs: int) -> tuple[int,
                     outcomes.append(future.result())
                     advance()
         except BaseException:
-            interrupt()  # else the others would go on to their end
+            interrupt()  # otherwise the other threads run to their end
             raise
     if "interrupted" in outcomes:
-        note("interrupted; the images at work are saved")
+        note("Interrupted. The best images so far are saved.")
     return outcomes.count("failed"), "interrupted" in outcomes
 
 
 def _begin(device: torch.device) -> None:
-    """Give a new thread its stream, where there are streams."""
-    OWN.stream = None
+    """Create the stream of a new thread, on a GPU."""
+    LOCAL.stream = None
     if device.type == "cuda":
-        OWN.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        LOCAL.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _work(request: Request, item: Item, stop: threading.Event) -> str:
@@ -62,9 +62,9 @@ def _work(request: Request, item: Item, stop: threading.Event) -> str:
     if stop.is_set():
         return "interrupted"
     job = Job(request, item, bar=False)
-    with torch.cuda.stream(OWN.stream):  # nothing happens where it is None
+    with torch.cuda.stream(LOCAL.stream):  # None has no effect
         try:
             return "interrupted" if job.run() else "done"
-        except Exception as error:  # as in a batch one by one
+        except Exception as error:  # the other images continue, as without threads
             job.failed(error)
             return "failed"

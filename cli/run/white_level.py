@@ -1,6 +1,6 @@
-"""White: which of a file's own numbers is intensity 1, where its type's greatest is not.
+"""The white level of a file: the value that is intensity 1, if it is not the largest value of its type.
 
-A camera of twelve bits writes sixteen, and counts of photons have no greatest number.
+A 12-bit camera writes 16-bit files, and photon counts have no largest value.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from ..console import note
 
 __all__ = ["read_in_units", "unit"]
 
-FULL = {"uint8": 255, "uint16": 65535, "float32": 1}
-"""The greatest number of a file, by its type."""
+MAX_VALUE = {"uint8": 255, "uint16": 65535, "float32": 1}
+"""Largest value of a type."""
 
 DARK = 1 / 8
-"""Share of sixteen bits below which the greatest number is seldom white."""
+"""A 16-bit file whose largest value is below this fraction of the range probably has another white level."""
 
 
 def unit(white: float | None, depth: str) -> float:
-    """Return what is white, as a share of the greatest number of a type.
+    """Return the white level as a fraction of the largest value of a type.
 
     Args:
-        white: In the file's own numbers; the greatest if not given.
+        white: The white level in the units of the file; the largest value if None.
         depth: "uint8", "uint16" or "float32".
     """
-    return 1.0 if white is None else white / FULL[depth]
+    return 1.0 if white is None else white / MAX_VALUE[depth]
 
 
 def read_in_units(path: Path, white: float | None, *, finite: bool = True) -> ImageData:
-    """Return the image in a file, its white at 1; where that is not said and is doubtful, ask.
+    """Return the image in a file with white at 1; print a note if the white level is probably another.
 
     Args:
         path: The file.
-        white: In the file's own numbers.
-        finite: Whether pixels that are NaN or infinite are refused; with `white` the restoration sees to that.
+        white: The white level in the units of the file.
+        finite: Whether NaN and infinite pixels raise an error; with `white` the restoration checks them.
     """
     image = read_image(path, finite=finite and white is None)
     most = float(image.pixels.max())
     if white is None and image.depth == "uint16" and 0 < most < DARK:
-        most, top = round(most * FULL["uint16"]), FULL["uint16"]
-        note(f"'{path}' has no number above {most} of {top}; if white is less than {top}, say so, as in --white 4095.")
+        most, top = round(most * MAX_VALUE["uint16"]), MAX_VALUE["uint16"]
+        note(f"The largest value in '{path}' is {most}; if white is less than {top}, set it, as in --white 4095.")
     return dataclasses.replace(image, pixels=image.pixels / unit(white, image.depth))

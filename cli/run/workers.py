@@ -1,6 +1,6 @@
-"""Several images at a time: a process for each, with its share of the processor, or a stream of a GPU.
+"""Several images at a time: one process for each with its share of the cores, or one stream of a GPU.
 
-An image that is small leaves cores idle between the many short operations of a step; two images side by side do not.
+The many short operations of a step on a small image leave cores idle; two images at a time use them.
 """
 
 from __future__ import annotations
@@ -30,51 +30,49 @@ from .job import Job
 from .request import Request
 from .streams import run_all as run_streams
 
-__all__ = ["run_all", "worth"]
+__all__ = ["choose_jobs", "run_all"]
 
-FEWEST_STEPS = 100
-"""Steps below which a process takes longer to start than it saves."""
+MIN_STEPS = 100
+"""Number of steps below which starting a process takes longer than it saves."""
 
-STREAMS = 8
-"""Images that a GPU takes at a time."""
+MAX_STREAMS = 8
+"""Largest number of images at a time on a GPU."""
 
-ROOM_ON_GPU = 4 * 2**30
-"""The same for a stream, whose tile may take up to 3 GiB (`hybridprior.solvers.tile_size`)."""
+STREAM_BYTES = 4 * 2**30
+"""Assumed memory of a stream, whose tile uses up to 3 GiB (`hybridprior.solvers.tile_size`)."""
 
-ROOM = 2 * 2**30
-"""Bytes that a process is taken to need at most where nobody said how many there should be."""
+PROCESS_BYTES = 2 * 2**30
+"""Assumed memory of a process, for the default number of processes."""
 
 SHARED: dict[str, Event] = {}
-"""What a process was given at its start: the event of Ctrl-C."""
+"""In a process: the event that is set on Ctrl-C."""
 
 
-def worth(request: Request, count: int, threads: int | None) -> int:
-    """Return how many images to restore at a time, as far as there are images and memory: one for each core.
-
-    A GPU takes several, whose kernels run side by side.
+def choose_jobs(request: Request, count: int, threads: int | None) -> int:
+    """Return how many images to restore at a time: one per core, or several on a GPU, as far as memory allows.
 
     Args:
-        request: What was asked for.
-        count: How many images there are.
-        threads: Threads of each, if somebody named them.
+        request: The request.
+        count: Number of images.
+        threads: Threads of each process, if given.
     """
     where = choose_device(request.device)
     if where.type == "cuda":
-        return max(1, min(count, STREAMS, free_memory(where) // ROOM_ON_GPU))
-    if where.type != "cpu" or request.config.solver.max_steps < FEWEST_STEPS:
+        return max(1, min(count, MAX_STREAMS, free_memory(where) // STREAM_BYTES))
+    if where.type != "cpu" or request.config.solver.max_steps < MIN_STEPS:
         return 1
     cores = max(1, torch.get_num_threads() // threads) if threads else torch.get_num_threads()
-    return max(1, min(count, cores, free_memory(where) // ROOM))
+    return max(1, min(count, cores, free_memory(where) // PROCESS_BYTES))
 
 
 def run_all(request: Request, items: Sequence[Item], *, jobs: int, threads: int | None) -> tuple[int, bool]:
-    """Restore images side by side; return how many failed, and whether Ctrl-C ended it.
+    """Restore images concurrently; return how many failed, and whether the run was interrupted.
 
     Args:
-        request: What was asked for.
+        request: The request.
         items: The images.
-        jobs: Processes, or streams of a GPU.
-        threads: Processor threads of each; an equal share of the cores if not given.
+        jobs: Number of processes, or of streams on a GPU.
+        threads: Threads of each process; an equal share of the cores if not given.
     """
     if choose_device(request.device).type == "cuda":
         set_threads(threads)
@@ -106,7 +104,7 @@ def run_all(request: Request, items: Sequence[Item], *, jobs: int, threads: int 
 
 
 def _begin(stop: Event, threads: int) -> None:
-    """Set a new process up: its threads, and Ctrl-C by way of the first process."""
+    """Set up a new process: its threads, and Ctrl-C through the first process."""
     torch.set_num_threads(threads)
     SHARED["stop"] = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -119,7 +117,7 @@ def _begin(stop: Event, threads: int) -> None:
 
 
 def _work(request: Request, item: Item) -> tuple[str, str, str]:
-    """Restore one image; return "done", "failed" or "interrupted", and what goes to stdout and stderr."""
+    """Restore one image; return "done", "failed" or "interrupted", and the text for stdout and for stderr."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         outcome = "interrupted" if SHARED["stop"].is_set() else _outcome(Job(request, item, bar=False))
@@ -132,7 +130,7 @@ def _outcome(job: Job) -> str:
         return "interrupted" if job.run() else "done"
     except KeyboardInterrupt:
         return "interrupted"
-    except Exception as error:  # as in a batch one by one
+    except Exception as error:  # the other images continue, as without processes
         job.failed(error)
         return "failed"
     finally:
@@ -141,13 +139,13 @@ def _outcome(job: Job) -> str:
 
 @contextmanager
 def _forwarded(stop: Event) -> Iterator[None]:
-    """Tell the processes of Ctrl-C; they save what they have and end."""
+    """Forward Ctrl-C to the processes, which save their best images and end."""
 
     def handle(number: int, frame: object) -> None:
         if stop.is_set():
             return
         stop.set()
-        note("interrupted; the images at work are saved")
+        note("Interrupted. The best images so far are saved.")
 
     before = signal.signal(signal.SIGINT, handle)
     try:

@@ -6,72 +6,16 @@ Noise is white, Gaussian, not clipped, and drawn from a CPU generator with the s
 from __future__ import annotations
 
 import io
-import math
-from dataclasses import dataclass
 
 import torch
 
-from hybridprior.errors import ConfigError, unknown_name
+from hybridprior.errors import ConfigError
+from hybridprior.evaluation.config import Degradation
 from hybridprior.io.image import from_pillow, to_pil
 from hybridprior.operators import BayerMosaic, Blur, Downsample, Identity, Jpeg, Mask, Operator
 from hybridprior.operators.kernels import make_psf
-from hybridprior.presets import TASKS
 
 __all__ = ["Degradation", "degrade", "jpeg_file"]
-
-
-@dataclass(frozen=True)
-class Degradation:
-    """How a clean image is degraded."""
-
-    task: str = "denoise"
-    """"denoise", "sr", "inpaint", "deblur", "dejpeg" or "demosaic"."""
-    sigma: float = 0.0
-    """Standard deviation of the noise, in [0, 1]."""
-    scale: int = 4
-    """sr: how many times smaller."""
-    kernel: str = "lanczos2"
-    """sr: the low-pass filter."""
-    missing: float = 0.5
-    """inpaint: share of the pixels that go missing, at random."""
-    blur: str = "gaussian:2"
-    """deblur: the kernel, as `hybridprior.operators.kernels.make_psf` takes it."""
-    boundary: str = "circular"
-    """deblur: what lies beyond the frame, as `Blur` takes it; "circular" is the convention of published tables."""
-    quality: int = 20
-    """dejpeg: the JPEG file's, 1 to 95."""
-    bayer: str = "RGGB"
-    """demosaic: the pattern."""
-    seed: int = 0
-    """Of the generator of noise and of missing pixels."""
-
-    @property
-    def nominal_sigma(self) -> float | None:
-        """What a restoration is told of the noise: sigma, but for JPEG, whose own noise nobody knows."""
-        return None if self.task == "dejpeg" else self.sigma
-
-    def __post_init__(self) -> None:
-        """Raise `ConfigError` for a task that there is not, or numbers out of their range."""
-        if self.task not in TASKS:
-            raise unknown_name("task", self.task, TASKS)
-        if not (math.isfinite(self.sigma) and self.sigma >= 0):
-            raise ConfigError(f"sigma is a number, 0 or more, not {self.sigma}.")
-        if not 0 < self.missing < 1:
-            raise ConfigError(f"missing is a share between 0 and 1, not {self.missing}.")
-
-    @property
-    def label(self) -> str:
-        """The condition in words: "sigma 25", "x4", "50 % missing", and what departs from the usual."""
-        noise = f"sigma {255 * self.sigma:.4g}"
-        words = {
-            "denoise": [noise],
-            "sr": [f"x{self.scale}", *([] if self.kernel == Degradation.kernel else [self.kernel])],
-            "inpaint": [f"{100 * self.missing:.4g} % missing"],
-            "deblur": [self.blur, *([] if self.boundary == Degradation.boundary else [self.boundary])],
-            "dejpeg": [f"quality {self.quality}"],
-            "demosaic": [self.bayer],
-        }[self.task]
-        return ", ".join([*words, noise] if self.sigma and self.task != "denoise" else words)
 
 
 def degrade(x: torch.Tensor, how: Degradation) -> tuple[torch.Tensor, Operator]:

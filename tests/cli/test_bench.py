@@ -76,7 +76,9 @@ def test_bench_says_what_was_measured(hprior, small: Path) -> None:
     json.loads(Path("clean/rows.json").read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert hprior(*bench, "--told", 2, "-o", "told").code == 0
     table = Path("told/table.md").read_text()
-    assert "told: 2 times sigma" in table and json.loads(Path("told/rows.json").read_text())["told"] == 2
+    assert (
+        "nominal sigma: 2 times sigma" in table and json.loads(Path("told/rows.json").read_text())["sigma_factor"] == 2
+    )
     assert "32.09" not in table and "| a\\|b |" in table
     missing = ["bench", "inpaint", *bench[2:], "--sigma", 10, "--images", "house", "-o", "missing"]
     assert hprior(*missing).code == 0

@@ -113,11 +113,11 @@ def test_named_noise_is_taken_off_what_the_mask_keeps(hprior, small: Path, noise
     assert len(_filled("a.png", small)) == 20
 
 
-def test_the_map_of_who_was_believed_is_as_large_as_the_result(hprior, crop: torch.Tensor, tmp_path: Path) -> None:
+def test_the_map_of_the_stacking_weights_is_as_large_as_the_result(hprior, crop: torch.Tensor, tmp_path: Path) -> None:
     write_image(tmp_path / "y.png", ImageData(crop[..., :40, :40].contiguous()))
     options = ["--task", "deblur", "--blur", "gaussian:1", "--reg", "auto", "--sigma", 2.55, "--preset", "fast"]
     assert hprior("restore", "y.png", "-o", "out.png", *options, "--steps", 4).code == 0
-    assert read_image("out.png.who.png").pixels.shape[-2:] == read_image("out.png").pixels.shape[-2:] == (40, 40)
+    assert read_image("out.png.weights.png").pixels.shape[-2:] == read_image("out.png").pixels.shape[-2:] == (40, 40)
 
 
 @pytest.mark.parametrize(
@@ -182,18 +182,18 @@ def test_a_map_that_cannot_be_written_costs_no_image(hprior, small: Path, monkey
 
     monkeypatch.setattr("hybridprior.cli.run.sidecar.write_image", full)
     outcome = hprior("restore", small, "-o", "out.png", *BOTH)
-    assert outcome.code == 0 and "out.png.who.png' cannot be written" in outcome.err
+    assert outcome.code == 0 and "out.png.weights.png' cannot be written" in outcome.err
     assert Path("out.png").exists() and Path("out.png.json").exists()
 
 
 def test_what_would_be_written_beside_it_is_spared(hprior, small: Path) -> None:
-    shutil.copy(small, "a.png.who.png")
-    before = Path("a.png.who.png").read_bytes()
-    refused = hprior("restore", "a.png.who.png", "-o", "a.png", "--overwrite", *BOTH)
+    shutil.copy(small, "a.png.weights.png")
+    before = Path("a.png.weights.png").read_bytes()
+    refused = hprior("restore", "a.png.weights.png", "-o", "a.png", "--overwrite", *BOTH)
     assert refused.code == 2 and "never replaced" in refused.err
     there = hprior("restore", small, "-o", "a.png", *BOTH)
-    assert "'a.png.who.png' exists and is left as it is" in there.err
-    assert Path("a.png.who.png").read_bytes() == before and not Path("a.png").exists()
+    assert "'a.png.weights.png' exists and is left as it is" in there.err
+    assert Path("a.png.weights.png").read_bytes() == before and not Path("a.png").exists()
     assert hprior("restore", small, "-o", "a.png", "--sigma", "25", "--reg", "none", *FAST).code == 0
     long = f"{'n' * 247}.png"
     assert hprior("restore", small, "-o", long, *BOTH).code == 2
@@ -202,7 +202,7 @@ def test_what_would_be_written_beside_it_is_spared(hprior, small: Path) -> None:
 
 def test_a_run_that_was_killed_while_it_wrote_is_done_again(hprior, small: Path) -> None:
     assert hprior("restore", small, "-o", "out.png", "--sigma", "25", "--reg", "none", *FAST).code == 0
-    Path("out.png").rename("out.png.who.png")
+    Path("out.png").rename("out.png.weights.png")
     assert hprior("restore", small, "-o", "out.png", *BOTH).code == 0
     assert Path("out.png").exists()
     Path("other.png.json").write_text("{}")
@@ -222,15 +222,15 @@ def test_white_is_a_number_of_the_files_own(hprior, tmp_path: Path) -> None:
         assert tifffile.imread("out.tif").dtype == tifffile.imread(name).dtype
         assert 400 < tifffile.imread("out.tif").mean() < 2500
     asked = hprior("restore", "deep.tif", "-o", "dark.tif", "--sigma", 1, *FAST)
-    assert asked.code == 0 and "if white is less than 65535, say so" in asked.err
+    assert asked.code == 0 and "if white is less than 65535, set it" in asked.err
     assert hprior("restore", "floating.tif", "-o", "dark.tif", "--overwrite", *FAST).code == 2
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--noise", "poisson", "--peak", "30", "--sigma", "9"], "--peak says how strong"),
-        (["--weight", "2", "--preset", "fast"], "--weight weighs R, and there is none"),
+        (["--noise", "poisson", "--peak", "30", "--sigma", "9"], "--peak defines the photon noise"),
+        (["--weight", "2", "--preset", "fast"], "--weight is the weight of R, and there is no R"),
         (["--task", "denoyse"], "demosaic, denoise, inpaint, sr"),
         (["--task", "Auto"], "Did you mean 'auto'"),
         (["--tile", "32"], "a side of 128 at least"),
@@ -244,7 +244,7 @@ def test_what_means_nothing_is_refused(hprior, small: Path, options: list[str], 
 
 def test_a_sigma_in_other_units_is_doubted(hprior, small: Path) -> None:
     outcome = hprior("restore", small, "-o", "out.png", "--sigma", "0.1", *FAST)
-    assert outcome.code == 0 and "--sigma counts 0-255, of which 0.1 is next to nothing" in outcome.err
+    assert outcome.code == 0 and "--sigma is in units of 0-255; 0.1 is almost no noise" in outcome.err
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -18,7 +18,7 @@ def test_every_regulariser_restores(hprior, small: Path, reg: str) -> None:
     assert json.loads(Path("out.png.json").read_text())["config"]["regulariser"]["name"] == reg
 
 
-def test_auto_says_who_was_believed(hprior, small: Path) -> None:
+def test_auto_writes_the_stacking_weights(hprior, small: Path) -> None:
     outcome = hprior(
         "restore", small, "-o", "out.png", "--sigma", 25, "--reg", "auto", "--preset", "fast", "--steps", 3
     )
@@ -26,8 +26,8 @@ def test_auto_says_who_was_believed(hprior, small: Path) -> None:
     fusion = json.loads(Path("out.png.json").read_text())["fusion"]
     assert {"local", "global", "warm_started"} <= set(fusion["candidates"])
     assert sum(row["weight"] for row in fusion["candidates"].values()) == pytest.approx(1, abs=1e-4)
-    assert fusion["map"] == "out.png.who.png"
-    assert Path("out.png.who.png").exists()
+    assert fusion["map"] == "out.png.weights.png"
+    assert Path("out.png.weights.png").exists()
     assert "Stacking weights" in outcome.out
 
 
@@ -85,7 +85,7 @@ def test_weights_are_listed_verified_and_fetched(hprior, monkeypatch: pytest.Mon
     data = (copy / "denoiser.safetensors").read_bytes()
     (copy / "denoiser.safetensors").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     monkeypatch.setattr("hybridprior.denoisers.weights._folder", lambda: copy)
-    refused(hprior("weights", "verify"), "not what was released")
+    refused(hprior("weights", "verify"), "do not match their checksum")
     (copy / "denoiser.safetensors").unlink()
     refused(hprior("weights", "verify"), "missing")
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hybridprior.cli.console import bar, progress, say
 from hybridprior.cli.run.job import Job
-from hybridprior.cli.run.workers import worth
+from hybridprior.cli.run.workers import choose_jobs
 from processes import workers
 
 from hybridprior._internal.interrupt import interruptible
@@ -86,7 +86,7 @@ def test_ctrl_c_saves_what_the_streams_have(folder: Path, hprior, monkeypatch: p
     options = [*FAST, "--steps", "60000", "--stop", "fixed", "--device", "cpu", "--jobs", "2"]
     outcome = hprior("restore", "in", "-o", "out", *options)
     assert outcome.code == 130
-    assert "the images at work are saved" in outcome.err
+    assert "The best images so far are saved" in outcome.err
     assert len(list((folder / "out").glob("*.state"))) == 2
     assert len(list((folder / "out").glob("*.png"))) == 2
 
@@ -132,8 +132,8 @@ def test_a_gpu_takes_as_many_images_as_have_room(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("hybridprior.cli.run.workers.choose_device", lambda name: torch.device("cuda"))
     for gigabytes, wanted in ((80, 8), (9, 2), (2, 1)):
         monkeypatch.setattr("hybridprior.cli.run.workers.free_memory", lambda device, g=gigabytes: g * 2**30)
-        assert worth(SimpleNamespace(device="cuda"), 12, None) == wanted
-    assert worth(SimpleNamespace(device="cuda"), 1, None) == 1
+        assert choose_jobs(SimpleNamespace(device="cuda"), 12, None) == wanted
+    assert choose_jobs(SimpleNamespace(device="cuda"), 1, None) == 1
 
 
 def test_threads_learn_of_ctrl_c_from_the_main_one() -> None:

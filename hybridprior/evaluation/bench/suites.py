@@ -140,7 +140,7 @@ def run_suite(
     seeds: Sequence[int] = (0,),
     crop: int | None = None,
     colour: bool = False,
-    told: float = 1.0,
+    sigma_factor: float = 1.0,
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
 ) -> Iterator[Row]:
@@ -154,18 +154,18 @@ def run_suite(
         seeds: The restoration's seeds.
         crop: Side of a centre crop, to save time; the row says its size.
         colour: Whether colours are kept where the suite is published in grey.
-        told: What the restoration is told of sigma, as a multiple of the truth.
+        sigma_factor: Nominal noise level of the restoration as a multiple of the true one.
         device: Where.
         callbacks: More callbacks for every run.
     """
     for short, path in images:
         suite = replace(SUITES[name], grey=SUITES[name].grey and not colour)
         truth = read_truth(path, multiple=suite.multiple, grey=suite.grey, crop=crop)
-        usual = crop is None and suite == SUITES[name] and told == 1 and set(truth.shape[-2:]) <= SIDES
+        usual = crop is None and suite == SUITES[name] and sigma_factor == 1 and set(truth.shape[-2:]) <= SIDES
         published = of_image(short, how) if usual else None
         for seed in seeds:
             seeded = replace(config, seed=seed)
-            trial = measure(short, truth, how, seeded, told=told, device=device, callbacks=callbacks)
+            trial = measure(short, truth, how, seeded, sigma_factor=sigma_factor, device=device, callbacks=callbacks)
             yield replace(trial.row, suite=name, published=published)
 
 
@@ -175,7 +175,7 @@ def measure(
     how: Degradation,
     config: RestoreConfig,
     *,
-    told: float = 1.0,
+    sigma_factor: float = 1.0,
     every: int = 20,
     keep: bool = False,
     device: str = "auto",
@@ -188,7 +188,7 @@ def measure(
         truth: The image, `(1, C, H, W)`.
         how: The degradation.
         config: What restores, with its seed.
-        told: What the restoration is told of sigma, as a multiple of the truth.
+        sigma_factor: Nominal noise level of the restoration as a multiple of the true one.
         every: Steps between two points of the curve.
         keep: Whether the oracle keeps the best step's image.
         device: Where.
@@ -198,7 +198,7 @@ def measure(
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     y, operator = degrade(truth, how)
-    sigma = None if how.nominal_sigma is None else told * how.nominal_sigma
+    sigma = None if how.nominal_sigma is None else sigma_factor * how.nominal_sigma
 
     def shown_of(x: torch.Tensor) -> torch.Tensor:
         return operator.crop_to_observed(operator.enforce_consistency(x, y, noisy=sigma is None or sigma > SIGMA_FLOOR))
