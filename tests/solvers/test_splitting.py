@@ -125,7 +125,7 @@ def test_held_out_pixels_take_no_part_in_plug_and_play(crop: torch.Tensor) -> No
     """Whatever the held-out pixels hold, the image is the same: they are in neither the fit nor the start."""
     y, operator = degrade(crop, Degradation("denoise", sigma=SIGMA))
     problem = Problem.make(y, operator, Gaussian(SIGMA))
-    validation = problem.hold_out(Heldout().validation_fraction(problem.pixels), 0)[1].weights
+    validation = problem.hold_out(Heldout().validation_fraction(problem.pixels), 0).validation.weights
     assert validation is not None
     options = {"generator": "pixels", "regulariser": _prior(), "stopping": "heldout", "sigma": SIGMA, "max_steps": 4}
     for a in (operator, Mask((torch.rand(64, 64) > 0.3).float())):
