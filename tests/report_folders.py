@@ -84,10 +84,10 @@ def _cell(folder: Path, x: torch.Tensor, name: str, parts: tuple, sigma: int, se
     if regulariser == "auto":
         height, width = x.shape[-2:]
         share = torch.linspace(0, 1, width).expand(height, width)
-        write_image(folder / f"cells/{name}.who.png", ImageData(torch.stack([1 - share, 0 * share, share])[None]))
+        write_image(folder / f"cells/{name}.weights.png", ImageData(torch.stack([1 - share, 0 * share, share])[None]))
         each = {"local": (0.4, 0.0112), "global": (0.5, 0.0109), "hybrid": (0.1, 0.0115)}
         candidates = {n: {"weight": w, "error": e, "standard_error": 2e-4} for n, (w, e) in each.items()}
-        map = f"cells/{name}.who.png"
+        map = f"cells/{name}.weights.png"
         fusion = {"kind": "map", "candidates": candidates, "gain": 3e-4, "gain_standard_error": 1e-4, "map": map}
     return {
         "task": "denoise",
@@ -98,7 +98,6 @@ def _cell(folder: Path, x: torch.Tensor, name: str, parts: tuple, sigma: int, se
         "seed": seed,
         "preset": "fast",
         "status": "done",
-        "error": None,
         "psnr": figure,
         "ssim": figure / (figure + 6),
         "oracle_psnr": figure + 0.2,
@@ -109,7 +108,8 @@ def _cell(folder: Path, x: torch.Tensor, name: str, parts: tuple, sigma: int, se
         "baseline_psnr": 20.0 if sigma == 25 else 14.0,
         "result": f"cells/{name}.png",
         "config": preset("fast", "denoise").to_dict(),
-        "trace": trace(201, figure),
+        "trace": {key: values for key, values in trace(201, figure).items() if key != "psnr"},
+        "oracle_trace": {key: trace(201, figure)[key] for key in ("step", "psnr")},
         "fusion": fusion,
     }
 

@@ -87,15 +87,16 @@ class Job:
         with progress(self.item.source.name, config.solver.max_steps, shown=shown) as callbacks:
             result = self._restore(config, [*callbacks, *([oracle] if oracle else [])], state["run"])
         result = dataclasses.replace(result, image=self._completed(result.image), fusion=self._framed(result.fusion))
-        record = Sidecar(self.request, self.item, self.diagnosis)
+        sidecar = Sidecar(self.request, self.item, self.diagnosis)
         with _undisturbed():
             self._write_state(result, oracle)
-            figures = record.figures(result, self.truth, oracle)
+            record = sidecar.record(result, self.truth, oracle)
             with _or_as_it_was(self.sidecar):
-                record.write(figures, result, oracle=oracle, std=self._std(result))
+                sidecar.write(record, result, std=self._std(result))
                 self._write_image(result)
         if self.request.report:
             self._write_page()
+        figures = sidecar.shown(record)
         self._report(figures, sentence(figures, task=self.request.task))
         if result.status is Status.DIVERGED:
             raise InputError(f"'{self.item.target}' is not good. {result.message}")

@@ -7,7 +7,6 @@ images that lie beside it: who was believed where, and how certain each pixel is
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +21,8 @@ from hybridprior._internal.device import choose_device
 from hybridprior.analysis.diagnosis import Diagnosis
 from hybridprior.errors import OutputError
 from hybridprior.evaluation.oracle import Oracle
+from hybridprior.evaluation.record import Figures, RunRecord
 from hybridprior.io.files import ImageData, write_image
-from hybridprior.io.records import write_json
 from hybridprior.result import Result
 
 from ..console import note
@@ -45,67 +44,61 @@ class Sidecar:
         """Return where the sidecar of a result lies."""
         return target.with_name(f"{target.name}.json")
 
-    def figures(self, result: Result, truth: torch.Tensor | None, oracle: Oracle | None) -> dict[str, Any]:
-        """Return the few figures that are also shown.
+    def record(self, result: Result, truth: torch.Tensor | None, oracle: Oracle | None) -> RunRecord:
+        """Return the record of a result.
 
         Args:
-            result: What was found.
-            truth: `(1, C, H, W)`, if it is known.
-            oracle: What saw each step beside the truth.
+            result: The result.
+            truth: The ground truth `(1, C, H, W)`, if it is known.
+            oracle: The oracle that followed the run, if the ground truth is known.
         """
-        figures: dict[str, Any] = {
-            **self._files(),
-            "status": result.status.name.lower(),
-            "message": result.message,
-            "chosen_step": result.step,
-            "steps": len(result.trace),
-            "seconds": round(result.timings.total, 3),
-            "sigma": round(result.sigma * 255, 4),
-        }
+        figures, compared = Figures(), {}
         if truth is not None and oracle is not None:
-            figures["psnr"] = metrics.psnr_for_task(result.image, truth, self.request.task)
-            figures["ssim"] = metrics.ssim(result.image, truth)
-            if oracle.step and result.config.method != "fusion":  # there it saw the local prior alone
-                figures["oracle_psnr"], figures["oracle_step"] = oracle.psnr, oracle.step
-            figures["psnr_on"] = metrics.compared_channels(self.request.task)
-        return figures
+            followed = oracle.step > 0 and result.fusion is None  # in a fusion it follows one candidate only
+            figures = Figures(
+                psnr=metrics.psnr_for_task(result.image, truth, self.request.task),
+                ssim=metrics.ssim(result.image, truth),
+                oracle_psnr=oracle.psnr if followed else None,
+                oracle_step=oracle.step if followed else None,
+            )
+            compared = {"psnr_on": metrics.compared_channels(self.request.task)}
+        return RunRecord.from_result(
+            result,
+            figures=figures,
+            oracle_curve=oracle.curve if oracle is not None else (),
+            details={**self._files(), **compared, **self._circumstances(result), **self._diagnosed()},
+        )
 
-    def write(
-        self, figures: Mapping[str, Any], result: Result, *, oracle: Oracle | None, std: torch.Tensor | None
-    ) -> None:
-        """Write the record of a result, then who was believed where, and how certain each pixel is.
+    @staticmethod
+    def shown(record: RunRecord) -> dict[str, Any]:
+        """Return the figures of a record that are also printed."""
+        names = ("input", "output", "psnr_on")
+        details = {name: record.details[name] for name in names if name in record.details}
+        return {**details, "status": record.status, "message": record.message, **record.figures.to_dict()}
 
-        A map that cannot be written is said, and the image not lost for it.
+    def write(self, record: RunRecord, result: Result, *, std: torch.Tensor | None) -> None:
+        """Write the record of a result, the map of the stacking weights, and the map of the uncertainty.
+
+        If a map cannot be written, a note is printed; the image is still written.
 
         Args:
-            figures: What `figures` returned.
-            result: What was found.
-            oracle: What saw each step beside the truth.
-            std: Standard deviations `(1, C, H, W)` in [0, 1], if they were asked for.
+            record: The record of the result.
+            result: The result.
+            std: Standard deviations `(1, C, H, W)` in [0, 1], if uncertainty was requested.
         """
-        trace = {
-            "step": [point.step for point in result.trace],
-            "energy": [point.energy for point in result.trace],
-            "prior": [point.prior for point in result.trace],
-            "score": [point.score for point in result.trace],
-        }
-        record = {**figures, **self._circumstances(result), "trace": trace, **self._diagnosed()}
-        if oracle is not None and oracle.curve:
-            steps, _, values = zip(*oracle.curve, strict=True)
-            record["oracle_trace"] = {"step": steps, "psnr": values}
         maps: dict[Path, ImageData] = {}
         if result.fusion is not None:
             weights = self._beside("weights.png")
-            record["fusion"] = {**result.fusion.to_dict(), "map": weights.name}
+            record = dataclasses.replace(record, fusion={**record.fusion, "map": weights.name})
             maps[weights] = ImageData(result.fusion.image())
         if result.uncertainty is not None and std is not None:
             png, tiff = self._beside("std.png"), self._beside("std.tiff")
-            seen = std if std.shape[1] in (1, 3) else std.mean(1, keepdim=True)
-            top = max(float(seen.max()), 1e-6)
-            named = {"map": png.name, "map_white": top, "exact": tiff.name}
-            record["uncertainty"] = {**result.uncertainty.to_dict(), **named}
-            maps |= {png: ImageData(seen / top, depth="uint16"), tiff: ImageData(std, depth="float32")}
-        write_json(self.of(self.item.target), record)
+            grey = std if std.shape[1] in (1, 3) else std.mean(1, keepdim=True)
+            top = max(float(grey.max()), 1e-6)
+            names = {"map": png.name, "map_white": top, "exact": tiff.name}
+            record = dataclasses.replace(record, uncertainty={**record.uncertainty, **names})
+            maps |= {png: ImageData(grey / top, depth="uint16"), tiff: ImageData(std, depth="float32")}
+        record.write(self.of(self.item.target))
         for path, image in maps.items():
             try:
                 write_image(path, image)
@@ -118,9 +111,10 @@ class Sidecar:
         Args:
             message: Why.
         """
-        figures = {**self._files(), "status": "unchanged", "message": message}
-        write_json(self.of(self.item.target), {**figures, **self._diagnosed(), **self._asked()})
-        return figures
+        details = {**self._files(), **self._diagnosed(), **self._asked()}
+        record = RunRecord("unchanged", message, details=details)
+        record.write(self.of(self.item.target))
+        return self.shown(record)
 
     def _beside(self, ending: str) -> Path:
         return self.item.target.with_name(f"{self.item.target.name}.{ending}")
@@ -134,11 +128,8 @@ class Sidecar:
     def _circumstances(self, result: Result) -> dict[str, Any]:
         return {
             **self._asked(),
-            "config": result.config.to_dict(),
-            "seed": result.config.seed,
             "held_out": result.held_out,
             "device": str(choose_device(self.request.device)),
-            "precision": result.precision,
             "threads": torch.get_num_threads(),
             "setup_seconds": round(result.timings.setup, 3),
         }
@@ -162,18 +153,15 @@ def is_record(path: Path) -> bool:
     Args:
         path: It need not be there.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and {"input", "output", "status", "versions"} <= found.keys()
+    record = RunRecord.read(path)
+    return record is not None and bool(record.status) and {"input", "output", "versions"} <= record.details.keys()
 
 
 def sentence(figures: Mapping[str, Any], *, task: str) -> str:
     """Return the figures as a line to read.
 
     Args:
-        figures: What `Sidecar.figures` returned.
+        figures: What `Sidecar.shown` returned.
         task: What was restored; a JPEG's error is no noise, though E has its sigma, too.
     """
     level = "JPEG's error" if task == "dejpeg" else "sigma"

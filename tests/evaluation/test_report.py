@@ -51,10 +51,10 @@ def test_an_ablation_is_shown_whole(tmp_path: Path, x: torch.Tensor) -> None:
     assert scene.shown[scene.right].name == "skip + auto, seed 0"
     assert (scene.shown[scene.left].name, scene.shown[scene.left].group) == ("degraded", "denoising, sigma 25")
     assert {run.role for run in scene.runs} == {"nothing", "local", "global", "both"}
-    believed = next(run.believed for run in scene.runs if run.believed)
-    assert [share.name for share in believed.shares] == ["local", "global", "hybrid"]
-    assert believed.map is not None
-    assert believed.shares[0].measured == "0.01120 ± 0.00020"
+    fusion = next(run.fusion for run in scene.runs if run.fusion)
+    assert [candidate.name for candidate in fusion.candidates] == ["local", "global", "hybrid"]
+    assert fusion.map is not None
+    assert fusion.candidates[0].measured == "0.01120 ± 0.00020"
     means, brought, each, cells = page.tables
     assert (means.last, brought.last, each.last, cells.last) == (False, False, True, True)
     assert len(means.rows) == 10
@@ -96,7 +96,14 @@ def test_what_a_killed_run_lacks_is_named_and_the_rest_is_shown(tmp_path: Path, 
     (folder / "cells/0002.png").unlink()
     (folder / "cells/0003.png").write_bytes(b"\x89PNG\r\n\x1a\n half of one")
     failed = json.loads((folder / "cells/0005.json").read_text())
-    failed |= {"status": "failed", "error": "It diverged.", "psnr": None, "trace": None, "config": None, "result": None}
+    failed |= {
+        "status": "failed",
+        "message": "It diverged.",
+        "psnr": None,
+        "trace": None,
+        "config": None,
+        "result": None,
+    }
     (folder / "cells/0005.json").write_text(json.dumps(failed))
     odd = json.loads((folder / "cells/0006.json").read_text())
     odd |= {"psnr": "NaN", "seconds": [1], "trace": {"step": [1, 2], "energy": "x", "psnr": [1]}, "fusion": 3}
@@ -150,9 +157,9 @@ def test_the_uncertainty_of_a_result_is_shown(tmp_path: Path, x: torch.Tensor) -
     assert deviation.white == pytest.approx(float(result.uncertainty.std.max()))
     assert dict(deviation.facts)["method"] == "langevin"
     text = render(from_result(result))
-    assert "How far off each pixel is" in text and f"white {255 * deviation.white:.1f} of 255" in text
+    assert "Standard deviation of each pixel" in text and f"white {255 * deviation.white:.1f} of 255" in text
     folder = write_restored(tmp_path / "restored", x)
-    assert "How far off" not in render(from_folder(folder))
+    assert "Standard deviation of each pixel" not in render(from_folder(folder))
     record = json.loads((folder / "clean.png.json").read_text())
     record["uncertainty"] = {**result.uncertainty.to_dict(), "map": "clean.png.std.png", "map_white": 0.1}
     (folder / "clean.png.json").write_text(json.dumps(record))

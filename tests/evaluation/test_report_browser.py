@@ -193,7 +193,7 @@ def test_a_column_is_sorted_by_click_and_by_key(driver: webdriver.Chrome) -> Non
     heads[0].find_element(By.TAG_NAME, "button").send_keys(Keys.SPACE)
     assert heads[place].get_attribute("aria-sort") == "none"
     assert column(0) == sorted(column(0))
-    assert "Sorted by" in driver.find_element(By.ID, "said").get_attribute("textContent")
+    assert "Sorted by" in driver.find_element(By.ID, "announcement").get_attribute("textContent")
 
 
 @pytest.mark.parametrize("clipboard", ["browser", "none", "refused"])

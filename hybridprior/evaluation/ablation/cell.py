@@ -1,9 +1,8 @@
-"""A cell of the grid: one restoration of one image, a job that any process can take.
+"""A cell of the grid: one restoration of one image, a job for any process.
 
-A cell's name is the hash of all that decides its result: the image's name
-and pixels, the degradation and the configuration, and what is in the files of weights and kernels that these name.
-Its image is written before its record, each by way of a temporary file, so that a record is a finished cell; what is
-finished is never computed again.
+The name of a cell is a hash of all inputs of its result: name and pixels of the image, degradation, configuration, and
+the content of the files of weights and kernels that these name. The image is written before the record, and each file
+is written completely or not at all. A cell with a record is finished and is not computed again.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from hybridprior.evaluation.ablation.grid import Combination
 from hybridprior.evaluation.ablation.table import Row, slugged
 from hybridprior.evaluation.bench import Trial, measure
 from hybridprior.evaluation.degradation import Degradation
+from hybridprior.evaluation.record import Figures, RunRecord
 from hybridprior.io.files import ImageData, read_image, write_image
-from hybridprior.io.records import finite, write_json
 from hybridprior.metrics import ssim
 from hybridprior.result import Status
 
 __all__ = ["Cell", "Job", "failure", "read_cell", "run_job", "slug"]
 
 POINTS = 200
-"""Points of a trace that are kept, about."""
+"""Approximate number of points of a stored trace."""
 
 ONE_AT_A_TIME = threading.Lock()
-"""A process takes one cell at a time, however many threads a scheduler gives it: the seed of theta is the process's."""
+"""A process computes one cell at a time, even in several threads: the seed of theta is global to the process."""
 
 log = logging.getLogger(__name__)
 
@@ -53,23 +52,23 @@ class Cell:
     digest: str
     """Hash of its pixels."""
     how: Degradation
-    """How it is degraded."""
+    """The degradation."""
     parts: Combination
-    """What was chosen."""
+    """The combination of generator, regulariser and weight."""
     preset: str
-    """Where the configuration came from."""
+    """Name of the preset."""
     config: RestoreConfig
-    """What restores, with its seed."""
+    """The configuration, with its seed."""
 
     @functools.cached_property
     def id(self) -> str:
-        """The cell's name, sixteen hexadecimal digits."""
-        decisive = [self.image, self.digest, dataclasses.asdict(self.how), self.config.to_dict()]
-        decisive += [contents] if (contents := _contents(decisive[2:])) else []
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+        """The name of the cell, sixteen hexadecimal digits."""
+        inputs = [self.image, self.digest, dataclasses.asdict(self.how), self.config.to_dict()]
+        inputs += [contents] if (contents := _contents(inputs[2:])) else []
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
-        """Return what the cell is, as its record has it."""
+        """Return the details of the cell for its record."""
         return {
             "id": self.id,
             "image": self.image,
@@ -88,50 +87,56 @@ class Job:
     """A cell, and where it is computed and written."""
 
     cell: Cell
+    """The cell."""
     folder: Path
-    """The ablation's, absolute, and the same for every process."""
+    """Absolute path of the ablation's folder, the same for all processes."""
     device: str = "auto"
+    """The device."""
     threads: int | None = None
-    """Of this process; its own number if None."""
+    """Number of threads of the process; None keeps its default."""
 
-    def finished(self) -> dict[str, Any] | None:
-        """Return the record of the cell if it is done, or None."""
-        record = read_cell(self.folder / "cells" / f"{self.cell.id}.json")
-        if record is None or record["status"] != "done":
+    @property
+    def path(self) -> Path:
+        """The file of the record."""
+        return self.folder / "cells" / f"{self.cell.id}.json"
+
+    def finished(self) -> RunRecord | None:
+        """Return the record of the cell if it is done, else None."""
+        record = read_cell(self.path)
+        if record is None or record.status != "done":
             return None
         try:
-            read_image(self.folder / str(record.get("result")))
+            read_image(self.folder / record.word("result"))
         except HybridPriorError:
             return None
         return record
 
 
-def read_cell(path: Path) -> dict[str, Any] | None:
-    """Return the record of a cell, or None where there is none that is whole.
+def read_cell(path: Path) -> RunRecord | None:
+    """Return the record of a cell; None if there is none that is complete.
 
     Args:
-        path: Its file.
+        path: The file of the record.
     """
+    record = RunRecord.read(path)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        Row.of(record)
-    except (OSError, ValueError, TypeError, KeyError):
+        return record if record is not None and Row.of(record) else None
+    except (ValueError, TypeError, KeyError):
         return None
-    return record  # type: ignore[no-any-return]
 
 
-def run_job(job: Job) -> dict[str, Any]:
-    """Return the record of a cell, computed unless it is there already; a cell that fails has a record, too.
+def run_job(job: Job) -> RunRecord:
+    """Return the record of a cell; compute the cell unless it is finished. A cell that fails has a record, too.
 
     Args:
-        job: What to do.
+        job: The job.
 
     Raises:
-        OutputError: The folder is not there.
-        KeyboardInterrupt: Ctrl-C was pressed.
+        OutputError: The folder does not exist.
+        KeyboardInterrupt: The run was interrupted.
     """
     if not (job.folder / "cells").is_dir():
-        raise OutputError(f"There is no folder '{job.folder}/cells' here; all processes need to see the same one.")
+        raise OutputError(f"There is no folder '{job.folder}/cells' here. Use a folder that all processes share.")
     with ONE_AT_A_TIME:
         if (found := job.finished()) is not None:
             return found
@@ -140,117 +145,100 @@ def run_job(job: Job) -> dict[str, Any]:
         started = time.perf_counter()
         try:
             record = _computed(job)
-        except Exception as error:  # whatever a part raises, the other cells go on
+        except Exception as error:  # the other cells continue, whatever a component raises
             log.debug("cell %s", job.cell.id, exc_info=True)
             record = failure(job, error, time.perf_counter() - started)
-        write_json(job.folder / "cells" / f"{job.cell.id}.json", record)
-        return finite(record)  # type: ignore[no-any-return]
+        record.write(job.path)
+        return RunRecord.from_dict(record.to_dict())
 
 
-def failure(job: Job, error: BaseException, seconds: float = 0.0) -> dict[str, Any]:
+def failure(job: Job, error: BaseException, seconds: float = 0.0) -> RunRecord:
     """Return the record of a cell that failed.
 
     Args:
-        job: Which.
-        error: Why.
-        seconds: After how long.
+        job: The job.
+        error: The error.
+        seconds: Duration of the run in seconds.
     """
-    figures = ("psnr", "ssim", "oracle_psnr", "oracle_ssim", "oracle_step", "chosen_step", "steps", "baseline_psnr")
-    return {
-        **job.cell.describe(),
-        "status": "failed",
-        "error": " ".join(str(error).split()) or type(error).__name__,
-        **dict.fromkeys(figures),
-        "seconds": round(seconds, 2),
-        "result": None,
-        "config": job.cell.config.to_dict(),
-        "trace": {"step": [], "energy": [], "score": [], "psnr": []},
-        "fusion": None,
-    }
+    return RunRecord(
+        status="failed",
+        message=" ".join(str(error).split()) or type(error).__name__,
+        figures=Figures(seconds=round(seconds, 2)),
+        config=job.cell.config.to_dict(),
+        details={**job.cell.describe(), "result": None},
+    )
 
 
 def slug(how: Degradation) -> str:
-    """Return a degradation as part of a file's name: "denoise-sigma-25", "inpaint-50-missing"."""
+    """Return a degradation as part of a file name.
+
+    Args:
+        how: The degradation.
+
+    Example:
+        >>> slug(Degradation("inpaint", missing=0.5))
+        'inpaint-50-missing'
+    """
     return slugged(f"{how.task} {how.label}")
 
 
-def _contents(decisive: Any) -> list[str]:
-    """Return the hashes of the files that are named anywhere in what decides."""
-    if isinstance(decisive, dict):
-        return _contents(list(decisive.values()))
-    if isinstance(decisive, list | tuple):
-        return [found for part in decisive for found in _contents(part)]
-    if not isinstance(decisive, str):
+def _contents(inputs: Any) -> list[str]:
+    """Return the hashes of the files that are named anywhere in the inputs of a cell."""
+    if isinstance(inputs, dict):
+        return _contents(list(inputs.values()))
+    if isinstance(inputs, list | tuple):
+        return [found for part in inputs for found in _contents(part)]
+    if not isinstance(inputs, str):
         return []
-    if (source := source_of(decisive)) is not None:
-        decisive = str(source)
-    named = Path(decisive.removeprefix("file:").removeprefix("local-dir:"))
-    file = decisive.rpartition(":")[0]  # of several arrays
+    if (source := source_of(inputs)) is not None:
+        inputs = str(source)
+    named = Path(inputs.removeprefix("file:").removeprefix("local-dir:"))
+    file = inputs.rpartition(":")[0]  # of several arrays
     try:
         paths = [path for path in (named, Path(file)) if path.name and path.suffix and path.is_file()]
-        if decisive.startswith("local-dir:") and named.is_dir():
+        if inputs.startswith("local-dir:") and named.is_dir():
             paths = sorted(path for path in named.rglob("*") if path.is_file())
         stats = [path.stat() for path in paths]
         return [_hash(path, s.st_mtime_ns, s.st_size) for path, s in zip(paths, stats, strict=True)]
-    except (OSError, ValueError):  # no name of a file, or none that can be read, which who uses it will say
+    except (OSError, ValueError):  # not the name of a readable file; the component that uses it reports this
         return []
 
 
 @functools.lru_cache(maxsize=4096)
 def _hash(path: Path, changed: int, size: int) -> str:
-    """Return the hash of a file, read again where it has changed."""
+    """Return the hash of a file; it is read again if it has changed."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _computed(job: Job) -> dict[str, Any]:
-    """Restore the cell's image, write it, and return the record."""
+def _computed(job: Job) -> RunRecord:
+    """Restore the image of the cell, write it, and return the record."""
     cell = job.cell
     truth = read_image(job.folder / "images" / f"{cell.image}.png").pixels
     trial = measure(cell.image, truth, cell.how, cell.config, every=1, keep=True, device=job.device)
     name, row, result = f"cells/{cell.id}", trial.row, trial.result
     write_image(job.folder / f"{name}.png", ImageData(result.image))
-    fusion = None
-    if result.fusion is not None:
-        write_image(job.folder / f"{name}.who.png", ImageData(result.fusion.image()))
-        fusion = {**result.fusion.to_dict(), "map": f"{name}.who.png"}
-    failed = result.status is Status.DIVERGED
-    return {
-        **cell.describe(),
-        "status": "failed" if failed else "done",
-        "error": result.message if failed else None,
-        "psnr": row.psnr,
-        "ssim": row.ssim,
-        "oracle_psnr": row.oracle_psnr,
-        "oracle_ssim": _oracle_ssim(trial),
-        "oracle_step": row.oracle_step,
-        "chosen_step": row.chosen_step,
-        "steps": row.steps,
-        "seconds": row.seconds,
-        "baseline_psnr": row.baseline_psnr,
-        "result": f"{name}.png",
-        "message": result.message,
-        "precision": result.precision,
-        "threads": torch.get_num_threads(),
-        "config": result.config.to_dict(),
-        "trace": _trace(trial),
-        "fusion": fusion,
-    }
+    record = RunRecord.from_result(
+        result,
+        status="failed" if result.status is Status.DIVERGED else "done",
+        figures=Figures(
+            psnr=row.psnr,
+            ssim=row.ssim,
+            oracle_psnr=row.oracle_psnr,
+            oracle_ssim=_oracle_ssim(trial),
+            oracle_step=row.oracle_step,
+            baseline_psnr=row.baseline_psnr,
+        ),
+        oracle_curve=trial.oracle.curve,
+        max_points=POINTS,
+        details={**cell.describe(), "result": f"{name}.png", "threads": torch.get_num_threads()},
+    )
+    if result.fusion is None:
+        return record
+    write_image(job.folder / f"{name}.weights.png", ImageData(result.fusion.image()))
+    return dataclasses.replace(record, fusion={**record.fusion, "map": f"{name}.weights.png"})
 
 
 def _oracle_ssim(trial: Trial) -> float | None:
-    """Return the structural similarity at the step with the best PSNR, where the oracle followed the run."""
+    """Return the SSIM at the step with the best PSNR, if the oracle followed the run."""
     best = trial.oracle.best
     return None if best is None or trial.row.oracle_psnr is None else ssim(best, trial.oracle.truth)
-
-
-def _trace(trial: Trial) -> dict[str, list[Any]]:
-    """Return about `POINTS` points of the run, the last one among them."""
-    trace, psnr = trial.result.trace, {int(step): value for step, _, value in trial.oracle.curve}
-    every = max(1, len(trace) // POINTS)
-    points = [point for number, point in enumerate(trace, 1) if number % every == 0 or number == len(trace)]
-    return {
-        "step": [point.step for point in points],
-        "energy": [point.energy for point in points],
-        "score": [point.score for point in points],
-        "psnr": [psnr.get(point.step) for point in points],
-    }

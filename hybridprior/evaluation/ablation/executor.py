@@ -23,7 +23,7 @@ import torch
 
 from hybridprior.errors import ConfigError, HybridPriorError, unknown_name
 from hybridprior.evaluation.ablation.cell import Job, failure, run_job
-from hybridprior.io.records import write_json
+from hybridprior.evaluation.record import RunRecord
 
 __all__ = ["check_executor", "run_jobs", "share"]
 
@@ -75,7 +75,7 @@ def share(spec: str, threads: int | None) -> int | None:
     return max(1, torch.get_num_threads() // int(rest))
 
 
-def run_jobs(jobs: Sequence[Job], executor: str | Executor = "local:1") -> Generator[dict[str, Any], None, None]:
+def run_jobs(jobs: Sequence[Job], executor: str | Executor = "local:1") -> Generator[RunRecord, None, None]:
     """Run jobs and yield the record of each as soon as it is finished.
 
     Finished cells are not computed again. An interrupt ends the processes that were started here.
@@ -107,7 +107,7 @@ def run_jobs(jobs: Sequence[Job], executor: str | Executor = "local:1") -> Gener
             yield from _gathered(waiting, cluster)
 
 
-def _gathered(jobs: Sequence[Job], executor: Executor) -> Iterator[dict[str, Any]]:
+def _gathered(jobs: Sequence[Job], executor: Executor) -> Iterator[RunRecord]:
     """Yield the records of jobs in the order in which they finish."""
     futures: dict[Future, Job] = {executor.submit(run_job, job): job for job in jobs}
     try:
@@ -123,7 +123,7 @@ def _gathered(jobs: Sequence[Job], executor: Executor) -> Iterator[dict[str, Any
             future.cancel()
 
 
-def _processes(jobs: Sequence[Job], count: int) -> Iterator[dict[str, Any]]:
+def _processes(jobs: Sequence[Job], count: int) -> Iterator[RunRecord]:
     """Yield the records of jobs computed by processes; after a process died, a new pool computes the remaining jobs."""
     remaining, failures = {job.cell.id: job for job in jobs}, 0
     while remaining and failures < POOLS:
@@ -131,7 +131,7 @@ def _processes(jobs: Sequence[Job], count: int) -> Iterator[dict[str, Any]]:
         try:
             with _pool(count) as pool:
                 for record in _gathered(list(remaining.values()), pool):
-                    del remaining[record["id"]]
+                    del remaining[record.word("id")]
                     yield record
         except BrokenProcessPool:
             failures = 0 if len(remaining) < before else failures + 1
@@ -191,8 +191,8 @@ def _dask(kind: str, rest: str) -> Iterator[Executor]:
         yield client.get_executor(pure=False)
 
 
-def _lost(job: Job, error: Exception) -> dict[str, Any]:
+def _lost(job: Job, error: Exception) -> RunRecord:
     """Write and return the record of a job that no process could finish."""
     record = failure(job, error)
-    write_json(job.folder / "cells" / f"{job.cell.id}.json", record)
+    record.write(job.path)
     return record

@@ -1,13 +1,13 @@
-"""`ablate()`: the grid on every image, on any executor, and what follows from it.
+"""`ablate()`: run the grid on all images with any executor, and write tables, attribution and figures.
 
-The folder holds everything, and the same call goes on with what is missing:
+The folder of an ablation holds its state. The same call computes the missing cells:
 
-    ablation.json            the grid, the images, the cells in order
-    images/                ground truths and degraded images
-    cells/ID.json, .png      a cell's record and result; .who.png where candidates competed
-    table.csv, .md, .tex     the cells
-    attribution.json, .md, .tex   decibels from the architecture, from the data, and where
-    *.png                    the figures
+    ablation.json                 the grid, the images, the names of the cells in order
+    images/                       ground truths and degraded images
+    cells/ID.json, .png           record and result of a cell; .weights.png with the stacking weights of a fusion
+    table.csv, .md, .tex          the cells
+    attribution.json, .md, .tex   the contribution of each prior, and the regions where the local prior is better
+    *.png                         the figures
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ __all__ = ["VERSION", "ablate", "gather", "write_report"]
 INDEX = "ablation.json"
 
 VERSION = 1
-"""Of the layout of the folder."""
+"""Version of the layout of the folder."""
 
 LONGEST = 160
-"""Bytes of the name of a degraded image, at most; the names of figures are longer."""
+"""Maximum length of the name of a degraded image in bytes; the names of figures are longer."""
 
 Given = str | os.PathLike[str]
 
-Told = Callable[[Row | None, int, int], None]
-"""Called with a cell's row, how many cells are there, and of how many; at first with none."""
+Callback = Callable[[Row | None, int, int], None]
+"""Called with the row of a cell, the number of finished cells and of all cells; the first call has no row."""
 
 
 def ablate(
@@ -64,32 +64,37 @@ def ablate(
     executor: str | Executor = "local:1",
     threads: int | None = None,
     device: str = "auto",
-    callback: Told | None = None,
+    callback: Callback | None = None,
     command: str = "",
 ) -> Table:
-    """Run a grid of parts on clean images, and attribute what the priors gain.
+    """Run a grid of combinations on clean images, and attribute the gain to the priors.
 
-    Cells that the folder holds already are not computed again; those that failed are tried again.
+    Finished cells in the folder are not computed again. Failed cells are computed again.
 
     Args:
-        images: Clean images: files, folders of them, or tensors `(1, C, H, W)` in [0, 1] by name, which are taken
-            to sixteen bits.
-        grid: What is run; `Grid()` if not given.
-        output: The folder. All processes need to see it.
+        images: Clean images: files, folders, or tensors `(1, C, H, W)` with intensity in [0, 1] by name; tensors are
+            rounded to sixteen bits.
+        grid: The grid; `Grid()` if not given.
+        output: The folder. All processes must have access to it.
         executor: "local:N", "dask-local:N", "dask://HOST:PORT", or an executor of `concurrent.futures`.
-        threads: Of each process; its share of the processor if not given.
-        device: Where each cell is computed.
-        callback: Told of each cell as soon as it is there, and of none at first.
-        command: What made the call, for the record.
+        threads: Number of threads of each process; the threads of the machine are divided if not given.
+        device: The device.
+        callback: Called at the start and after each cell.
+        command: The command line, for the record.
 
     Returns:
-        A row a cell, failed ones too.
+        A row for each cell, including failed cells.
 
     Raises:
-        ConfigError: A grid that cannot run, or an executor that there is not.
-        InputError: An image that cannot be read, or two of one name.
+        ConfigError: The grid cannot run, or the executor is unknown.
+        InputError: An image cannot be read, or two images have the same name.
         OutputError: The folder cannot be written.
-        WeightsError: Weights that cannot be used.
+        WeightsError: Weights cannot be loaded.
+
+    Example:
+        >>> grid = Grid(generators=("pixels",), regularisers=("none",), preset="fast")
+        >>> ablate({"random": torch.rand(1, 1, 16, 16)}, grid, output="ablation")
+        <Table of 1 cells, 0 failed>
     """
     grid = grid or Grid()
     if isinstance(executor, str):
@@ -106,9 +111,9 @@ def ablate(
     try:
         with closing(run_jobs(jobs, executor)) as records:
             for record in records:
-                found[record["id"]] = Row.of(record)
+                row = found[record.word("id")] = Row.of(record)
                 if callback is not None:
-                    callback(found[record["id"]], len(found), len(jobs))
+                    callback(row, len(found), len(jobs))
     finally:
         table = Table(found[cell.id] for cell in cells if cell.id in found)
         write_report(folder, table)
@@ -116,13 +121,13 @@ def ablate(
 
 
 def gather(output: Given) -> Table:
-    """Return the table of the cells that a folder holds.
+    """Return the table of the finished and failed cells in a folder.
 
     Args:
-        output: The folder.
+        output: The folder of the ablation.
 
     Raises:
-        InputError: It holds no ablation.
+        InputError: The folder has no ablation.
     """
     folder = Path(output)
     try:
@@ -134,20 +139,20 @@ def gather(output: Given) -> Table:
 
 
 def write_report(folder: Path, table: Table) -> None:
-    """Write the tables, the attribution and the figures.
+    """Write the tables, the attribution and the figures of an ablation.
 
     Args:
-        folder: The ablation's.
-        table: Its cells, as far as they are there.
+        folder: Folder of the ablation.
+        table: The cells that are finished or failed.
     """
     found, places = attribute(table), list(regions(table, folder))
     lines = [
-        f"- {place.image}, {place.task}, {place.condition}: {place.generator} beat {place.regulariser} on "
-        f"{100 * place.share:.0f} % of the pixels; by texture, smooth to rough: "
+        f"- {place.image}, {place.task}, {place.condition}: {place.generator} is better than {place.regulariser} on "
+        f"{100 * place.share:.0f} % of the pixels; by texture, from smooth to textured: "
         + ", ".join(f"{100 * part:.0f} %" for part in place.by_texture)
         for place in places
     ]
-    where = "\n## Where the local prior won\n\n" + "\n".join(lines) + "\n" if lines else ""
+    where = "\n## Where the local prior is better\n\n" + "\n".join(lines) + "\n" if lines else ""
     texts = {
         "table.csv": table.to_csv(),
         "table.md": f"# Ablation\n\n{table.to_markdown()}",
@@ -163,17 +168,20 @@ def write_report(folder: Path, table: Table) -> None:
         figures[f"regions-{place.image}-{words}.png"] = draw_region(place)
     for name, data in figures.items():
         write_atomically(folder / name, data)
-    drawn, whole = _listed(folder / "attribution.json", "figures"), len(table) == len(_listed(folder / INDEX, "cells"))
-    for name in drawn if whole else ():  # of another grid
+    drawn, complete = (
+        _listed(folder / "attribution.json", "figures"),
+        len(table) == len(_listed(folder / INDEX, "cells")),
+    )
+    for name in drawn if complete else ():  # figures of another grid
         if name not in figures:
             (folder / Path(name).name).unlink(missing_ok=True)
-    kept = sorted(figures if whole else {*drawn, *figures})
-    record = {**found.to_dict(), "regions": [place.to_dict() for place in places], "figures": kept}
+    names = sorted(figures if complete else {*drawn, *figures})
+    record = {**found.to_dict(), "regions": [place.to_dict() for place in places], "figures": names}
     write_json(folder / "attribution.json", record)
 
 
 def _listed(path: Path, key: str) -> list[str]:
-    """Return the names that a record lists; none where there is no such record."""
+    """Return a list of names in a JSON file; an empty one if there is none."""
     try:
         return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))[key]]
     except (OSError, ValueError, KeyError, TypeError):
@@ -181,7 +189,7 @@ def _listed(path: Path, key: str) -> list[str]:
 
 
 def _truths(images: Sequence[Given] | Mapping[str, torch.Tensor], grid: Grid) -> dict[str, ImageData]:
-    """Return the ground truths by name."""
+    """Return the ground truths in files by name."""
     if isinstance(images, Mapping):
         return _tensors(images, grid)
     found: dict[str, Path] = {}
@@ -192,14 +200,14 @@ def _truths(images: Sequence[Given] | Mapping[str, torch.Tensor], grid: Grid) ->
                 raise InputError(f"'{found[name]}' and '{path}' would both be called '{name}'; rename one of them.")
             found[name] = path
     if not found:
-        raise InputError("An ablation needs at least one image.")
+        raise InputError("There is no image. An ablation needs at least one.")
     truths = {name: read_truth(path, multiple=grid.multiple, crop=grid.crop) for name, path in found.items()}
     exact = {name: bool(torch.equal((255 * x).round() / 255, x)) for name, x in truths.items()}
     return {name: ImageData(x, depth="uint8" if exact[name] else "uint16") for name, x in truths.items()}
 
 
 def _tensors(images: Mapping[str, torch.Tensor], grid: Grid) -> dict[str, ImageData]:
-    """Return the ground truths that were given as tensors."""
+    """Return the ground truths in tensors by name."""
     found: dict[str, ImageData] = {}
     for given, x in images.items():
         name = _name(given)
@@ -211,7 +219,7 @@ def _tensors(images: Mapping[str, torch.Tensor], grid: Grid) -> dict[str, ImageD
 
 
 def _lay_out(truths: Mapping[str, ImageData], grid: Grid, folder: Path, command: str) -> list[Cell]:
-    """Write the ground truths, the degraded images and what is to be done; return the cells."""
+    """Write the ground truths, the degraded images and the index; return the cells."""
     try:
         for name in ("images", "cells"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -244,10 +252,10 @@ def _lay_out(truths: Mapping[str, ImageData], grid: Grid, folder: Path, command:
 
 
 def _check_names(truths: Mapping[str, ImageData], grid: Grid) -> None:
-    """Raise `InputError` where an image has the name of what becomes of another, or one that is too long."""
+    """Raise `InputError` if a name is that of a degraded image, or too long."""
     for name, how in itertools.product(truths, grid.conditions):
         if (made := f"{name}-{slug(how)}") in truths:
-            raise InputError(f"'{made}' is what '{name}' is called when it is degraded; rename the image.")
+            raise InputError(f"'{made}' is also the name of the degraded image of '{name}'; rename the image.")
         if len(made.encode()) > LONGEST:
             raise InputError(f"The name '{name}' is too long for the files that are made of it; rename the image.")
 

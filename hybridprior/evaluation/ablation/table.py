@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from hybridprior.errors import ConfigError
 from hybridprior.evaluation import tables
 from hybridprior.evaluation.ablation.grid import Combination
+from hybridprior.evaluation.record import RunRecord
 from hybridprior.evaluation.tables import Column, Estimate
 
 if TYPE_CHECKING:
@@ -67,9 +68,19 @@ class Row:
     """Fields of the `Degradation`."""
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Row:
-        """Return the row of a cell's record."""
-        return cls(**{field.name: record[field.name] for field in dataclasses.fields(cls)})
+    def of(cls, record: RunRecord) -> Row:
+        """Return the row of a cell's record.
+
+        Args:
+            record: The record.
+
+        Raises:
+            KeyError: The record is not that of a cell.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        figures = {name: value for name, value in vars(record.figures).items() if name in names}
+        known = {"status": record.status, "error": record.message if record.status == "failed" else None, **figures}
+        return cls(**known, **{name: record.details[name] for name in names - known.keys()})
 
     @property
     def parts(self) -> Combination:

@@ -1,19 +1,22 @@
-"""A page about an ablation: its folder, as far as its cells are done."""
+"""The page about an ablation, from the cells in its folder."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hybridprior.evaluation.record import RunRecord
 from hybridprior.evaluation.report.attribution import attribution_tables
 from hybridprior.evaluation.report.embed import Album
 from hybridprior.evaluation.report.page import Page, Run, Scene, Shown
-from hybridprior.evaluation.report.records import group_of, inner, number, read_record, recipe, role, run_of, word
+from hybridprior.evaluation.report.runs import group_of, recipe, role, run_of
 from hybridprior.evaluation.report.summary import averaged, trimmed
 from hybridprior.evaluation.tables import Cell, Column, Table
+from hybridprior.evaluation.values import inner, number, word
+from hybridprior.io.records import read_json
 
 __all__ = ["from_ablation", "is_ablation"]
 
@@ -22,7 +25,7 @@ INDEX, CELLS = "ablation.json", "cells"
 DONE, FAILED = "done", "failed"
 
 NAMED = 8
-"""Missing cells that are named one by one."""
+"""Maximum number of missing cells that are named."""
 
 COLUMNS = (
     Column("image"),
@@ -33,7 +36,7 @@ COLUMNS = (
     Column("PSNR", 2, "dB"),
     Column("oracle PSNR", 2, "dB"),
     Column("SSIM", 4),
-    Column("before", 2, "dB"),
+    Column("initial PSNR", 2, "dB"),
     Column("chosen step", 0),
     Column("steps", 0),
     Column("time", 1, "s"),
@@ -41,58 +44,62 @@ COLUMNS = (
 )
 
 MEANS_NOTE = (
-    "Means over the cells that are done, images and seeds alike; n is how many. PSNR and SSIM are at the step chosen "
-    "without ground truth, the oracle’s is the best of all steps."
+    "Means over n finished cells (images and seeds). PSNR and SSIM are at the step chosen without ground truth; the "
+    "oracle PSNR is the best of all steps."
 )
 
-AVERAGED = ("PSNR", "oracle PSNR", "SSIM", "before", "time")
+AVERAGED = ("PSNR", "oracle PSNR", "SSIM", "initial PSNR", "time")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A cell and what it is called."""
+    """A cell and its name in the page."""
 
-    record: Mapping[str, Any]
-    """As it was written."""
+    record: RunRecord
+    """The record of the cell."""
     name: str
-    """In the page, unique for its image and group."""
+    """Name in the page, unique for its image and group."""
 
     @property
     def image(self) -> str:
-        """Of which image it is."""
-        return word(self.record.get("image")) or "?"
+        """Name of the image."""
+        return self.record.word("image") or "?"
 
     @property
     def group(self) -> str:
-        """How the image was degraded."""
-        return group_of(self.record.get("task"), self.record.get("condition"))
+        """The degradation."""
+        return group_of(self.record.word("task"), self.record.word("condition"))
 
     @property
     def parts(self) -> str:
-        """f_theta and R in words."""
-        return recipe(*(self.record.get(key) for key in ("generator", "regulariser", "weight")))
+        """Generator, regulariser and weight as text."""
+        return recipe(*(self.record.details.get(key) for key in ("generator", "regulariser", "weight")))
 
 
 def is_ablation(folder: Path) -> bool:
-    """Return whether a folder holds an ablation, or what is left of one."""
+    """Return whether a folder has an ablation, complete or not.
+
+    Args:
+        folder: The folder.
+    """
     return (folder / INDEX).is_file() or any(
-        "image" in (read_record(path) or {}) for path in (folder / CELLS).glob("*.json")
+        "image" in (read_json(path) or {}) for path in (folder / CELLS).glob("*.json")
     )
 
 
 def from_ablation(folder: Path) -> Page:
-    """Return the page about an ablation: tables, then a scene an image.
+    """Return the page about an ablation: tables, then a scene for each image.
 
     Args:
-        folder: As `hprior ablate` leaves it, whole or not.
+        folder: Folder of the ablation, complete or not.
     """
-    index = read_record(folder / INDEX)
-    missing = [] if index is not None else [f"{INDEX} cannot be read; the cells that are there are shown."]
+    index = read_json(folder / INDEX)
+    missing = [] if index is not None else [f"{INDEX} cannot be read; all cells in the folder are shown."]
     index = index or {}
     records = _records(folder, index, missing)
     found = _named(records)
     truths = {name: word(inner(inner(index, "images"), name).get("truth")) for name in _images(index, found)}
-    paths = [word(each.record.get(key)) for each in found for key in ("degraded", "result")]
+    paths = [each.record.word(key) for each in found for key in ("degraded", "result")]
     plots = sorted(folder.glob("*.png"))
     album = Album([folder / path for path in (*paths, *truths.values()) if path] + plots)
     drawings = [shown for path in plots if (shown := album.take(path, path.stem.replace("_", " ")))]
@@ -112,36 +119,37 @@ def from_ablation(folder: Path) -> Page:
     )
 
 
-def _records(folder: Path, index: Mapping[str, Any], missing: list[str]) -> list[dict[str, Any]]:
-    """Return the cells' records in order; say which are not there and which failed."""
+def _records(folder: Path, index: Mapping[str, Any], missing: list[str]) -> list[RunRecord]:
+    """Return the records of the cells in order; append sentences about missing and failed cells."""
     listed = index.get("cells")
     names = [word(name) for name in listed] if isinstance(listed, list) else []
-    others = [] if names else sorted(path.stem for path in (folder / CELLS).glob("*.json"))  # of another grid, maybe
-    read = {name: read_record(folder / CELLS / f"{name}.json") for name in dict.fromkeys([*names, *others])}
+    others = [] if names else sorted(path.stem for path in (folder / CELLS).glob("*.json"))
+    read = {name: RunRecord.read(folder / CELLS / f"{name}.json") for name in dict.fromkeys([*names, *others])}
     absent = [name for name, record in read.items() if record is None]
     if absent:
         more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
         missing.append(f"{len(absent)} of {len(read)} cells have no record yet: {', '.join(absent[:NAMED])}{more}.")
     for name, record in read.items():
-        if record and record.get("status") == FAILED:
-            reason = word(record.get("error")) or "no reason is on record"
-            missing.append(f"Cell {name} failed: {reason}")
-    return [{"id": name, **record} for name, record in read.items() if record is not None]
+        if record and record.status == FAILED:
+            missing.append(f"Cell {name} failed: {record.message or 'the record has no reason'}")
+    return [
+        replace(record, details={"id": name, **record.details}) for name, record in read.items() if record is not None
+    ]
 
 
-def _named(records: Sequence[Mapping[str, Any]]) -> list[Found]:
-    """Return the cells with names that say what differs: parts, and preset and seed where there are several."""
-    several = {key: len({word(record.get(key)) for record in records}) > 1 for key in ("preset", "seed")}
+def _named(records: Sequence[RunRecord]) -> list[Found]:
+    """Return the cells with names: combination, and preset and seed if there are several."""
+    several = {key: len({record.word(key) for record in records}) > 1 for key in ("preset", "seed")}
     found: list[Found] = []
     taken: set[tuple[str, str, str]] = set()
     for record in records:
         cell = Found(record, "")
         words = [cell.parts]
-        words += [word(record.get("preset"))] if several["preset"] else []
-        words += [f"seed {word(record.get('seed'))}"] if several["seed"] else []
+        words += [record.word("preset")] if several["preset"] else []
+        words += [f"seed {record.word('seed')}"] if several["seed"] else []
         name = ", ".join(words)
         if (cell.image, cell.group, name) in taken:
-            name = f"{name} ({word(record.get('id'))})"
+            name = f"{name} ({record.word('id')})"
         taken.add((cell.image, cell.group, name))
         found.append(Found(record, name))
     return found
@@ -152,19 +160,19 @@ def _images(index: Mapping[str, Any], found: Sequence[Found]) -> list[str]:
 
 
 def _scene(name: str, cells: Sequence[Found], truth: str, folder: Path, album: Album) -> Scene:
-    """Return the scene of one image: for each degradation what it looked like and what became of it."""
+    """Return the scene of one image: for each degradation the degraded image and the results."""
     shown: list[Shown] = []
     runs: list[Run] = []
     best, right = 0.0, 0
     for group in dict.fromkeys(cell.group for cell in cells):
         some = [cell for cell in cells if cell.group == group]
-        degraded = dict.fromkeys(path for cell in some if (path := word(cell.record.get("degraded"))))
+        degraded = dict.fromkeys(path for cell in some if (path := cell.record.word("degraded")))
         for path in degraded:
             label = "degraded" if len(degraded) == 1 else f"degraded ({Path(path).stem})"
             shown += _taken(album, folder / path, label, group=group)
-        for cell in (cell for cell in some if cell.record.get("status") == DONE):
-            psnr = number(cell.record.get("psnr"))
-            path, note = word(cell.record.get("result")), "" if psnr is None else f"{psnr:.2f} dB"
+        for cell in (cell for cell in some if cell.record.status == DONE):
+            psnr = cell.record.figures.psnr
+            path, note = cell.record.word("result"), "" if psnr is None else f"{psnr:.2f} dB"
             taken = _taken(album, folder / path, cell.name, group=group, note=note) if path else []
             if taken and (psnr or 0.0) > best:
                 best, right = psnr or 0.0, len(shown)
@@ -182,29 +190,29 @@ def _taken(album: Album, path: Path, name: str, **words: str) -> list[Shown]:
 
 def _run(cell: Found, group: str, folder: Path, album: Album) -> Run:
     record = cell.record
-    who = word(inner(record, "fusion").get("map"))
-    map = album.take(folder / who, f"who helped, {cell.name}") if who else None
-    kind = role(record.get("generator"), record.get("regulariser"))
+    weights = word(record.fusion.get("map"))
+    map = album.take(folder / weights, f"stacking weights, {cell.name}") if weights else None
+    kind = role(record.details.get("generator"), record.details.get("regulariser"))
     return run_of(record, name=cell.name, recipe=cell.parts, role=kind, group=group, map=map)
 
 
 def _row(cell: Found) -> tuple[Cell, ...]:
     record = cell.record
-    keys = ("seed", "psnr", "oracle_psnr", "ssim", "baseline_psnr", "chosen_step", "steps", "seconds")
-    words = (cell.image, cell.group, cell.parts, word(record.get("preset")))
-    return (*words, *(number(record.get(key)) for key in keys), word(record.get("status")))
+    keys = ("psnr", "oracle_psnr", "ssim", "baseline_psnr", "chosen_step", "steps", "seconds")
+    words = (cell.image, cell.group, cell.parts, record.word("preset"), number(record.details.get("seed")))
+    return (*words, *(getattr(record.figures, key) for key in keys), record.status)
 
 
 def _facts(index: Mapping[str, Any], found: Sequence[Found]) -> Iterator[tuple[str, str]]:
-    """Yield what stands under the heading."""
+    """Yield the facts under the heading."""
     listed = index.get("cells")
-    done = sum(each.record.get("status") == DONE for each in found)
+    done = sum(each.record.status == DONE for each in found)
     yield "cells done", f"{done} of {max(len(found), len(listed) if isinstance(listed, list) else 0)}"
     count: dict[str, Callable[[Found], str]] = {
         "images": lambda each: each.image,
         "degradations": lambda each: each.group,
-        "choices of parts": lambda each: each.parts,
-        "seeds": lambda each: word(each.record.get("seed")),
+        "combinations": lambda each: each.parts,
+        "seeds": lambda each: each.record.word("seed"),
     }
     for name, what in count.items():
         yield name, str(len({what(each) for each in found}))

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hybridprior.evaluation.report.records import group_of, inner, number, read_record, word
+from hybridprior.evaluation.report.runs import group_of
 from hybridprior.evaluation.tables import Cell, Column, Table
+from hybridprior.evaluation.values import inner, number, word
+from hybridprior.io.records import read_json
 
 __all__ = ["attribution_tables"]
 
@@ -38,7 +40,7 @@ def attribution_tables(folder: Path, missing: list[str]) -> Iterator[Table]:
     """
     if not (folder / FILE).is_file():
         return
-    record = read_record(folder / FILE) or {}
+    record = read_json(folder / FILE) or {}
     lists = {key: record[key] for key in ("means", "rows") if isinstance(record.get(key), list)}
     if not lists:
         missing.append(f"{FILE} cannot be read.")

@@ -1,4 +1,4 @@
-"""Curves made into lines of an SVG: panels with ticks, one panel a quantity, the chosen step marked on each curve."""
+"""Curves as lines of an SVG: a panel with ticks for each quantity, with the chosen step marked on each curve."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ WIDTH, HEIGHT = 360, 232
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 40
 MOST_POINTS = 300
 RANGE_OF_PSNR = 9.0
-"""Decibels below the best point down to which a panel goes, so that the first steps do not flatten the rest."""
+"""Range of a PSNR panel below the best point, in dB."""
 
 NOISE = 0.5
-"""E of noise alone, in nats a measurement."""
+"""E of the noise level, as NLL per pixel."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Numbers to places along an axis, linear or logarithmic."""
+    """The map from numbers to positions on an axis, linear or logarithmic."""
 
     low: float
-    """The number at `start`."""
+    """Number at `start`."""
     high: float
-    """The number at `end`."""
+    """Number at `end`."""
     start: float
-    """In units of the drawing."""
+    """Position of `low` in units of the drawing."""
     end: float
-    """Likewise."""
+    """Position of `high` in units of the drawing."""
     log: bool = False
-    """Whether equal ratios are equally far apart."""
+    """Whether the axis is logarithmic."""
 
     def __call__(self, value: float) -> float:
-        """Return where a number lies; one outside of the axis lies outside of the drawing."""
+        """Return the position of a number; it may lie outside of the axis."""
         low, high, at = (math.log(max(x, 1e-300)) if self.log else x for x in (self.low, self.high, value))
         return self.start + (at - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Return round numbers within the axis, between two and seven of them."""
+        """Return two to seven round numbers within the axis."""
         if not self.log:
             return _round_numbers(self.low, self.high)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -58,19 +58,19 @@ class Line:
     """One run's curve in a panel."""
 
     recipe: str
-    """The run's."""
+    """Recipe of the run."""
     role: str
-    """Its colour."""
+    """Role of the run, which decides the colour."""
     dash: str
-    """Its pattern, an SVG stroke-dasharray."""
+    """Line style, an SVG stroke-dasharray."""
     path: str
     """An SVG path."""
     chosen: tuple[float, float] | None
-    """Where the chosen step is, in units of the drawing."""
+    """Position of the chosen step in units of the drawing."""
     oracle: tuple[float, float] | None
-    """Where the oracle's step is."""
+    """Position of the oracle's step in units of the drawing."""
     words: str
-    """The same for those who hear it."""
+    """Description for screen readers."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,15 @@ class Panel:
     title: str
     """The quantity and its unit."""
     group: str
-    """The degradation that it belongs to."""
+    """The degradation."""
     lines: tuple[Line, ...]
     """The curves."""
     x_ticks: tuple[tuple[float, str], ...]
-    """Place and number."""
+    """Position and label."""
     y_ticks: tuple[tuple[float, str], ...]
-    """Place and number."""
+    """Position and label."""
     noise: float | None = None
-    """Where E of noise alone is."""
+    """Position of the noise level, in a panel of E."""
     frame: tuple[int, int, int, int] = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
     """Left, top, right and bottom of the axes."""
     size: tuple[int, int] = (WIDTH, HEIGHT)
@@ -99,23 +99,27 @@ DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2", "1 2", "9 2 2 2 2 2")
 
 
 def panels(runs: Sequence[Run]) -> list[Panel]:
-    """Return a panel for each quantity of each group of runs.
+    """Return a panel for each quantity and group of runs.
 
     Args:
         runs: The runs of a scene.
     """
-    looks = styles(runs)
+    line_styles = styles(runs)
     found: dict[tuple[str, str], list[tuple[Run, Curve, str]]] = {}
     for run in runs:
         for curve in run.curves:
             title = f"{curve.quantity}, {curve.unit}" if curve.unit else curve.quantity
-            found.setdefault((run.group, title), []).append((run, curve, looks[run.recipe or run.name][1]))
+            found.setdefault((run.group, title), []).append((run, curve, line_styles[run.recipe or run.name][1]))
     groups = dict.fromkeys(run.group for run in runs)
     return [_panel(title, group, rows) for group in groups for (of, title), rows in found.items() if of == group]
 
 
 def styles(runs: Sequence[Run]) -> dict[str, tuple[str, str]]:
-    """Return the role and the pattern of each recipe's lines: those of one role differ by their pattern."""
+    """Return role and line style of each recipe; recipes with the same role have different line styles.
+
+    Args:
+        runs: The runs of a scene.
+    """
     recipes = {run.recipe or run.name: run.role for run in runs}
     seen = dict.fromkeys(recipes.values(), 0)
     found = {}
@@ -126,7 +130,7 @@ def styles(runs: Sequence[Run]) -> dict[str, tuple[str, str]]:
 
 
 def _panel(title: str, group: str, rows: Sequence[tuple[Run, Curve, str]]) -> Panel:
-    """Return the drawing of some curves of one quantity."""
+    """Return the panel of curves of one quantity."""
     curves = [curve for _, curve, _ in rows]
     x, y = _horizontal(curves), _vertical(curves)
     quantity = curves[0].quantity
@@ -153,7 +157,7 @@ def _panel(title: str, group: str, rows: Sequence[tuple[Run, Curve, str]]) -> Pa
 
 
 def _horizontal(curves: Sequence[Curve]) -> Scale:
-    """Return the axis of the steps: logarithmic where long and short runs share it."""
+    """Return the axis of the steps, logarithmic if the lengths of the runs differ much."""
     ends = [curve.steps[-1] for curve in curves]
     if max(ends) > 8 * min(ends):
         return Scale(1, max(ends), LEFT, WIDTH - RIGHT, log=True)
@@ -161,7 +165,7 @@ def _horizontal(curves: Sequence[Curve]) -> Scale:
 
 
 def _vertical(curves: Sequence[Curve]) -> Scale:
-    """Return the axis of the values: logarithmic where they are positive and far apart; of PSNR, its upper part."""
+    """Return the axis of the values, logarithmic if they are positive with a large range; of PSNR, the upper part."""
     values = [value for curve in curves for value in curve.values]
     low, high = min(values), max(values)
     if curves[0].quantity == "PSNR":
@@ -174,15 +178,15 @@ def _vertical(curves: Sequence[Curve]) -> Scale:
 
 
 def _path(curve: Curve, x: Scale, y: Scale) -> str:
-    """Return an SVG path through the points, or through every n-th of many."""
+    """Return an SVG path through the points, or through every n-th point of a long curve."""
     every = math.ceil(len(curve.steps) / MOST_POINTS)
     points = list(zip(curve.steps, curve.values, strict=True))
-    kept = points[::every] + (points[-1:] if (len(points) - 1) % every else [])
-    return "M" + "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in kept)
+    selected = points[::every] + (points[-1:] if (len(points) - 1) % every else [])
+    return "M" + "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in selected)
 
 
 def _place(curve: Curve, step: int | None, x: Scale, y: Scale) -> tuple[float, float] | None:
-    """Return where a step lies on the drawn curve, if it does."""
+    """Return the position of a step on the curve, or None if it is outside."""
     if step is None or not curve.steps[0] <= step <= curve.steps[-1]:
         return None
     after = next(index for index, at in enumerate(curve.steps) if at >= step)
@@ -193,13 +197,13 @@ def _place(curve: Curve, step: int | None, x: Scale, y: Scale) -> tuple[float, f
 
 
 def _words(run: Run, curve: Curve) -> str:
-    """Return what a curve shows in a sentence."""
+    """Return a description of a curve."""
     text = f"{run.name}: from {curve.values[0]:.4g} to {curve.values[-1]:.4g} in {curve.steps[-1]} steps"
     return f"{text}, step {curve.chosen} chosen." if curve.chosen else f"{text}."
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """Return multiples of 1, 2 or 5 times a power of ten, three to six of them."""
+    """Return three to six multiples of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
@@ -207,7 +211,7 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 
 def _label(value: float) -> str:
-    """Return a tick's number, short."""
+    """Return the label of a tick."""
     if value and not 1e-3 <= abs(value) < 1e5:
         base, _, power = f"{value:.0e}".partition("e")
         raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -1,7 +1,7 @@
-"""What a report says: frozen data, apart from where it was read and from how it is drawn.
+"""The content of a report as values, independent of files and of HTML.
 
-A `Page` has scenes; a `Scene` is one image with every `Shown` of it (degraded, restored, truth) and the `Run`s that
-restored it. Build one yourself, or let `from_folder` and `from_result` do it, and `render` it.
+A `Page` has scenes. A `Scene` is one image with all versions that are `Shown` (degraded, restored, truth) and the
+`Run`s that restored it. Build a page, or let `from_folder` or `from_result` do it, and `render` it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from hybridprior.evaluation.tables import Table
 
-__all__ = ["ROLES", "Believed", "Curve", "Deviation", "Page", "Run", "Scene", "Share", "Shown"]
+__all__ = ["ROLES", "Candidate", "Curve", "Deviation", "Fusion", "Page", "Run", "Scene", "Shown"]
 
 ROLES = ("local", "global", "both", "nothing")
-"""Which priors a run used; the page's colours: red, blue, green as in the map of who was believed, and grey."""
+"""The priors of a run. Their colours are red, blue, green, as in the map of the stacking weights, and grey."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,19 @@ class Shown:
     """An image in the page."""
 
     name: str
-    """What it is called in the page."""
+    """Name in the page."""
     source: str
-    """The image itself, as a data URI."""
+    """The image as a data URI."""
     width: int
-    """Pixels of the embedded image."""
+    """Width of the embedded image in pixels."""
     height: int
-    """Likewise."""
+    """Height of the embedded image in pixels."""
     group: str = ""
-    """The degradation that it belongs to, where an image was degraded in several ways."""
+    """The degradation, if there are several."""
     shrunk_from: tuple[int, int] | None = None
-    """Width and height of the file, where it was too large to be embedded as it is."""
+    """Width and height of the file in pixels, if the embedded image is smaller."""
     note: str = ""
-    """A few words under it: figures, how it was made."""
+    """Text under the image: combination, PSNR."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,69 +47,69 @@ class Curve:
     """A figure over the steps of a run."""
 
     quantity: str
-    """What is drawn: "PSNR", "E", "held-out error"; curves of one quantity share a panel."""
+    """The quantity: "PSNR", "E", "held-out error". Curves of one quantity share a panel."""
     unit: str
-    """Its unit, for the panel's title."""
+    """Unit, for the title of the panel."""
     steps: tuple[int, ...]
-    """Counted from 1, rising."""
+    """Steps, counted from 1, in order."""
     values: tuple[float, ...]
-    """As many, finite."""
+    """The values at the steps, finite."""
     chosen: int | None = None
-    """The step that was chosen without ground truth."""
+    """The step chosen without ground truth."""
     oracle: int | None = None
-    """The step that the ground truth would have chosen."""
+    """The best step by the ground truth."""
 
 
 @dataclass(frozen=True)
-class Share:
-    """How much one candidate of the fusion was believed."""
+class Candidate:
+    """One candidate of a fusion."""
 
     name: str
-    """The candidate: "local", "global", "hybrid", "warm_started" ..."""
+    """Name: "local", "global", "hybrid", "warm_started" ..."""
     weight: float | None
-    """Its mean weight in the image, in [0, 1]."""
+    """Mean stacking weight in the image, in [0, 1]."""
     error: float | None = None
-    """Its mean squared residual on measurements that it has not seen, noise included."""
+    """Mean squared residual on validation measurements, noise included."""
     standard_error: float | None = None
-    """Standard error of that."""
+    """Standard error of the residual."""
 
     @property
     def measured(self) -> str:
-        """The error and its spread in words, to the digits that the spread leaves."""
+        """The error and its standard error as text, rounded to the significant digits."""
         return _measured(self.error, self.standard_error)
 
 
 @dataclass(frozen=True)
-class Believed:
-    """Who helped, where the priors were fused."""
+class Fusion:
+    """The stacking weights of a fusion."""
 
     kind: str
-    """One "combination", a "map", a combination of a "few", "tiles" by themselves, or "none"."""
-    shares: tuple[Share, ...]
+    """Kind of the weights: one "combination", a "map", "few" candidates, "tiles", or "none"."""
+    candidates: tuple[Candidate, ...]
     """The candidates."""
     gain: float | None = None
-    """What the fusion's mean squared residual is less than that of the best candidate."""
+    """Reduction of the mean squared residual relative to the best candidate."""
     gain_standard_error: float | None = None
     """Standard error of the gain."""
     map: Shown | None = None
-    """Where: red local, blue global, green both."""
+    """Image of the weights: red local, blue global, green both."""
 
     @property
     def gained(self) -> str:
-        """The gain and its spread in words; "" where the fusion is its best candidate."""
+        """The gain and its standard error as text; "" if the fusion is the best candidate."""
         return _measured(self.gain, self.gain_standard_error) if self.gain else ""
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """How far off each pixel is, where that was found out."""
+    """The standard deviation of each pixel."""
 
     facts: tuple[tuple[str, str], ...] = ()
-    """Name and value: where it came from, and its fit."""
+    """Name and value: the method, and its calibration."""
     map: Shown | None = None
-    """Where: the standard deviation from 0, black, to `white`."""
+    """Image of the standard deviation, from 0 (black) to `white`."""
     white: float | None = None
-    """The standard deviation that is shown white, in [0, 1]."""
+    """Standard deviation that is white in the image, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -117,41 +117,41 @@ class Run:
     """One restoration."""
 
     name: str
-    """What it is called in the page, unique in its scene and group."""
+    """Name in the page, unique in its scene and group."""
     recipe: str = ""
-    """What it is made of; the curves of one recipe, whatever the seed, are drawn alike."""
+    """Generator and regulariser as text. Curves of one recipe have the same line style for all seeds."""
     role: str = "both"
     """One of `ROLES`."""
     group: str = ""
-    """The degradation that it belongs to, as in `Shown`."""
+    """The degradation, as in `Shown`."""
     facts: tuple[tuple[str, str], ...] = ()
-    """Name and value, in the order of reading."""
+    """Name and value, in order."""
     message: str = ""
-    """How it ended, in a sentence."""
+    """How the run ended, as a sentence."""
     curves: tuple[Curve, ...] = ()
-    """Its figures over the steps."""
-    believed: Believed | None = None
-    """Who helped."""
+    """The curves over the steps."""
+    fusion: Fusion | None = None
+    """The stacking weights, if the priors were fused."""
     deviation: Deviation | None = None
-    """How far off each pixel is."""
+    """The standard deviation of each pixel, if it was computed."""
     config: str = ""
-    """The configuration as text, JSON as a rule."""
+    """The configuration as text, usually JSON."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One image: what it looked like, and what became of it."""
+    """One image: its versions, and the runs that restored it."""
 
     name: str
-    """The image's name."""
+    """Name of the image."""
     shown: tuple[Shown, ...] = ()
-    """All images of it."""
+    """All versions of the image."""
     runs: tuple[Run, ...] = ()
     """The restorations."""
     left: int = 0
-    """Which of `shown` the comparison has at the left to begin with."""
+    """Index in `shown` of the image on the left of the comparison."""
     right: int = -1
-    """And which at the right."""
+    """Index in `shown` of the image on the right of the comparison."""
 
 
 @dataclass(frozen=True)
@@ -161,27 +161,27 @@ class Page:
     title: str
     """The heading."""
     scenes: tuple[Scene, ...] = ()
-    """A section each."""
+    """The images, one section each."""
     facts: tuple[tuple[str, str], ...] = ()
     """Name and value, under the heading."""
     tables: tuple[Table, ...] = ()
     """Tables about all scenes."""
     plots: tuple[Shown, ...] = ()
-    """Drawings about all scenes."""
+    """Figures about all scenes."""
     command: str = ""
-    """The command that made it all."""
+    """The command line."""
     request: str = ""
-    """What was asked for, as text, JSON as a rule."""
+    """The request as text, usually JSON."""
     missing: tuple[str, ...] = ()
-    """What should be there and is not, a sentence each."""
+    """Sentences about missing files."""
     compressed: bool = False
-    """Whether the images lost a little when they were embedded."""
+    """Whether the embedded images are compressed with loss."""
 
 
-def _measured(value: float | None, spread: float | None) -> str:
+def _measured(value: float | None, error: float | None) -> str:
     if value is None:
         return ""
-    if not spread:
+    if not error:
         return f"{value:.4g}"
-    digits = max(0, 1 - math.floor(math.log10(spread)))
-    return f"{value:.{digits}f} ± {spread:.{digits}f}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"

@@ -1,19 +1,21 @@
-"""Pages about restored images: from the sidecars that `hprior restore` writes, or from a `Result` in memory."""
+"""Pages about restored images, from the sidecars of `hprior restore` or from a `Result`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridprior.errors import InputError
+from hybridprior.evaluation.record import Figures, RunRecord
 from hybridprior.evaluation.report.embed import Album, embed
 from hybridprior.evaluation.report.page import Page, Run, Scene, Shown
-from hybridprior.evaluation.report.records import group_of, inner, number, read_record, recipe, role, run_of, word
+from hybridprior.evaluation.report.runs import component_names, group_of, recipe, role, run_of
 from hybridprior.evaluation.report.summary import trimmed
 from hybridprior.evaluation.tables import Column, Table
+from hybridprior.evaluation.values import number, word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +29,7 @@ __all__ = ["Sidecar", "find_sidecars", "from_result", "from_sidecar", "from_side
 DEGRADED, TRUTH = "degraded", "truth"
 
 SAME_SIZE = ("denoise", "inpaint", "dejpeg")
-"""Tasks that leave an image as large as it is."""
+"""Tasks that do not change the size of an image."""
 
 COLUMNS = (
     Column("result"),
@@ -46,30 +48,30 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A record of `hprior restore`, and the result beside it."""
+    """A record of `hprior restore`, and the file of the result."""
 
     result: Path
     """The restored image; it may be missing."""
-    record: Mapping[str, Any]
-    """What the sidecar says."""
+    record: RunRecord
+    """The record."""
 
     @property
     def task(self) -> str:
-        """What was restored: "denoise", "sr", "inpaint"."""
-        return word(inner(self.record, "request").get("task"))
+        """The task: "denoise", "sr", "inpaint"."""
+        return word(self.record.inner("request").get("task"))
 
     @property
     def parts(self) -> str:
-        """f_theta and R in words; a clean image is left as it is."""
-        config = inner(self.record, "config")
-        return recipe(*_names(config), config.get("weight")) if config else "left as it is"
+        """Generator, regulariser and weight as text; "unchanged" if the image was not restored."""
+        config = self.record.config
+        return recipe(*component_names(self.record), config.get("weight")) if config else "unchanged"
 
     def beside(self, text: object, results: Sequence[Path]) -> Path:
-        """Return where a file named in the record lies: as it is named, or by its name near the result.
+        """Return the path of a file in the record: as it is written, or by its name near the result.
 
         Args:
-            text: Its name, from wherever the restoration ran.
-            results: Files that are results themselves and not meant.
+            text: The path in the record, relative to the folder of the restoration.
+            results: Files that are results, which are not returned.
         """
         named = Path(word(text))
         near = self.result.parent
@@ -79,19 +81,27 @@ class Sidecar:
         return named
 
     def truth(self, results: Sequence[Path]) -> Path | None:
-        """Return the ground truth that the restoration was given, if any: the file, or the one of its name."""
-        given = inner(self.record, "request").get("reference")
+        """Return the ground truth of the restoration, if there is one.
+
+        Args:
+            results: Files that are results, which are not returned.
+        """
+        given = self.record.inner("request").get("reference")
         if not word(given):
             return None
         if not Path(word(given)).is_dir():
             return self.beside(given, results)
-        stem = Path(word(self.record.get("input"))).stem
+        stem = Path(self.record.word("input")).stem
         found = sorted(path for path in Path(word(given)).rglob("*") if path.stem == stem)
         return found[0] if found else Path(word(given)) / stem
 
 
 def find_sidecars(folder: Path) -> list[Sidecar]:
-    """Return the records of `hprior restore` in a folder and those below it, by name."""
+    """Return the records of `hprior restore` in a folder and its subfolders, sorted by name.
+
+    Args:
+        folder: The folder.
+    """
     from hybridprior.io.files import SUFFIXES
 
     likely = [path for path in sorted(folder.rglob("*.json")) if Path(path.stem).suffix.lower() in SUFFIXES]
@@ -99,40 +109,41 @@ def find_sidecars(folder: Path) -> list[Sidecar]:
 
 
 def _sidecar(path: Path) -> Sidecar | None:
-    record = read_record(path) or {}
-    known = word(record.get("output")) and (inner(record, "config") or inner(record, "request"))
-    return Sidecar(path.with_suffix(""), record) if known else None
+    record = RunRecord.read(path)
+    if record is None or not record.word("output") or not (record.config or record.inner("request")):
+        return None
+    return Sidecar(path.with_suffix(""), record)
 
 
 def from_sidecar(path: str | os.PathLike[str]) -> Page:
     """Return the page about one restored image.
 
     Args:
-        path: The sidecar OUT.json beside the result OUT.
+        path: The sidecar OUT.json of the result OUT.
 
     Raises:
-        InputError: It is none, or cannot be read.
+        InputError: The file is not a sidecar, or cannot be read.
     """
     file = Path(path)
     sidecar = _sidecar(file)
     if sidecar is None:
-        raise InputError(f"'{file}' is no record of a restored image.")
+        raise InputError(f"'{file}' is not the sidecar of a restored image. Give the file OUT.json of a result OUT.")
     return from_sidecars([sidecar], title=sidecar.result.name, folder=file.parent)
 
 
 def from_sidecars(sidecars: Sequence[Sidecar], *, title: str, folder: Path) -> Page:
-    """Return the page about restored images: a scene an input.
+    """Return the page about restored images: a scene for each input.
 
     Args:
         sidecars: The records.
         title: The heading.
-        folder: Results are named by their place in it.
+        folder: The folder; results are named by their path in it.
     """
     results = [each.result.resolve() for each in sidecars]
     inputs: dict[str, list[Sidecar]] = {}
     for each in sidecars:
-        inputs.setdefault(word(each.record.get("input")), []).append(each)
-    sources = [each.beside(each.record.get("input"), results) for each in sidecars]
+        inputs.setdefault(each.record.word("input"), []).append(each)
+    sources = [each.beside(each.record.word("input"), results) for each in sidecars]
     truths = [path for each in sidecars if (path := each.truth(results))]
     album = Album([*results, *sources, *truths])
     short = {Path(name).name for name in inputs}
@@ -161,78 +172,69 @@ def from_result(
     task: str = "denoise",
     figures: Mapping[str, Any] | None = None,
 ) -> Page:
-    """Return the page about one restoration in memory.
+    """Return the page about a result.
 
     Args:
-        result: What `restore` gave back.
-        name: The image's name, which is the heading.
-        degraded: What was restored, as `restore` takes it; shown if given.
-        truth: The ground truth in the image's shape; shown if given, and compared with.
-        task: "denoise", "sr" or "inpaint": it says how PSNR is measured.
-        figures: What else is known, by the names of a sidecar: `oracle_psnr`, `oracle_step`, `seed`.
+        result: The result of `restore`.
+        name: Name of the image, which is the heading.
+        degraded: The degraded image, as for `restore`; shown if given.
+        truth: The ground truth in the shape of the image; shown and compared if given.
+        task: The task, which decides how PSNR is computed.
+        figures: Other figures by their names in a sidecar: `oracle_psnr`, `oracle_step`.
 
     Raises:
         ShapeError: The truth has another shape than the image.
+
+    Example:
+        >>> import torch
+        >>> from hybridprior import restore
+        >>> result = restore(torch.rand(1, 1, 16, 16), sigma=0.1, preset="fast", max_steps=2, regulariser="none")
+        >>> from_result(result, name="random").title
+        'random'
     """
     from hybridprior import metrics
     from hybridprior.io.image import as_tensor
 
-    record = {**_record(result), "seed": result.config.seed}
+    scores: dict[str, Any] = dict(figures or {})
+    compared = {}
     if truth is not None:
         clean = as_tensor(truth).cpu()
-        record["psnr"] = metrics.psnr_for_task(result.image, clean, task)
-        record["ssim"] = metrics.ssim(result.image, clean)
-        record["psnr_on"] = metrics.compared_channels(task)
-    record |= figures or {}
-    parts = recipe(*_names(record["config"]), result.config.weight)
+        scores["psnr"] = metrics.psnr_for_task(result.image, clean, task)
+        scores["ssim"] = metrics.ssim(result.image, clean)
+        compared["psnr_on"] = metrics.compared_channels(task)
+    record = RunRecord.from_result(result, figures=Figures.from_dict(scores), details=compared)
+    parts = recipe(*component_names(record), result.config.weight)
     shown = [embed(as_tensor(degraded).cpu(), DEGRADED)] if degraded is not None else []
     shown.append(embed(result.image, "restored", note=_note(record, parts)))
     shown += [embed(clean, TRUTH)] if truth is not None else []
-    map = None if result.fusion is None else embed(result.fusion.image(), "who helped")
+    map = None if result.fusion is None else embed(result.fusion.image(), "stacking weights")
     std = None
     if result.uncertainty is not None:
         white = float(result.uncertainty.std.max())
         std = embed(result.uncertainty.std / max(white, 1e-12), "standard deviation")
-        record["uncertainty"] = {**result.uncertainty.to_dict(), "map_white": white}
-    kind = role(*_names(record["config"]))
+        record = replace(record, uncertainty={**record.uncertainty, "map_white": white})
+    kind = role(*component_names(record))
     run = run_of(record, name="restored", recipe=parts, role=kind, map=map, std=std)
     right = 1 if degraded is not None else 0
     return Page(name, (Scene(name, tuple(shown), (run,), right=right),), _headline(record))
 
 
-def _record(result: Result) -> dict[str, Any]:
-    """Return what a sidecar would say."""
-    names = ("step", "energy", "prior", "score")
-    return {
-        "chosen_step": result.step,
-        "steps": len(result.trace),
-        "seconds": result.timings.total,
-        "sigma": result.sigma * 255,
-        "status": result.status.name.lower(),
-        "message": result.message,
-        "precision": result.precision,
-        "config": result.config.to_dict(),
-        "fusion": None if result.fusion is None else result.fusion.to_dict(),
-        "trace": {name: [getattr(point, name) for point in result.trace] for name in names},
-    }
-
-
 def _scene(name: str, sidecars: Sequence[Sidecar], album: Album, results: Sequence[Path], folder: Path) -> Scene:
-    """Return the scene of one input: degraded, what became of it, and the truth."""
+    """Return the scene of one input: the degraded image, the results, and the truth."""
     first = sidecars[0]
-    source, clean = first.beside(first.record.get("input"), results), first.truth(results)
+    source, clean = first.beside(first.record.word("input"), results), first.truth(results)
     before = album.take(source, DEGRADED, note=source.name)
     found = [_restored(each, album, folder) for each in sidecars]
     after = album.take(clean, TRUTH, note=clean.name) if clean else None
     sizes = {image.size for image, _ in found if image}
     if after and sizes and after.size not in sizes:
-        album.missing.append(f"'{clean}' is of another size than what was restored, and not the truth of it.")
+        album.missing.append(f"'{clean}' has another size than the result, so it is not shown as its ground truth.")
         after = None
-    as_large = first.task in SAME_SIZE and not number(inner(first.record, "request").get("outpaint"))
+    as_large = first.task in SAME_SIZE and not number(first.record.inner("request").get("outpaint"))
     if before and sizes and as_large and before.size not in sizes:
-        album.missing.append(f"'{source}' is of another size than what was restored, and not the image it was.")
+        album.missing.append(f"'{source}' has another size than the result, so it is not shown as its input.")
         before = None
-    known = [number(each.record.get("psnr")) or 0.0 for each, (shown, _) in zip(sidecars, found, strict=True) if shown]
+    known = [each.record.figures.psnr or 0.0 for each, (shown, _) in zip(sidecars, found, strict=True) if shown]
     shown = [image for image in (before, *(image for image, _ in found), after) if image]
     right = (known.index(max(known)) if known else 0) + (before is not None)
     return Scene(name, tuple(shown), tuple(run for _, run in found), right=min(right, max(0, len(shown) - 1)))
@@ -241,23 +243,16 @@ def _scene(name: str, sidecars: Sequence[Sidecar], album: Album, results: Sequen
 def _restored(each: Sidecar, album: Album, folder: Path) -> tuple[Shown | None, Run]:
     name = _place(each.result, folder)
     shown = album.take(each.result, name, note=_note(each.record, each.parts))
-    who = word(inner(each.record, "fusion").get("map"))
-    map = album.take(each.result.with_name(who), "who helped") if who else None
-    deviation = word(inner(each.record, "uncertainty").get("map"))
+    weights = word(each.record.fusion.get("map"))
+    map = album.take(each.result.with_name(weights), "stacking weights") if weights else None
+    deviation = word(each.record.uncertainty.get("map"))
     std = album.take(each.result.with_name(deviation), "standard deviation") if deviation else None
-    config = inner(each.record, "config")
-    kind = role(*_names(config)) if config else "nothing"
+    kind = role(*component_names(each.record)) if each.record.config else "nothing"
     return shown, run_of(each.record, name=name, recipe=name, role=kind, map=map, std=std)
 
 
-def _names(config: Mapping[str, Any]) -> tuple[object, object]:
-    """Return the names of f_theta and R."""
-    fused = config.get("method") == "fusion"
-    return inner(config, "generator").get("name"), "auto" if fused else inner(config, "regulariser").get("name")
-
-
-def _note(record: Mapping[str, Any], parts: str) -> str:
-    psnr = number(record.get("psnr"))
+def _note(record: RunRecord, parts: str) -> str:
+    psnr = record.figures.psnr
     return f"{parts}, {psnr:.2f} dB" if psnr is not None else parts
 
 
@@ -265,11 +260,11 @@ def _place(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def _headline(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the few figures that stand under the heading."""
-    task, psnr = inner(record, "request").get("task"), number(record.get("psnr"))
-    ssim, seconds = number(record.get("ssim")), number(record.get("seconds"))
-    chosen, sigma = number(record.get("chosen_step")), number(record.get("sigma"))
+def _headline(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    """Return the figures under the heading."""
+    task, figures = record.inner("request").get("task"), record.figures
+    psnr, ssim, seconds = figures.psnr, figures.ssim, figures.seconds
+    chosen, sigma = figures.chosen_step, figures.sigma
     found = {
         "task": group_of(task, None) or None,
         "PSNR": None if psnr is None else f"{psnr:.2f} dB",
@@ -283,6 +278,6 @@ def _headline(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def _row(each: Sidecar, folder: Path) -> tuple[str | float | None, ...]:
     record = each.record
-    words = (_place(each.result, folder), Path(word(record.get("input"))).name, group_of(each.task, None), each.parts)
+    words = (_place(each.result, folder), Path(record.word("input")).name, group_of(each.task, None), each.parts)
     keys = ("psnr", "ssim", "oracle_psnr", "chosen_step", "steps", "seconds")
-    return (*words, *(number(record.get(key)) for key in keys), word(record.get("status")))
+    return (*words, *(getattr(record.figures, key) for key in keys), record.status)

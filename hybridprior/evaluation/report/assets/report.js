@@ -1,7 +1,7 @@
 "use strict";
 document.documentElement.classList.add("js");
 
-const say = (sentence) => { document.getElementById("said").textContent = sentence; };
+const announce = (sentence) => { document.getElementById("announcement").textContent = sentence; };
 
 for (const compare of document.querySelectorAll(".compare")) {
   const stage = compare.querySelector(".stage");
@@ -81,7 +81,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
         return falling ? -order : order;
       };
       body.append(...[...body.rows].sort(compare));
-      say(`Sorted by ${button.textContent.trim()}, ${falling ? "falling" : "rising"}.`);
+      announce(`Sorted by ${button.textContent.trim()}, ${falling ? "falling" : "rising"}.`);
     });
   });
 }
@@ -110,7 +110,7 @@ for (const button of document.querySelectorAll("button.copy")) {
     if (!done) source.closest("details").open = true;
     button.focus();
     button.textContent = done ? "Copied" : "Copy it from below";
-    say(done ? "Copied." : "The text is shown below; copy it from there.");
+    announce(done ? "Copied." : "The text is shown below; copy it from there.");
     setTimeout(() => { button.textContent = words; }, 2000);
   });
 }
