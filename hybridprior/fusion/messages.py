@@ -31,7 +31,7 @@ def describe(
         >>> from hybridprior.fusion.weights import uniform_weights
         >>> weights, noise = uniform_weights(["local", "global"], (1, 3, 8, 8)), NoiseCheck(True, None, True)
         >>> describe(weights, SITUATIONS["correlated"], noise, StackingConfig(), nominal_sigma=0.1)
-        'The noise of neighbouring pixels is correlated...equal weights, local 50 %, global 50 %.'
+        'The noise of neighbouring pixels is correlated...equal weights, network 50 %, denoiser 50 %.'
     """
     level, estimated = "", noise.estimated_sigma
     if estimated is not None:

@@ -11,6 +11,16 @@ import torch
 
 __all__ = ["FusionWeights", "uniform_weights"]
 
+LABELS = {
+    "local": "network",
+    "global": "denoiser",
+    "hybrid": "network with denoiser",
+    "warm_started": "warm-started plug-and-play",
+    "finetuned": "fine-tuned denoiser",
+    "blind": "denoiser at the estimated noise level",
+}
+"""The candidates in words."""
+
 
 @dataclass(frozen=True, eq=False)
 class FusionWeights:
@@ -36,8 +46,8 @@ class FusionWeights:
 
     @property
     def shares(self) -> str:
-        """The mean weights as text, such as "local 20 %, global 80 %"."""
-        return ", ".join(f"{name} {100 * w:.0f} %" for name, w in zip(self.names, self.weights, strict=True))
+        """The mean weights as text, such as "network 20 %, denoiser 80 %"."""
+        return ", ".join(f"{LABELS.get(name, name)} {100 * w:.0f} %" for name, w in zip(self.names, self.weights, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures of each candidate, without the map, as plain values for JSON."""
@@ -92,7 +102,7 @@ def uniform_weights(names: Sequence[str], shape: Sequence[int]) -> FusionWeights
 
     Example:
         >>> uniform_weights(["local", "global"], (1, 3, 8, 8)).shares
-        'local 50 %, global 50 %'
+        'network 50 %, denoiser 50 %'
     """
     share, unknown = 1 / len(names), (math.nan,) * len(names)
     return FusionWeights(

@@ -147,7 +147,7 @@ def test_failures_of_a_batch_are_lines_of_json_too(hprior, small: Path) -> None:
         (["--reg", "denoiser", "--denoiser-sigma", "1:2:3"], ["--denoiser-sigma"]),
         (["--reg", "denoiser", "--denoiser-sigma", "5:50"], ["decreasing"]),
         (["--reg", "denoiser", "--denoiser-sigma", "900"], ["up to 255"]),
-        (["--reg", "denoiser", "--denoiser", "file:~nobody_here/x.safetensors"], ["no path"]),
+        (["--reg", "denoiser", "--denoiser", "file:~nobody_here/x.safetensors"], ["not a valid path"]),
         (["--generator", "auto"], ["generator"]),
         (["--reg", "denoiser", "--weight", "much"], ["--weight"]),
         (["--reg", "denoiser+tv", "--weight", "tw=1"], ["weighted regulariser", "Did you mean 'tv'"]),
