@@ -14,7 +14,6 @@ EXEMPT = ("cli/commands/", "hybridprior/generators/cuda/kernels/")
 
 # What is still too large. This set only gets smaller.
 TOO_LARGE: set[str] = {
-    "cli/run/job.py",
     "hybridprior/evaluation/report/restored.py",
     "hybridprior/io/files.py",
     "hybridprior/restoration.py::restore",

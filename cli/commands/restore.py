@@ -142,6 +142,9 @@ def restore(
     ] = False,
     recursive: Annotated[bool, typer.Option("--recursive", help="Include subfolders.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue interrupted runs.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Also print the chosen step, the stacking weights and other details.")
+    ] = False,
     report: Annotated[
         bool, typer.Option("--report", help="Also write OUT.html: a page with images, curves and metrics.")
     ] = False,
@@ -217,6 +220,7 @@ def restore(
         overwrite=overwrite,
         resume=resume,
         report=report,
+        verbose=verbose,
     )
     check_request(request)
     if weight is not None and reg is None and request.config.regulariser.name == "none":

@@ -61,6 +61,7 @@ class Request:
     overwrite: bool
     resume: bool
     report: bool
+    verbose: bool
 
     @property
     def fidelity(self) -> str | Fidelity | None:

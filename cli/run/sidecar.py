@@ -1,14 +1,13 @@
-"""The sidecar: what `hprior restore` knows of an image beside its pixels, as JSON, and as a line to read.
+"""The sidecar of `hprior restore`: the record of an image as JSON, and the maps next to it.
 
-It says what was asked for and with which versions, what was configured and found, the course of the run, and names the
-images that lie beside it: who was believed where, and how certain each pixel is.
+It contains the request, the versions, the configuration, the metrics and the trace, and names the maps: that of the
+stacking weights, and that of the uncertainty.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +28,29 @@ from ..console import note
 from ..files import Item
 from .request import Request
 
-__all__ = ["Sidecar", "is_record", "sentence"]
+__all__ = ["Sidecar", "is_record"]
 
 
 class Sidecar:
-    """The record of one image, and the images beside it."""
+    """The record of one image, and the maps next to it."""
 
     def __init__(self, request: Request, item: Item, diagnosis: Diagnosis | None) -> None:
-        """Take what was asked for, of which image, and what was found out about it."""
+        """Create the sidecar; nothing is written yet.
+
+        Args:
+            request: The request.
+            item: The files of the image.
+            diagnosis: The diagnosis of the image, if there is one.
+        """
         self.request, self.item, self.diagnosis = request, item, diagnosis
 
     @staticmethod
     def of(target: Path) -> Path:
-        """Return where the sidecar of a result lies."""
+        """Return the path of the sidecar of a result.
+
+        Args:
+            target: The file of the result.
+        """
         return target.with_name(f"{target.name}.json")
 
     def record(self, result: Result, truth: torch.Tensor | None, oracle: Oracle | None) -> RunRecord:
@@ -106,12 +115,12 @@ class Sidecar:
                 note(str(error))
 
     def write_unchanged(self, message: str) -> dict[str, Any]:
-        """Write the record of an image that is left as it is; return the figures that are also shown.
+        """Write the record of an image that is not changed; return the figures that are also printed.
 
         Args:
-            message: Why.
+            message: The reason.
         """
-        details = {**self._files(), **self._diagnosed(), **self._asked()}
+        details = {**self._files(), **self._diagnosed(), **self._requested()}
         record = RunRecord("unchanged", message, details=details)
         record.write(self.of(self.item.target))
         return self.shown(record)
@@ -127,14 +136,14 @@ class Sidecar:
 
     def _circumstances(self, result: Result) -> dict[str, Any]:
         return {
-            **self._asked(),
+            **self._requested(),
             "held_out": result.held_out,
             "device": str(choose_device(self.request.device)),
             "threads": torch.get_num_threads(),
             "setup_seconds": round(result.timings.setup, 3),
         }
 
-    def _asked(self) -> dict[str, Any]:
+    def _requested(self) -> dict[str, Any]:
         return {
             "preset": self.request.preset,
             "request": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self.request).items()},
@@ -148,28 +157,10 @@ class Sidecar:
 
 
 def is_record(path: Path) -> bool:
-    """Return whether a file is the record of an image.
+    """Return whether a file is the sidecar of an image.
 
     Args:
-        path: It need not be there.
+        path: The file; it need not exist.
     """
     record = RunRecord.read(path)
     return record is not None and bool(record.status) and {"input", "output", "versions"} <= record.details.keys()
-
-
-def sentence(figures: Mapping[str, Any], *, task: str) -> str:
-    """Return the figures as a line to read.
-
-    Args:
-        figures: What `Sidecar.shown` returned.
-        task: What was restored; a JPEG's error is no noise, though E has its sigma, too.
-    """
-    level = "JPEG's error" if task == "dejpeg" else "sigma"
-    line = f"{figures['input']} -> {figures['output']}: step {figures['chosen_step']} of {figures['steps']} chosen, "
-    line += f"{figures['seconds']:.1f} s, {level} {figures['sigma']:.3g}. {figures['message']}"
-    if "psnr" in figures:
-        line += f" PSNR {figures['psnr']:.2f} dB on {figures['psnr_on']}"
-        if "oracle_step" in figures:
-            line += f" (oracle {figures['oracle_psnr']:.2f} at step {figures['oracle_step']})"
-        line += "."
-    return line

@@ -47,7 +47,9 @@ class FusionWeights:
     @property
     def shares(self) -> str:
         """The mean weights as text, such as "network 20 %, denoiser 80 %"."""
-        return ", ".join(f"{LABELS.get(name, name)} {100 * w:.0f} %" for name, w in zip(self.names, self.weights, strict=True))
+        return ", ".join(
+            f"{LABELS.get(name, name)} {100 * w:.0f} %" for name, w in zip(self.names, self.weights, strict=True)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures of each candidate, without the map, as plain values for JSON."""

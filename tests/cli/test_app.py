@@ -47,7 +47,9 @@ def test_quiet_and_human(hprior, small: Path) -> None:
     quiet = hprior("restore", small, "-o", "a.png", "--format", "quiet", *FAST)
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
     human = hprior("restore", small, "-o", "b.png", *FAST)
-    assert "step 2 of 2 chosen" in human.out
+    assert human.out.startswith("b.png written (") and "Step" not in human.out
+    verbose = hprior("restore", small, "-o", "c.png", "--verbose", *FAST)
+    assert "Step 2 of 2." in verbose.out
 
 
 def test_degrade_and_restore_each_task(hprior, small: Path) -> None:
@@ -174,13 +176,3 @@ def test_a_poisoned_reference_changes_nothing_but_figures(hprior, small: Path) -
     good, bad = (json.loads(Path(f"by-{name}.json").read_text()) for name in ("small.png", "poison.png"))
     assert good["fusion"] == {**bad["fusion"], "map": good["fusion"]["map"]}
     assert good["psnr"] > bad["psnr"] + 3
-
-
-def test_a_image_with_a_reference_and_no_oracle_is_said_in_a_sentence() -> None:
-    from hybridprior.cli.run.sidecar import sentence
-
-    figures = {"input": "a.png", "output": "b.png", "chosen_step": 3, "steps": 9, "seconds": 1.0, "sigma": 25.0}
-    figures |= {"message": "Done.", "psnr": 30.0, "psnr_on": "all channels"}
-    assert sentence(figures, task="denoise").endswith("Done. PSNR 30.00 dB on all channels.")
-    figures |= {"oracle_psnr": 31.0, "oracle_step": 2}
-    assert sentence(figures, task="denoise").endswith("PSNR 30.00 dB on all channels (oracle 31.00 at step 2).")

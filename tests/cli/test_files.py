@@ -156,7 +156,7 @@ def test_a_image_that_could_not_be_written_is_not_taken_for_done(
     def full(*arguments: object) -> None:
         raise OutputError("'out.png' cannot be written: No space left on device.")
 
-    monkeypatch.setattr("hybridprior.cli.run.job.write_image", full)
+    monkeypatch.setattr("hybridprior.cli.run.outputs.write_image", full)
     assert hprior("restore", small, "-o", "out.png", *FAST).code == 2
     assert not Path("out.json").exists() and not list(Path().glob("out*.json"))
     monkeypatch.undo()
@@ -171,7 +171,7 @@ def test_a_image_that_cannot_be_replaced_keeps_its_record(hprior, small: Path, m
 
     assert hprior("restore", small, "-o", "out.png", *FAST).code == 0
     before = {name: Path(name).read_bytes() for name in ("out.png", "out.png.json")}
-    monkeypatch.setattr("hybridprior.cli.run.job.write_image", full)
+    monkeypatch.setattr("hybridprior.cli.run.outputs.write_image", full)
     assert hprior("restore", small, "-o", "out.png", "--overwrite", "--seed", 3, *FAST).code == 2
     assert {name: Path(name).read_bytes() for name in before} == before
 

@@ -20,7 +20,7 @@ def test_every_regulariser_restores(hprior, small: Path, reg: str) -> None:
 
 def test_auto_writes_the_stacking_weights(hprior, small: Path) -> None:
     outcome = hprior(
-        "restore", small, "-o", "out.png", "--sigma", 25, "--reg", "auto", "--preset", "fast", "--steps", 3
+        "restore", small, "-o", "out.png", "--sigma", 25, "--reg", "auto", "--preset", "fast", "--steps", 3, "--verbose"
     )
     assert outcome.code == 0
     fusion = json.loads(Path("out.png.json").read_text())["fusion"]
@@ -28,7 +28,7 @@ def test_auto_writes_the_stacking_weights(hprior, small: Path) -> None:
     assert sum(row["weight"] for row in fusion["candidates"].values()) == pytest.approx(1, abs=1e-4)
     assert fusion["map"] == "out.png.weights.png"
     assert Path("out.png.weights.png").exists()
-    assert "Stacking weights" in outcome.out
+    assert "Stacking weights: network " in outcome.out
 
 
 def test_the_global_prior_alone_is_plug_and_play(hprior, small: Path) -> None:

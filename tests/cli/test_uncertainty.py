@@ -47,7 +47,7 @@ def test_the_default_preset_draws_samples_of_the_network_alone(hprior, small: Pa
     assert hprior("restore", small, "-o", "out.png", *options).code == 0
     record = json.loads(Path("out.png.json").read_text())
     assert record["config"]["regulariser"]["name"] == "none"
-    assert "How far off each pixel is" in Path("out.png.html").read_text()
+    assert "Standard deviation of each pixel" in Path("out.png.html").read_text()
     assert hprior("restore", small, "-o", "b.png", *options, "--reg", "auto").code == 2
 
 
