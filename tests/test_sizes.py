@@ -17,7 +17,6 @@ TOO_LARGE: set[str] = {
     "hybridprior/evaluation/report/restored.py",
     "hybridprior/io/files.py",
     "hybridprior/restoration.py::restore",
-    "tests/cli/test_files.py",
     "tests/evaluation/test_ablation.py",
 }
 

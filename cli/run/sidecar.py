@@ -63,7 +63,7 @@ class Sidecar:
         """
         figures, compared = Figures(), {}
         if truth is not None and oracle is not None:
-            followed = oracle.step > 0 and result.fusion is None  # in a fusion it follows one candidate only
+            followed = oracle.step > 0 and result.config.method != "fusion"  # there it follows one candidate only
             figures = Figures(
                 psnr=metrics.psnr_for_task(result.image, truth, self.request.task),
                 ssim=metrics.ssim(result.image, truth),

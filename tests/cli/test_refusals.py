@@ -180,3 +180,37 @@ def test_reports_that_cannot_be_written(hprior, small: Path) -> None:
     assert partly.code == 0
     assert "out/a.png" in partly.err
     assert Path("new/page.htm").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--task", "sr", "--scale", 100000], "more than can be restored"),
+        (["--task", "inpaint", "--outpaint", 10_000_000], "more than can be restored"),
+        (["--task", "inpaint", "--operator", "torch:flip", "--mask", "none.png"], "--mask out"),
+        (["--sigma", 25, "--weight", "denoiser=1,foo=3"], "'auto' has no terms"),
+        (["--sigma", 25, "--uncertainty", "--stop", "fixed"], "--stop"),
+        (["--sigma", 25, "--uncertainty", "--tile", 128], "--tile"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(hprior, small: Path, options: list, said: str) -> None:
+    outcome = hprior("restore", small, "-o", "out.png", *options, "--steps", 2)
+    assert (outcome.code, len(outcome.err.strip().splitlines())) == (2, 1), outcome.err
+    assert said in outcome.err
+    assert not Path("out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--noise", "poisson", "--peak", "30", "--sigma", "9"], "--peak defines the photon noise"),
+        (["--weight", "2", "--preset", "fast"], "--weight is the weight of R, and there is no R"),
+        (["--task", "denoyse"], "demosaic, denoise, inpaint, sr"),
+        (["--task", "Auto"], "Did you mean 'auto'"),
+        (["--tile", "32"], "a side of 128 at least"),
+        (["--white", "0"], "--white is a number"),
+    ],
+)
+def test_what_means_nothing_is_refused(hprior, small: Path, options: list[str], said: str) -> None:
+    outcome = hprior("restore", small, "-o", "out.png", *options)
+    assert (outcome.code, said in outcome.err) == (2, True), outcome.err

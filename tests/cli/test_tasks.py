@@ -34,7 +34,7 @@ def test_a_blurred_image_comes_back_sharper_and_of_its_size(hprior, tmp_path: Pa
     assert _sidecar("valid.png")["request"]["boundary"] == "valid"
 
 
-def test_a_mosaic_becomes_a_image(hprior, small: Path) -> None:
+def test_a_mosaic_becomes_an_image(hprior, small: Path) -> None:
     assert hprior("degrade", small, "-o", "raw.png", "--task", "demosaic", "--bayer", "GRBG").code == 0
     (raw,), truth = read_image("raw.png").pixels[0], read_image(small).pixels[0]
     assert (raw[0, 0], raw[0, 1], raw[1, 0]) == (truth[1, 0, 0], truth[0, 0, 1], truth[2, 1, 0])
