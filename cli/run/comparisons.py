@@ -48,8 +48,8 @@ class Choices:
 
     def both(self, base: RestoreConfig, **parts: Any) -> RestoreConfig:
         """Return a configuration with the chosen f_theta and R, and these components."""
-        whole = {"generator": self.generator, "solver": self.solver} | self._r | parts
-        return self.plain(base, **whole)
+        components = {"generator": self.generator, "solver": self.solver} | self._r | parts
+        return self.plain(base, **components)
 
     def alone(self, base: RestoreConfig) -> RestoreConfig:
         """Return the configuration of R on pixels; plug-and-play runs all its iterations."""
