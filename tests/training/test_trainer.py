@@ -253,7 +253,7 @@ def test_the_command_line_trains_is_interrupted_and_goes_on(
     app([*arguments[:6], "--steps", "6", "--validate-every", "2", "--resume"], standalone_mode=False)
     assert read_checkpoint(run / "checkpoint.pt")["validation"] == ["more/3.png"]
     (tmp_path / "others.txt").write_text("0.png\n")
-    with pytest.raises(HybridPriorError, match="other photographs"):
+    with pytest.raises(HybridPriorError, match="other validation photographs"):
         app([*arguments[:7], str(tmp_path / "others.txt"), "--steps", "7", "--resume"], standalone_mode=False)
     record = json.loads((run / "history.json").read_text())
     assert [row["step"] for row in record["history"]] == [2, 4, 6]
