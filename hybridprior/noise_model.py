@@ -7,7 +7,7 @@ the model of an image.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -70,6 +70,20 @@ class NoiseModel:
     def is_white(self) -> bool:
         """Whether pixels and channels are independent, and JPEG did not quantise the image."""
         return not any(self.correlation) and not self.channel_correlation and not self.quantisation
+
+    @property
+    def is_uniform_white(self) -> bool:
+        """Whether the noise is white and of the same level everywhere."""
+        return self.is_white and len(self.levels) == 1
+
+    def scaled(self, factor: float) -> NoiseModel:
+        """Return noise of the same kind with another level.
+
+        Args:
+            factor: What the level is multiplied by, 0 or more.
+        """
+        levels = tuple(factor * level for level in self.levels)
+        return replace(self, levels=levels, sigma=factor * self.sigma)
 
     def level_map(self, y: torch.Tensor) -> torch.Tensor:
         """Return the standard deviation at each pixel of noisy images.

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 
 from hybridprior._internal.random import stream
-from hybridprior.analysis.noise import robust_sigma
-from hybridprior.errors import ConfigError, InputError, ShapeError
-from hybridprior.fidelities import CLEAN, FIDELITIES, ROBUST, SIGMA_FLOOR, SIGMA_MOST, Fidelity, Gaussian
+from hybridprior.errors import InputError, ShapeError
+from hybridprior.fidelities import CLEAN, SIGMA_FLOOR, SIGMA_MOST, Fidelity, Gaussian
 from hybridprior.io.image import plausible
+from hybridprior.measurements import check_operator, fidelity_and_noise, nominal_level
+from hybridprior.noise_model import NoiseModel
 from hybridprior.operators.base import Box, Operator, Shape
 from hybridprior.operators.mask import pull
 
@@ -70,6 +71,8 @@ class Problem:
     """`(1, C, H, W)` of the image."""
     weights: torch.Tensor | None = None
     """Weight of each measurement in E, in y's shape; None for 1."""
+    noise: NoiseModel = field(default_factory=NoiseModel)
+    """The noise of y. White of the fidelity's level where the user gives a level, or where A is not the identity."""
 
     @classmethod
     def make(
@@ -102,26 +105,12 @@ class Problem:
         if not torch.isfinite(counted).all():
             raise InputError("The image has pixels that are NaN or infinite; mask them out or repair them first.")
         if operator.images and y.ndim == 4:
-            plausible(counted, _nominal_sigma(fidelity, sigma))
-        with torch.enable_grad():
-            predicted = operator(torch.zeros(shape, dtype=y.dtype, device=y.device, requires_grad=True))
-        if not isinstance(predicted, torch.Tensor) or not predicted.requires_grad:
-            raise ConfigError(
-                "The operator is not differentiable. Compute its output from x with torch operations only."
-            )
-        if predicted.shape != y.shape:
-            given, made = tuple(y.shape), tuple(predicted.shape)
-            raise ShapeError(
-                f"The operator maps an image {shape} to measurements {made}, but y is {given}; give the image's shape="
-                "(1, C, H, W)."
-            )
+            plausible(counted, nominal_level(fidelity, sigma))
+        check_operator(operator, y, shape)
         if weights is not None:
             y = torch.where(weights > 0, y, torch.zeros_like(y))
-        if fidelity is None and sigma is None:
-            fidelity = operator.noise()
-        if fidelity is None or isinstance(fidelity, str):
-            fidelity = _expected(fidelity or "gaussian", y, operator, sigma)
-        return cls(y, operator, fidelity, shape, weights)
+        fidelity, noise = fidelity_and_noise(fidelity, y, operator, sigma)
+        return cls(y, operator, fidelity, shape, weights, noise)
 
     @property
     def noisy(self) -> bool:
@@ -260,18 +249,3 @@ class Problem:
         height, width = self.shape[-2:]
         top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
         return x[..., top : top + height, left : left + width]
-
-
-def _nominal_sigma(fidelity: str | Fidelity | None, sigma: float | None) -> float:
-    """Return the noise level given by the user, 0 where there is none."""
-    nominal_sigma = sigma if fidelity is None or isinstance(fidelity, str) else fidelity.sigma
-    return nominal_sigma if nominal_sigma is not None and 0 <= nominal_sigma <= SIGMA_MOST else 0.0
-
-
-def _expected(name: str, y: torch.Tensor, operator: Operator, sigma: float | None) -> Fidelity:
-    """Return the fidelity of that name at sigma, estimated from y if not given."""
-    build, weights = FIDELITIES.find(name), operator.observed_mask(y)
-    if sigma is None:
-        sigma = robust_sigma(y, weights) if name in ROBUST else operator.noise_level(y)
-    counted = y if weights is None else y[weights > 0]
-    return build(sigma, float(counted.mean()))

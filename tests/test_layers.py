@@ -15,7 +15,7 @@ LAYERS = (
     ("fusion",),
     ("solvers",),
     ("regularisers",),
-    ("generators", "problem"),
+    ("generators", "problem", "measurements"),
     ("operators", "stopping"),
     ("training", "analysis", "result", "presets"),
     ("denoisers", "fidelities", "config", "noise_model"),

@@ -100,6 +100,42 @@ def denoiser(
     _run(trainer, validator, output, validate_every)
 
 
+@app.command()
+def estimator(
+    data: Annotated[Path, typer.Option(help="Folder of photographs, folders in it included.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File of the weights, .safetensors.")],
+    validation: Annotated[
+        Path | None, typer.Option(help="Text file naming photographs to leave out, one a line; none if not given.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is drawn.")] = None,
+    threads: Threads = None,
+) -> None:
+    """Train the network that estimates noise, on the degradations of `train denoiser --degradation mixed`."""
+    if output.suffix != ".safetensors":
+        raise ConfigError(f"The weights are a .safetensors file, not '{output.name}'.")
+    set_threads(threads)
+
+    from hybridprior._internal.registry import build_config
+    from hybridprior.analysis.estimator import pack
+    from hybridprior.io.files import write_atomically
+    from hybridprior.training.data import Photographs, find_photographs, read_names, split
+    from hybridprior.training.estimator import EstimatorConfig, train_estimator
+
+    prepare(output, ROOM)
+    config = build_config(EstimatorConfig, _given({"steps": steps, "seed": seed}), part="training")
+    paths = find_photographs(data)
+    if validation is not None:
+        paths, _ = split(paths, read_names(validation), folder=data)
+
+    def report(step: int, loss: float, _network: object) -> None:
+        if step % 250 == 0 or step == config.steps:
+            say(json.dumps({"step": step, "loss": round(loss, 4)}))
+
+    network = train_estimator(Photographs(paths, smallest=config.patch), config, callback=report)
+    write_atomically(output, pack(network, note=f"{config.steps} steps"))
+
+
 def _shares(degradation: str | None) -> dict[str, float]:
     """Return the fractions of the degradations in the training data."""
     from hybridprior.training.config import DEGRADATIONS

@@ -41,6 +41,8 @@ def diagnosed(request: Request, item: Item, source: ImageData) -> tuple[Request,
                 note(f"{item.source}: {sentence}")
     if task == "dejpeg" and found.jpeg_error >= found.sigma and compressed(item.source):
         return dataclasses.replace(request, task=task), found  # the operator has its own noise model
+    if task == "denoise" and not found.noise.is_white and found.sigma == found.noise.sigma:
+        return dataclasses.replace(request, task=task), found  # restore() estimates the same noise model
     sigma = max(found.sigma, found.jpeg_error) if task == "dejpeg" else found.sigma
     return dataclasses.replace(request, task=task, sigma=sigma), found
 

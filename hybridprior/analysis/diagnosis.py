@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
+from hybridprior.analysis.estimate import estimate_noise, flattest_level
 from hybridprior.analysis.jpeg import blockiness, file_steps, losses, pixel_quality, quality_of, steps_of
 from hybridprior.analysis.noise import channel_sigmas, estimate_sigma, grain
 from hybridprior.io.files import read_image
 from hybridprior.io.image import as_tensor, plausible
+from hybridprior.noise_model import NoiseModel
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,6 +39,15 @@ GOOD_QUALITY = 90
 
 EVEN = 0.72
 """Evenness above which the flattest patches have noise, and not texture."""
+
+NOISY_CORRELATED = 3.0 / 255
+"""sigma above which noise that is not white is removed; texture without noise is taken for up to that more often."""
+
+FLATTEST = 0.4
+"""Standard deviation in the flattest patches, in units of sigma, at the least: a drawing has patches without noise."""
+
+UNIFORM = 0.6
+"""Evenness of the flattest patches, at full or half size, above which they show noise that is not white."""
 
 SHARED = 0.2
 """Correlation of neighbouring pixels above which noise is not white."""
@@ -73,6 +85,9 @@ class Diagnosis:
     warnings: tuple[str, ...] = ()
     """Deviations from white noise and what to do about them, a sentence each."""
 
+    noise: NoiseModel = field(default_factory=NoiseModel)
+    """The noise of the pixels as they are, JPEG's errors included."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, for JSON."""
         return asdict(self)
@@ -109,22 +124,29 @@ def diagnose(
     if steps is None and (found := pixel_quality(y)) is not None:
         steps = steps_of(found)
     quality = None if steps is None else quality_of(steps)
-    sigma, correlation, error = _errors(y, steps)
+    noise = estimate_noise(y)
+    sigma, correlation, error = _errors(y, steps, noise)
     sigmas, edges = channel_sigmas(y), blockiness(y)
     task, reason = _decide(sigma, sigma * _share(y) > error, error, quality)
     warnings = _warnings(task, sigmas, correlation, edges, quality)
-    return Diagnosis(sigma, sigmas, correlation, quality, error, edges, task, reason, warnings)
+    return Diagnosis(sigma, sigmas, correlation, quality, error, edges, task, reason, warnings, noise)
 
 
-def _errors(y: torch.Tensor, steps: torch.Tensor | None) -> tuple[float, float, float]:
+def _errors(y: torch.Tensor, steps: torch.Tensor | None, noise: NoiseModel) -> tuple[float, float, float]:
     """Return sigma, the correlation of neighbouring pixels, and the error of JPEG as a standard deviation in [0, 1]."""
     left = grain(y)
     even = left.evenness > EVEN
     sigma = max(estimate_sigma(y), left.sigma if even else 0.0)
     error = 0.0
-    if steps is not None:
+    if steps is None:
+        sigma = min(sigma, flattest_level(y) / FLATTEST)
+    else:
         before, error = losses(y, steps)
         sigma = max(sigma, before / _share(y) if even else 0.0)
+    if not noise.is_white and noise.sigma > NOISY_CORRELATED and noise.sigma > math.sqrt(2) * error:
+        evenness = max(left.evenness, grain(F.avg_pool2d(y, 2)).evenness) if min(y.shape[-2:]) > 1 else 0.0
+        if evenness > UNIFORM:
+            return noise.sigma, noise.correlation[0], error
     return sigma, left.correlation if even and sigma > NOISY else 0.0, error
 
 
@@ -161,7 +183,7 @@ def _warnings(
     if correlation > SHARED:
         made.append(
             f"The noise is not white: the correlation of neighbouring pixels is {100 * correlation:.0f} %, as after "
-            "JPEG, resizing or sharpening in the camera. Start from the raw image, or halve its size first."
+            "JPEG, resizing or denoising in the camera. The shipped denoiser takes that into account."
         )
     if task == "denoise" and max(sigmas) > NOISY and max(sigmas) > UNEQUAL * min(sigmas):
         levels = ", ".join(f"{255 * level:.1f}" for level in sigmas)

@@ -89,7 +89,7 @@ class Denoiser(nn.Module):
         turns = range(self.views) if view is None else [view % self.views]
         if isinstance(sigma, NoiseModel):
             model, sigma = sigma, sigma.sigma
-            if self.conditioned and not (model.is_white and len(model.levels) == 1):
+            if self.conditioned and not model.is_uniform_white:
                 level = model.level_map(x).expand(-1, -1, *x.shape[-2:])
                 return self._by_channel(x, torch.cat([level, model.planes(level)], 1), turns)
         return self._by_channel(x, as_sigma(sigma, x), turns)

@@ -81,7 +81,7 @@ class UNetDenoiser(Denoiser):
     def estimate_conditioned(self, x: torch.Tensor, level: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
         """Return the clean images `(B, 3, H, W)` under noise that is not white."""
         network = getattr(self, "camera", self.network)
-        return restrained(x, network(x, level, planes).float())
+        return _without_growth(x, restrained(x, network(x, level, planes).float()))
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Return the feature maps of the encoder for images `(B, 3, H, W)`, the finest first."""
@@ -104,6 +104,14 @@ def restrained(x: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
     gain, mean = (F.interpolate(t, x.shape[-2:], mode="bilinear", align_corners=False) for t in (gain, mean))
     limited = clean - (1 - gain) * (clean - mean)
     return limited.clamp(x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True))
+
+
+def _without_growth(x: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """Return the denoised images with at most the standard deviation of the noisy ones: repetition adds none."""
+    mean = clean.mean((2, 3), keepdim=True)
+    before = (x - x.mean((2, 3), keepdim=True)).square().mean((1, 2, 3), keepdim=True)
+    after = (clean - mean).square().mean((1, 2, 3), keepdim=True)
+    return mean + (before / after.clamp_min(1e-12)).clamp(max=1).sqrt() * (clean - mean)
 
 
 def _contrast(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -161,7 +169,15 @@ def pack(network: UNet, *, sigma_range: tuple[float, float] = (0.0, 1.0), note: 
 
 @DENOISERS.register("shipped")
 def shipped() -> Denoiser:
-    """Return the denoiser that ships with the package."""
+    """Return the denoiser that ships with the package: one network for white noise, one for all other noise."""
     from hybridprior.denoisers.weights import shipped_file
 
-    return once(UNetDenoiser.read, shipped_file("denoiser"))
+    return once(_shipped, shipped_file("denoiser").parent)
+
+
+def _shipped(folder: Path) -> Denoiser:
+    from hybridprior.denoisers.weights import shipped_file
+
+    white = UNetDenoiser.read(shipped_file("denoiser"))
+    camera = UNetDenoiser.read(shipped_file("camera"))
+    return UNetDenoiser(white.network, sigma_range=white.sigma_range, camera=camera.network)

@@ -25,6 +25,7 @@ from hybridprior.denoisers import Denoiser, load_denoiser
 from hybridprior.fusion.baseline import better_of, denoiser_baseline
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.fusion.config import FusionConfig
+from hybridprior.fusion.direct import denoised, unchanged
 from hybridprior.fusion.finetuning import DenoiserFinetuner
 from hybridprior.fusion.futility import FutilityStopping
 from hybridprior.fusion.messages import describe
@@ -91,7 +92,10 @@ def restore_fused(
     started = time.perf_counter() if started is None else started
     noise = NoiseCheck.of(problem, options.noise)
     strategy = FusionStrategy.for_problem(problem, noise)
-    if strategy.candidates:
+    if strategy.candidates == ("global",):
+        denoiser = _copied(denoiser or load_denoiser("shipped"), problem, config)
+        result = denoised(problem, config, noise.model, denoiser, precision=precision, started=started)
+    elif strategy.candidates:
         denoiser = _copied(denoiser or load_denoiser("shipped"), problem, config)
         with interruptible() as interrupted:
             fusion = _Fusion(
@@ -99,23 +103,8 @@ def restore_fused(
             )
             result = fusion.solve(generator, identity or {}, callbacks, checkpoint, started)
     else:
-        result = _unchanged(problem, config, precision)
+        result = unchanged(problem, config, precision)
     return dataclasses.replace(result, config=dataclasses.replace(config, fusion=options.options()))
-
-
-def _unchanged(problem: Problem, config: RestoreConfig, precision: Precision) -> Result:
-    """Return the measurements: where A = 1 and there is no noise they are the image."""
-    return Result(
-        image=problem.y.detach().float().cpu().clone(),
-        step=0,
-        status=Status.FINISHED,
-        message="The noise is negligible: the image is returned unchanged.",
-        trace=(),
-        config=config,
-        sigma=problem.fidelity.sigma,
-        timings=Timings(0.0, 0.0),
-        precision=str(precision),
-    )
 
 
 def _copied(denoiser: Denoiser, problem: Problem, config: RestoreConfig) -> Denoiser:

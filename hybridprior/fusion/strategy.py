@@ -5,7 +5,7 @@
 | clean | identity | none | | the measurements are the image |
 | denoise | identity | white, Gaussian | recorruption | one pass of the denoiser, fine-tuned first; futility stopping |
 | wrong_level | identity | another level than the nominal one | pixels held out | the denoiser at both levels |
-| correlated | identity | Gaussian, correlated | recorruption, equal weights | one pass of the denoiser |
+| correlated | identity | Gaussian, correlated | | the denoiser's image, conditioned on the noise model |
 | reduction | reduction | none | pixels held out | plug-and-play, averaged, fine-tuned on y; hybrid |
 | noisy | any other | white, Gaussian | recorruption | plug-and-play, hybrid |
 | noisy_correlated | any other | Gaussian, correlated | recorruption, equal weights | plug-and-play, hybrid |
@@ -22,6 +22,7 @@ from hybridprior.analysis.noise import estimate_sigma, noise_correlation
 from hybridprior.fidelities import CLEAN, Gaussian
 from hybridprior.fidelities.proximal import Proximal
 from hybridprior.fusion.config import NoiseCheckConfig
+from hybridprior.noise_model import NoiseModel
 from hybridprior.problem import Problem
 
 __all__ = ["SITUATIONS", "FusionStrategy", "NoiseCheck"]
@@ -36,7 +37,9 @@ class NoiseCheck:
     estimated_sigma: float | None
     """The level estimated from y in units of intensity, where it differs from the nominal one; None where it agrees."""
     correlated: bool
-    """Whether the noise of neighbours is correlated, so that recorruption leaves no independent measurements."""
+    """Whether the noise is not white, so that recorruption leaves no independent measurements."""
+    model: NoiseModel = dataclasses.field(default=NoiseModel(), repr=False)
+    """The noise of y."""
 
     @classmethod
     def of(cls, problem: Problem, config: NoiseCheckConfig | None = None) -> NoiseCheck:
@@ -54,9 +57,19 @@ class NoiseCheck:
         """
         config, sigma = config or NoiseCheckConfig(), problem.fidelity.sigma
         present = isinstance(problem.fidelity, Gaussian) and sigma > CLEAN
-        correlated = present and noise_correlation(problem.y, sigma, problem.weights) > config.max_correlation
+        model = problem.noise
+        correlated = present and not model.is_white
+        if present and not correlated and noise_correlation(problem.y, sigma, problem.weights) > config.max_correlation:
+            correlated, model = True, _at_level(problem)
         estimated = _estimated_sigma(problem, config) if present and not correlated else None
-        return cls(present, estimated, correlated)
+        return cls(present, estimated, correlated, model)
+
+
+def _at_level(problem: Problem) -> NoiseModel:
+    """Return the noise as the image shows it, at the nominal level."""
+    sigma = problem.fidelity.sigma
+    found = problem.operator.noise_model(problem.y)
+    return found.scaled(sigma / found.sigma) if found is not None and found.sigma > 0 else NoiseModel.white(sigma)
 
 
 def _estimated_sigma(problem: Problem, config: NoiseCheckConfig) -> float | None:
@@ -144,7 +157,7 @@ SITUATIONS = {
             futility=True,
         ),
         FusionStrategy("wrong_level", (*_DENOISED, "blind"), one_pass=True),
-        FusionStrategy("correlated", _DENOISED, recorrupt=True, stacking=False, one_pass=True),
+        FusionStrategy("correlated", ("global",), stacking=False, one_pass=True),
         FusionStrategy(
             "reduction",
             (*_RESTORED, "finetuned"),

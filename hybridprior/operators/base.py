@@ -19,6 +19,7 @@ from hybridprior._internal.registry import Registry
 from hybridprior.analysis.noise import estimate_sigma
 from hybridprior.errors import ShapeError
 from hybridprior.fidelities import Fidelity
+from hybridprior.noise_model import NoiseModel
 
 __all__ = ["OPERATORS", "Box", "CallableOperator", "Operator", "as_operator", "placed"]
 
@@ -130,6 +131,10 @@ class Operator(nn.Module):
     def noise_level(self, y: torch.Tensor) -> float:
         """Return the standard deviation of the noise in y, estimated from y, in units of intensity."""
         return estimate_sigma(y, self.observed_mask(y))
+
+    def noise_model(self, y: torch.Tensor) -> NoiseModel | None:
+        """Return the noise of y, estimated from y; None where y is not an image whose noise can be estimated."""
+        return None
 
     def observed_mask(self, y: torch.Tensor) -> torch.Tensor | None:
         """Return 1 where an entry of y was measured and 0 elsewhere, in y's shape; None where all were measured."""

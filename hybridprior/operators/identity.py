@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from hybridprior.analysis.estimate import estimate_noise
+from hybridprior.noise_model import NoiseModel
 from hybridprior.operators.base import OPERATORS, Box, Operator
 
 __all__ = ["Identity"]
@@ -29,6 +31,10 @@ class Identity(Operator):
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
         """Return y."""
         return y
+
+    def noise_model(self, y: torch.Tensor) -> NoiseModel:
+        """Return the noise of y, estimated from y: white or not, as a function of intensity."""
+        return estimate_noise(y)
 
     def crop(self, box: Box) -> tuple[Operator, Box]:
         """Return the identity, and the same part."""

@@ -16,9 +16,11 @@ from typing import BinaryIO
 import torch
 import torch.nn.functional as F
 
-from hybridprior.analysis.jpeg import zeroed_variance
+from hybridprior.analysis.estimate import estimate_noise
+from hybridprior.analysis.jpeg import quality_of, zeroed_variance
 from hybridprior.errors import InputError, ShapeError
 from hybridprior.fidelities import Fidelity, Gaussian
+from hybridprior.noise_model import NoiseModel
 from hybridprior.operators.base import OPERATORS, Box, Operator
 from hybridprior.operators.identity import Identity
 
@@ -98,6 +100,10 @@ class Jpeg(Identity):
         """Return Gaussian E at the level of the rounding error: see `hybridprior.analysis.jpeg`."""
         squares = [_rounding_error(plane, steps).flatten() for plane, steps in self._coefficients(self.image)]
         return Gaussian(float(torch.cat(squares).mean().sqrt()))
+
+    def noise_model(self, y: torch.Tensor) -> NoiseModel:
+        """Return the errors of JPEG: level and correlation estimated from y, quantisation from the file's tables."""
+        return estimate_noise(y, jpeg_quality=quality_of(255 * self.steps[0].double().cpu()))
 
     def enforce_consistency(self, x: torch.Tensor, y: torch.Tensor, *, noisy: bool) -> torch.Tensor:
         """Return x with its coefficients clamped to the file's intervals."""

@@ -31,6 +31,7 @@ import torch
 from hybridprior._internal.random import stream
 from hybridprior.errors import ConfigError, unknown_name
 from hybridprior.fidelities.proximal import Proximal
+from hybridprior.noise_model import NoiseModel
 from hybridprior.regularisers.base import REGULARISERS
 from hybridprior.regularisers.denoising import DenoisingConfig, DenoisingRegulariser
 
@@ -100,6 +101,7 @@ class RED(DenoisingRegulariser[REDConfig]):
         self.clean: torch.Tensor | None = None
         self.proximal: Proximal | None = None
         self.sigma, self.steps, self.seed = self.schedule.end, 1, 0
+        self.noise: NoiseModel | None = None
 
     def prepare(self, problem: Problem, *, steps: int, seed: int, precision: str = "auto") -> None:
         """Set the schedule for the noise of the measurements and reset the state."""
@@ -107,6 +109,8 @@ class RED(DenoisingRegulariser[REDConfig]):
         self.steps = steps
         self.ema, self.clean, self.proximal = None, None, None
         self.seed = seed
+        denoising = problem.operator.is_identity and self.config.sigma_end is None
+        self.noise = problem.noise if denoising and not problem.noise.is_uniform_white else None
         if self.config.evaluate_at == "measurements":
             self.proximal = Proximal(problem)
             if not self.proximal.exact:
@@ -125,14 +129,15 @@ class RED(DenoisingRegulariser[REDConfig]):
         return (x - self.clean).square().sum() / (2 * self.sigma**2)
 
     def split(self, x: torch.Tensor, step: int, scale: float = 1.0) -> tuple[torch.Tensor, float]:
-        """Return D(x; scale sigma) and sigma."""
+        """Return D(x; scale sigma) and sigma; in the last step of denoising D is given the noise model."""
         sigma, last = self.schedule(step), step >= self.steps
         x = x.detach()
         if self.config.noise and not last:
             drawn = torch.randn(x.shape, generator=stream(self.seed, f"look {step}"))
             x = x + self.config.noise * sigma * drawn.to(x)
+        level = self.noise.scaled(scale) if self.noise is not None and last else scale * sigma
         with torch.no_grad():
-            return self.denoiser.denoise(x, scale * sigma, view=None if last else step), sigma
+            return self.denoiser.denoise(x, level, view=None if last else step), sigma
 
     def _updated_ema(self, x: torch.Tensor) -> torch.Tensor:
         if self.ema is None or self.ema.shape != x.shape:

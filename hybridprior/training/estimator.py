@@ -15,6 +15,7 @@ import torch
 
 from hybridprior._internal.random import drawn, stream
 from hybridprior.analysis.estimator import CELL, OUTPUTS, NoiseNetwork
+from hybridprior.training.camera import CameraConfig
 from hybridprior.training.data import Photographs
 from hybridprior.training.degradations import DegradationConfig, Sample, degrade
 
@@ -36,7 +37,7 @@ class EstimatorConfig:
     """Side of a patch in pixels."""
     learning_rate: float = 2e-3
     """Learning rate of AdamW after the warm-up; it decays to 0 by a cosine schedule."""
-    clean: float = 0.1
+    clean: float = 0.2
     """Fraction of patches without noise."""
     camera: float = 0.5
     """Fraction of patches with the noise of a camera."""
@@ -71,7 +72,14 @@ def train_estimator(
     with drawn(config.seed, "noise estimator"):
         network = NoiseNetwork()
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-3)
-    kinds = DegradationConfig(camera=config.camera, jpeg=config.jpeg, uncertainty=0.0, sigma_median=12 / 255)
+    kinds = DegradationConfig(
+        camera=config.camera,
+        jpeg=config.jpeg,
+        uncertainty=0.0,
+        sigma_median=12 / 255,
+        quality=(55, 98),
+        camera_config=CameraConfig(denoised=0.75, shot=(1e-4, 5e-2)),
+    )
     for step in range(config.steps):
         rate = config.learning_rate * min(1, (step + 1) / 200) * (1 + math.cos(math.pi * step / config.steps)) / 2
         for group in optimiser.param_groups:

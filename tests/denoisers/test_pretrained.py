@@ -5,6 +5,7 @@ import torch
 
 from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.pretrained import restrained
+from hybridprior.noise_model import NoiseModel
 
 
 def test_the_shipped_denoiser_takes_noise_off_in_colour_and_in_grey(photograph: torch.Tensor) -> None:
@@ -59,3 +60,27 @@ def test_borders_of_any_size_show_no_coloured_streaks(photograph: torch.Tensor, 
     colour = (error - error.mean(1, keepdim=True)).square().mean((0, 1))
     for border in (colour[:2], colour[-2:], colour[:, :2], colour[:, -2:]):
         assert border.mean() < 3 * colour.mean()
+
+
+CAMERA = NoiseModel((0.2, 0.8), (0.03, 0.06), correlation=(0.5, 0.2, 0.05), channel_correlation=0.3, sigma=0.05)
+
+
+@pytest.mark.parametrize("level", [1, 2, 5, 25])
+def test_noise_that_is_not_white_removed_time_and_again_stays_in_range(crop: torch.Tensor, level: int) -> None:
+    denoiser, x = load_denoiser("shipped"), crop
+    for view in range(200):
+        x = denoiser.denoise(x, CAMERA.scaled(level / 255 / CAMERA.sigma), view=view)
+    assert float(x.std()) < 1.1 * float(crop.std())
+    assert crop.min() <= x.min() <= x.max() <= crop.max()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 3, 1, 7), (2, 4, 9, 5), (1, 1, 33, 20)])
+def test_a_noise_model_is_taken_with_images_of_any_size(shape: tuple[int, ...]) -> None:
+    clean = load_denoiser("shipped").denoise(torch.rand(shape), CAMERA)
+    assert clean.shape == shape
+    assert bool(torch.isfinite(clean).all())
+
+
+def test_white_noise_as_a_model_is_white_noise_as_a_level(crop: torch.Tensor) -> None:
+    denoiser = load_denoiser("shipped")
+    assert torch.equal(denoiser.denoise(crop, NoiseModel.white(0.05)), denoiser.denoise(crop, 0.05))

@@ -16,13 +16,13 @@ CORRELATED, WRONG = NoiseCheck(True, None, True), NoiseCheck(True, 0.05, False)
 HOLES = Mask((torch.rand(16, 16, generator=torch.Generator().manual_seed(0)) > 0.5).float())
 BLUR = Blur(gaussian(0.8))
 
-# situation, operator, sigma, noise, candidates beside "local"
+# situation, operator, sigma, noise, candidates beside "local"; "correlated" has the denoiser only
 TABLE = [
     ("clean", Identity(), CLEAN, CLEAN_NOISE, ""),
     ("denoise", Identity(), 0.1, WHITE, "global warm_started finetuned"),
     ("denoise", Compose(Identity(), Identity()), 0.1, WHITE, "global warm_started finetuned"),
     ("wrong_level", Identity(), 0.1, WRONG, "global warm_started blind"),
-    ("correlated", Identity(), 0.1, CORRELATED, "global warm_started"),
+    ("correlated", Identity(), 0.1, CORRELATED, ""),
     ("reduction", Downsample(2), 0.0, CLEAN_NOISE, "hybrid global warm_started finetuned"),
     ("reduction", Compose(BLUR, Downsample(2)), 0.0, CLEAN_NOISE, "hybrid global warm_started finetuned"),
     ("noisy", Downsample(2), 0.1, WHITE, "hybrid global warm_started"),
@@ -44,9 +44,10 @@ def test_the_row_of_a_problem(
     problem = Problem.make(operator(torch.rand(1, 3, 16, 16)), operator, Gaussian(sigma))
     found = FusionStrategy.for_problem(problem, noise)
     assert found.situation == situation
-    assert found.candidates == (("local", *candidates.split()) if situation != "clean" else ())
+    alone = {"clean": (), "correlated": ("global",)}
+    assert found.candidates == alone.get(situation, ("local", *candidates.split()))
     row = SITUATIONS[situation]
-    assert row.recorrupt == (noise.present and noise.estimated_sigma is None)
+    assert row.recorrupt == (noise.present and noise.estimated_sigma is None and situation != "correlated")
     assert row.stacking == (not noise.correlated)
     assert row.one_pass == (situation in ("denoise", "wrong_level", "correlated"))
     assert row.average_runs == bool(row.preferred) == (situation == "reduction")
