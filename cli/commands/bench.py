@@ -45,6 +45,7 @@ from ..options import (
 )
 from ..run.bench_table import Table
 from ..run.comparisons import Choices, runs_of
+from ..run.real_pairs import measure_real
 
 if TYPE_CHECKING:
     from hybridprior.config import RestoreConfig
@@ -52,7 +53,10 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
-SUITE_NAMES = (*TASKS, "speed", "fusion")
+REAL = "real"
+"""The suite of pairs of a noisy photograph and the mean of many exposures."""
+
+SUITE_NAMES = (*TASKS, "speed", "fusion", REAL)
 COMPARISONS = ("speed", "fusion")
 """Suites that compare several configurations on the task of --task."""
 
@@ -134,9 +138,14 @@ def bench(
 
     SUITE speed runs the preset of the paper and the chosen ones alternately on each image. SUITE fusion runs each
     prior alone, both with each of --weights (default: 1), and the solver fusion, each with three seeds of the
-    restoration, the noise and the missing pixels.
+    restoration, the noise and the missing pixels. SUITE real measures one pass of the denoiser, with estimated noise,
+    on pairs NAME_real and NAME_mean, or on the folders noisy and GT; of the other options it has --output, --denoiser
+    and --threads.
     """
     check_kernel(kernel)
+    if suite == REAL:
+        set_threads(threads)
+        raise typer.Exit(0 if measure_real(data, output or Path("bench-real"), denoiser) else 1)
     task = _task_of(context, suite, task)
     factor, level = check_scale(scale), check_degradation_sigma(task, sigma)
     numbers = _seeds(seeds or (FUSION_SEEDS if suite == "fusion" else "0"))

@@ -22,6 +22,12 @@ def test_tomography(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) == len(figures)
 
 
+def test_degradations(tmp_path: Path) -> None:
+    levels = example("degradations").main(["-o", str(tmp_path / "a.png"), "--size", "32", "--columns", "2"])
+    assert min(levels.values()) > 0
+    assert read_image(tmp_path / "a.png").pixels.shape == (1, 3, 8 * 32, 2 * 32)
+
+
 def test_flash(tmp_path: Path) -> None:
     figures = example("flash_guided").main(["-o", str(tmp_path / "flash.png"), "--size", "32", "--steps", "30"])
     assert figures["flash as z"] > figures["dim"]

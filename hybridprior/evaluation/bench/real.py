@@ -20,9 +20,10 @@ import torch
 from hybridprior.analysis.estimate import estimate_noise
 from hybridprior.denoisers import Denoiser
 from hybridprior.errors import InputError
+from hybridprior.evaluation.tables import Cell, Column, Table, document
 from hybridprior.io.files import SUFFIXES, read_image
 
-__all__ = ["PUBLISHED", "RealRow", "find_pairs", "measure_pair", "summary"]
+__all__ = ["PUBLISHED", "RealRow", "find_pairs", "markdown", "measure_pair", "summary"]
 
 PUBLISHED: dict[str, dict[str, float]] = {
     "CC15": {
@@ -146,6 +147,22 @@ def summary(rows: list[RealRow]) -> dict[str, Any]:
         "level_ratio": math.exp(fmean(math.log(max(row.sigma, 0.1) / max(row.true_sigma, 0.1)) for row in rows)),
         "rows": [asdict(row) for row in rows],
     }
+
+
+def markdown(rows: list[RealRow]) -> str:
+    """Return a table of the pairs with their mean, and one of the published means of the sets.
+
+    Args:
+        rows: Those of one set.
+    """
+    columns = (Column("image"), Column("noisy", 2), Column("denoised", 2), Column("estimated", 1), Column("true", 1))
+    cells: list[tuple[Cell, ...]] = [(row.image, row.noisy_psnr, row.psnr, row.sigma, row.true_sigma) for row in rows]
+    figures = zip(*((row.noisy_psnr, row.psnr, row.sigma, row.true_sigma) for row in rows), strict=True)
+    means: tuple[Cell, ...] = ("mean", *(fmean(column) for column in figures))
+    ours = Table("PSNR in dB, and noise level of 255", columns, (*cells, means), summary=1)
+    known = tuple((name, method, value) for name, values in PUBLISHED.items() for method, value in values.items())
+    published = Table("Published means", (Column("set"), Column("method"), Column("PSNR", 2)), known)
+    return document((ours, published))
 
 
 def _images(folder: Path) -> list[Path]:
