@@ -10,14 +10,13 @@ import numpy as np
 import torch
 
 from hybridprior.config import RestoreConfig
+from hybridprior.fusion_weights import FusionWeights
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from hybridprior.fusion.stacking import FusionWeights
-    from hybridprior.uncertainty.config import Uncertainty
 
-__all__ = ["Result", "Status", "Step", "Timings", "TracePoint"]
+__all__ = ["Result", "Status", "Step", "Timings", "TracePoint", "Uncertainty"]
 
 
 class Status(Enum):
@@ -95,6 +94,50 @@ class Timings:
     def total(self) -> float:
         """The whole restoration."""
         return self.setup + self.steps
+
+
+FLAT = 0.01
+"""Ratio of the scaled variance of the samples to the floor's below which the uncertainty is the same everywhere."""
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """Standard deviations of the image's errors, fitted to validation measurements."""
+
+    std: torch.Tensor
+    """`(1, C, H, W)`, in units of intensity: sqrt(scale^2 raw^2 + floor^2)."""
+    raw: torch.Tensor
+    """`(1, C, H, W)`, in units of intensity: standard deviation of the samples."""
+    scale: float
+    """Factor of the samples' standard deviation."""
+    floor: float
+    """Standard deviation of every pixel besides, in units of intensity."""
+    before: float
+    """Mean squared error over mean variance at the validation measurements, without the fit; 1 is calibrated."""
+    after: float
+    """The same with the fit."""
+    method: str
+    """How the samples were drawn."""
+    samples: int
+    """Number of samples."""
+
+    @property
+    def flat(self) -> bool:
+        """Whether the uncertainty is practically the same at every pixel."""
+        return self.scale**2 * float(self.raw.double().square().mean()) < FLAT * self.floor**2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, without the maps."""
+        return {
+            "method": self.method,
+            "samples": self.samples,
+            "scale": self.scale,
+            "floor": self.floor,
+            "normalised_before": self.before,
+            "normalised_after": self.after,
+            "std_mean": float(self.std.mean()),
+            "std_max": float(self.std.max()),
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from hybridprior.fusion.registered import FusionSolver
 from hybridprior.fusion.solver import restore_fused
 from hybridprior.fusion.stacking import fit_stacking_weights
 from hybridprior.fusion.strategy import FusionStrategy, NoiseCheck
-from hybridprior.fusion.weights import FusionWeights
+from hybridprior.fusion_weights import FusionWeights
 
 __all__ = [
     "FinetuneConfig",

@@ -9,7 +9,7 @@ import torch
 from hybridprior._internal.device import Precision
 from hybridprior.config import RestoreConfig
 from hybridprior.denoisers import Denoiser
-from hybridprior.fusion.weights import uniform_weights
+from hybridprior.fusion_weights import uniform_weights
 from hybridprior.noise_model import NoiseModel
 from hybridprior.problem import Problem
 from hybridprior.result import Result, Status, Timings

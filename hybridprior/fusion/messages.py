@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hybridprior.fusion.config import StackingConfig
 from hybridprior.fusion.strategy import FusionStrategy, NoiseCheck
-from hybridprior.fusion.weights import FusionWeights
+from hybridprior.fusion_weights import FusionWeights
 
 __all__ = ["describe"]
 
@@ -28,7 +28,7 @@ def describe(
 
     Example:
         >>> from hybridprior.fusion.strategy import SITUATIONS
-        >>> from hybridprior.fusion.weights import uniform_weights
+        >>> from hybridprior.fusion_weights import uniform_weights
         >>> weights, noise = uniform_weights(["local", "global"], (1, 3, 8, 8)), NoiseCheck(True, None, True)
         >>> describe(weights, SITUATIONS["correlated"], noise, StackingConfig(), nominal_sigma=0.1)
         'The noise of neighbouring pixels is correlated...equal weights, network 50 %, denoiser 50 %.'

@@ -33,7 +33,7 @@ from hybridprior.fusion.plug_and_play import Interrupted, PretrainedPrior
 from hybridprior.fusion.stacking import fit_stacking_weights
 from hybridprior.fusion.strategy import FusionStrategy, NoiseCheck
 from hybridprior.fusion.validated_run import ValidatedRun, split_measurements
-from hybridprior.fusion.weights import FusionWeights, uniform_weights
+from hybridprior.fusion_weights import FusionWeights, uniform_weights
 from hybridprior.generators import Generator
 from hybridprior.problem import Problem
 from hybridprior.regularisers import build_regulariser

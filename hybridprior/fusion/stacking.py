@@ -24,7 +24,7 @@ import torch.nn.functional as F
 
 from hybridprior._internal.random import stream
 from hybridprior.fusion.config import StackingConfig
-from hybridprior.fusion.weights import FusionWeights, uniform_weights
+from hybridprior.fusion_weights import FusionWeights, uniform_weights
 from hybridprior.problem import Problem
 
 __all__ = ["FusionWeights", "fit_stacking_weights", "significantly_worse", "simplex", "uniform_weights"]

@@ -1,9 +1,10 @@
 """The operators A, by name in `OPERATORS`. A new one is one file here and one line below."""
 
-from hybridprior.operators.base import OPERATORS, CallableOperator, Operator, as_operator
+from hybridprior.operators.base import OPERATORS, CallableOperator, Operator
 from hybridprior.operators.bayer import PATTERNS, BayerMosaic
 from hybridprior.operators.blur import BOUNDARIES, Blur
 from hybridprior.operators.compose import Compose
+from hybridprior.operators.convert import as_operator
 from hybridprior.operators.crop import Crop
 from hybridprior.operators.deepinv import PhysicsOperator
 from hybridprior.operators.downsample import KERNELS, Downsample

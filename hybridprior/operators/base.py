@@ -17,11 +17,10 @@ from torch import nn
 
 from hybridprior._internal.registry import Registry
 from hybridprior.analysis.noise import estimate_sigma
-from hybridprior.errors import ShapeError
 from hybridprior.fidelities import Fidelity
 from hybridprior.noise_model import NoiseModel
 
-__all__ = ["OPERATORS", "Box", "CallableOperator", "Operator", "as_operator", "placed"]
+__all__ = ["OPERATORS", "Box", "CallableOperator", "Operator", "placed"]
 
 Shape = tuple[int, int, int, int]
 
@@ -199,39 +198,6 @@ class CallableOperator(Operator):
         return estimate
 
 
-def as_operator(
-    operator: Operator | Callable[[torch.Tensor], torch.Tensor] | None, *, shape: Shape | None = None
-) -> Operator:
-    """Return `operator` as an `Operator`: None is the identity; a physics of deepinv or a callable is wrapped.
-
-    Args:
-        operator: An operator, a physics, a differentiable callable, or None.
-        shape: `(B, C, H, W)` of the image, for callables whose measurements have another shape.
-
-    Raises:
-        ShapeError: `operator` is none of these.
-
-    Example:
-        >>> as_operator(None)
-        Identity()
-    """
-    if operator is None:
-        from hybridprior.operators.identity import Identity
-
-        return Identity()
-    if isinstance(operator, Operator):
-        return operator
-    if isinstance(operator, type):
-        raise ShapeError(f"{operator.__name__} is a class; give an instance: {operator.__name__}(...).")
-    from hybridprior.operators.deepinv import PhysicsOperator, is_physics
-
-    if is_physics(operator):
-        return PhysicsOperator(operator, shape)
-    if callable(operator):
-        return CallableOperator(operator, shape)
-    raise ShapeError(f"An operator is an Operator, a callable or None, not {type(operator).__name__}.")
-
-
 def _shape(y: torch.Tensor) -> Shape:
     return (y.shape[0], y.shape[1], y.shape[2], y.shape[3]) if y.ndim == 4 else tuple(y.shape)  # type: ignore[return-value]
 
@@ -244,8 +210,8 @@ def placed(operator: Operator, device: torch.device) -> Operator:
         device: The device.
 
     Example:
-        >>> placed(as_operator(None), torch.device("cpu"))
-        Identity()
+        >>> placed(Operator(), torch.device("cpu"))
+        Operator()
     """
     tensors = (*operator.parameters(), *operator.buffers())
     if not any(tensor.device != device or tensor.requires_grad or tensor.is_inference() for tensor in tensors):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hybridprior._internal.imports import import_part
-from hybridprior.operators.base import Operator, as_operator
+from hybridprior.operators.base import Operator
+from hybridprior.operators.convert import as_operator
 
 __all__ = ["load_operator"]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -19,15 +20,41 @@ from hybridprior.solvers import cuda_graphs
 from hybridprior.solvers.optimisers import Muon
 
 if TYPE_CHECKING:
+    from hybridprior.config import RestoreConfig
+    from hybridprior.generators.base import Generator
     from hybridprior.problem import Problem
-    from hybridprior.solvers.gradient import GradientSolver
+    from hybridprior.regularisers.base import Regulariser
 
 __all__ = ["GraphedStep", "graphed_step_of"]
 
 log = logging.getLogger(__name__)
 
 
-def graphed_step_of(run: GradientSolver) -> GraphedStep | None:
+class Recordable(Protocol):
+    """What a solver has that is recorded: its network, its problems, R, its optimiser and its EMA."""
+
+    problem: Problem
+    validation: Problem | None
+    config: RestoreConfig
+
+    @property
+    def regulariser(self) -> Regulariser:
+        """R."""
+
+    @property
+    def f_theta(self) -> Generator | cuda_graphs.GraphedGenerator | Callable[..., torch.Tensor]:
+        """f_theta, perhaps recorded."""
+
+    @property
+    def optimiser(self) -> torch.optim.Optimizer:
+        """How theta descends."""
+
+    @property
+    def average(self) -> torch.Tensor | None:
+        """The EMA of the iterates."""
+
+
+def graphed_step_of(run: Recordable) -> GraphedStep | None:
     """Return a run's next steps as recordings, or None where it has R, or anything that may not be recorded.
 
     Args:

@@ -17,14 +17,14 @@ import torch
 from hybridprior._internal.interrupt import interruptible
 from hybridprior.config import RestoreConfig, TileConfig
 from hybridprior.errors import ConfigError, InputError
-from hybridprior.fusion.stacking import FusionWeights
-from hybridprior.fusion.tile_weights import join
+from hybridprior.fusion_weights import FusionWeights
 from hybridprior.operators.base import Box
 from hybridprior.problem import Problem
 from hybridprior.result import Result, Status, Step, Timings, TracePoint
 from hybridprior.solvers.base import Callback
 from hybridprior.solvers.canvas import Canvas
 from hybridprior.solvers.fingerprint import agree, fingerprint
+from hybridprior.solvers.tile_weights import join
 
 __all__ = ["lay_out", "restore_tiles"]
 

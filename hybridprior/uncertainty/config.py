@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from hybridprior.errors import ConfigError, unknown_name
+from hybridprior.result import Uncertainty
 
 __all__ = ["METHODS", "Moments", "Uncertainty", "UncertaintyConfig"]
 
 METHODS = ("langevin", "ensemble")
-
-FLAT = 0.01
-"""Ratio of the scaled variance of the samples to the floor's below which the uncertainty is the same everywhere."""
 
 
 @dataclass(frozen=True)
@@ -46,46 +43,6 @@ class UncertaintyConfig:
             raise ConfigError("uncertainty: learning_rate is positive, and share lies in (0, 1).")
         if not self.refit >= 0:
             raise ConfigError("uncertainty: refit is 0 or more.")
-
-
-@dataclass(frozen=True, eq=False)
-class Uncertainty:
-    """Standard deviations of the image's errors, fitted to validation measurements."""
-
-    std: torch.Tensor
-    """`(1, C, H, W)`, in units of intensity: sqrt(scale^2 raw^2 + floor^2)."""
-    raw: torch.Tensor
-    """`(1, C, H, W)`, in units of intensity: standard deviation of the samples."""
-    scale: float
-    """Factor of the samples' standard deviation."""
-    floor: float
-    """Standard deviation of every pixel besides, in units of intensity."""
-    before: float
-    """Mean squared error over mean variance at the validation measurements, without the fit; 1 is calibrated."""
-    after: float
-    """The same with the fit."""
-    method: str
-    """How the samples were drawn."""
-    samples: int
-    """Number of samples."""
-
-    @property
-    def flat(self) -> bool:
-        """Whether the uncertainty is practically the same at every pixel."""
-        return self.scale**2 * float(self.raw.double().square().mean()) < FLAT * self.floor**2
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures, without the maps."""
-        return {
-            "method": self.method,
-            "samples": self.samples,
-            "scale": self.scale,
-            "floor": self.floor,
-            "normalised_before": self.before,
-            "normalised_after": self.after,
-            "std_mean": float(self.std.mean()),
-            "std_max": float(self.std.max()),
-        }
 
 
 class Moments:

@@ -14,7 +14,7 @@ from hybridprior.fusion import FusionConfig
 from hybridprior.fusion import solver as fusion_solver
 from hybridprior.fusion.candidates import Candidates
 from hybridprior.fusion.plug_and_play import PretrainedPrior
-from hybridprior.fusion.stacking import uniform_weights
+from hybridprior.fusion_weights import uniform_weights
 from hybridprior.operators import Identity
 from hybridprior.problem import Problem
 

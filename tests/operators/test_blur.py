@@ -94,7 +94,7 @@ def test_gaussians_and_motions_have_the_moments_they_say() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("gaussian:0", "sigma lies between"),
+        ("gaussian:0", "sigma of a Gaussian lies between"),
         ("gaussian:two", "gaussian:SIGMA"),
         ("motion:15", "motion:LENGTH:ANGLE"),
         ("motion:0.5:3", "length of 1"),

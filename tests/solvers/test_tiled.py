@@ -13,8 +13,7 @@ from hybridprior.denoisers import load_denoiser
 from hybridprior.denoisers.callable import CallableDenoiser
 from hybridprior.errors import ConfigError, InputError
 from hybridprior.fidelities import Gaussian
-from hybridprior.fusion.stacking import uniform_weights
-from hybridprior.fusion.tile_weights import join
+from hybridprior.fusion_weights import uniform_weights
 from hybridprior.generators import build_generator
 from hybridprior.operators import Identity
 from hybridprior.operators.base import Box
@@ -24,6 +23,7 @@ from hybridprior.result import Status, Step
 from hybridprior.solvers.canvas import Canvas
 from hybridprior.solvers.gradient import Callback
 from hybridprior.solvers.tile_size import longest_side
+from hybridprior.solvers.tile_weights import join
 from hybridprior.solvers.tiled import lay_out, restore_tiles
 
 SMALL = {"down": (16, 16), "up": (16, 16), "skip": (4, 4), "input_depth": 4, "padding": "zeros"}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from hybridprior.fusion.weights import FusionWeights
+from hybridprior.fusion_weights import FusionWeights
 from hybridprior.operators.base import Box
 from hybridprior.solvers.canvas import Canvas
 
@@ -30,7 +30,7 @@ def join(parts: Sequence[tuple[Box, FusionWeights]], shape: Sequence[int], overl
         overlap: Pixels over which neighbouring tiles are blended.
 
     Example:
-        >>> from hybridprior.fusion.weights import uniform_weights
+        >>> from hybridprior.fusion_weights import uniform_weights
         >>> tile = uniform_weights(["local", "global"], (1, 3, 8, 8))
         >>> join([(Box(0, 0, 8, 8), tile)], (1, 3, 8, 8), overlap=2).map.shape
         torch.Size([2, 8, 8])
