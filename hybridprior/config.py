@@ -80,7 +80,7 @@ class SplittingConfig:
     penalty_end: float | None = None
     """The same at the last step, to which it falls (or rises) by the same factor in each; it stays if not given."""
     inner_steps: int = 5
-    """Steps on theta between two looks of the denoiser, where x = f_theta(z)."""
+    """Steps on theta between two evaluations of the denoiser, where x = f_theta(z)."""
     admm: bool = False
     """Whether the distance of x and v is carried on: ADMM, and half-quadratic splitting without."""
 
@@ -139,7 +139,7 @@ class RestoreConfig:
     """Of the convolutions: "fp32", "bf16", "auto" for what the processor gains from, or "contiguous" for fp32 in the
     layout of the original code, which is slower."""
     seed: int = 0
-    """Seed of theta's start, of z, of the jitter and of what is held out."""
+    """Seed of theta's start, of z, of the noise that is added to z and of what is held out."""
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for numbers out of their range."""

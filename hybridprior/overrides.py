@@ -1,4 +1,4 @@
-"""What a caller asks for in place of a configuration's own choices; None keeps the configuration's.
+"""What a caller gives in place of a configuration's own choices; None keeps the configuration's.
 
 One type is used by `restore()`, the command line, the reconstructor for deepinv, uncertainty, benchmarks and
 ablations. `hybridprior.resolve` combines it with a configuration.

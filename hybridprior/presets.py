@@ -1,9 +1,9 @@
 """The presets: named configurations for each task.
 
 `paper` is the published configuration of Deep Image Prior, in fp32 and with its own number of steps, to be compared
-with; `paper-*` are its settings for single images. `balanced` and `fast` are ours, chosen on a few photographs (the
-jitter of `inpaint` in `fast` also after a look at two benchmark images, see docs/results.md), and stop without ground
-truth.
+with; `paper-*` are its settings for single images. `balanced` and `fast` are ours and stop without ground truth. They
+were chosen on a few photographs; `input_noise_std` of `inpaint` in `fast` also on two benchmark images, see
+docs/results.md.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def _ours(generator: Mapping[str, Any], stopping: str, **solver: Any) -> Restore
 
 
 def _both(config: RestoreConfig) -> RestoreConfig:
-    """Return the configuration with both priors, as far as evidence believes them."""
+    """Return the configuration with the fusion of both priors."""
     return dataclasses.replace(config, method="fusion", regulariser=Component("denoiser"))
 
 
 def _alone(config: RestoreConfig) -> RestoreConfig:
-    """Return the configuration with the denoiser alone: what JPEG does is no noise, and there is no evidence."""
+    """Return the configuration with the denoiser alone: JPEG errors leave no independent validation measurements."""
     return dataclasses.replace(_both(config), fusion={"stacking": False})
 
 

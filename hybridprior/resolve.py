@@ -1,4 +1,4 @@
-"""From a configuration and what a caller asks for to what runs: a `RestoreConfig` and its `Components`.
+"""From a configuration and overrides to what runs: a `RestoreConfig` and its `Components`.
 
 It is the one place where a choice has consequences for another, and where the alias `regulariser="auto"` is translated
 to the solver "fusion". The decisions are tabulated in `tests/test_resolve.py`.
@@ -58,9 +58,9 @@ def configure(config: RestoreConfig, overrides: Overrides) -> RestoreConfig:
     """Return a configuration with some choices replaced; what is None stays.
 
     A component of another name than the configuration's starts from that component's own defaults. A configuration of
-    the solver "fusion" is left where something is asked for that it has no room for: R is the denoiser where its noise
-    levels, a solver, or beside pixels or a stopping rule its name are asked for; without its name, there is no R.
-    Pixels with a regulariser that splits are plug-and-play, unless the solver "gradient" is asked for.
+    the solver "fusion" is left where an override is not compatible with it: R is the denoiser where its noise
+    levels, a solver, or beside pixels or a stopping rule its name are given; without its name, there is no R.
+    Pixels with a regulariser that splits are plug-and-play, unless the solver "gradient" is given.
 
     Args:
         config: Where to start from.
@@ -76,7 +76,7 @@ def without_fusion(config: RestoreConfig, instead: str = "none") -> RestoreConfi
     """Return the configuration with the solver "gradient" and another R where it has the solver "fusion".
 
     Args:
-        config: A preset's, where what is asked for leaves no room for the fusion.
+        config: A preset's, where the overrides are not compatible with the fusion.
         instead: Name of the other R.
     """
     config = _translated(config)
@@ -148,7 +148,7 @@ def _combined(config: RestoreConfig, overrides: Overrides) -> RestoreConfig:
 
 
 def _with_fusion(config: RestoreConfig, overrides: Overrides) -> RestoreConfig:
-    """Return the configuration with the fusion that was asked for by name."""
+    """Return the configuration with the fusion that was given by name."""
     if overrides.regulariser not in (None, AUTO, "denoiser"):
         raise ConfigError("The solver 'fusion' has the regulariser 'denoiser'; leave the regulariser out.")
     if overrides.denoiser_sigma is not None:
@@ -166,19 +166,19 @@ def _with_fusion(config: RestoreConfig, overrides: Overrides) -> RestoreConfig:
 
 
 def _of_fusion(config: RestoreConfig, overrides: Overrides) -> RestoreConfig:
-    """Return a configuration of the fusion with the denoiser that was asked for."""
+    """Return a configuration of the fusion with the given denoiser."""
     if overrides.stopping is not None:
         raise ConfigError("The regulariser 'auto' has its own stopping rule; leave the stopping rule out.")
     if isinstance(overrides.weight, Mapping):
         raise ConfigError(
-            "The regulariser 'auto' has no terms to weigh one by one; give one weight, or name the regulariser, such "
-            f"as '{'+'.join(overrides.weight)}'."
+            "The regulariser 'auto' has no terms with weights of their own; give one weight, or name the regulariser, "
+            f"such as '{'+'.join(overrides.weight)}'."
         )
     return with_denoiser(config, overrides.denoiser, None)
 
 
 def _with_components(config: RestoreConfig, overrides: Overrides) -> RestoreConfig:
-    """Return the configuration with what was asked for, where the fusion was not asked for by name."""
+    """Return the configuration with the overrides, where the fusion was not given by name."""
     changes = _changes(config, overrides)
     made = dataclasses.replace(config, **changes)
     if config.method == FUSION:
@@ -246,8 +246,8 @@ def _without_stacking(config: RestoreConfig) -> RestoreConfig:
     """Return plug-and-play in place of a fusion that has no stacking weights."""
     if config.method != FUSION or _stacked(config):
         return config
-    asked = config.regulariser.options.get("denoiser")
-    return _combined(config, Overrides(generator="pixels", regulariser="denoiser", denoiser=asked))
+    given = config.regulariser.options.get("denoiser")
+    return _combined(config, Overrides(generator="pixels", regulariser="denoiser", denoiser=given))
 
 
 def _for_problem(config: RestoreConfig, problem: Problem) -> RestoreConfig:

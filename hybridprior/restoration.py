@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AUTO", "restore"]
 
-NOT_STACKED = "The denoiser alone is believed: there is no noise that evidence could judge by."
+NOT_STACKED = "The denoiser alone restored the image: there are no independent validation measurements."
 
 
 def restore(
@@ -78,9 +78,9 @@ def restore(
             with outliers), each of level `sigma`; or as an object, such as `Poisson(peak=30)`.
         generator: f_theta, by name ("skip", "decoder", "pixels") or as a module, which is copied and not changed.
         regulariser: R, by name ("none", "tv", "denoiser", "score", "feature", or several: "denoiser+tv") or as an
-            object, which is copied: `0.5 * TotalVariation()`. "auto" lets evidence say how much R is believed, where.
+            object, which is copied: `0.5 * TotalVariation()`. "auto" is the fusion of both priors.
         weight: lambda; or one for each term of R by its name.
-        denoiser: The denoiser that R asks, by name ("shipped", "hf-hub:org/name@revision", "local-dir:PATH",
+        denoiser: The denoiser of R, by name ("shipped", "hf-hub:org/name@revision", "local-dir:PATH",
             "file:PATH", "module:function") or as `load_denoiser` takes it: a function of (x, sigma), or a
             module, which is copied and not changed.
         denoiser_sigma: Its noise level at the start and at the end, in [0, 1].

@@ -33,13 +33,13 @@ class Status(Enum):
         Args:
             found: Whether any step was good.
             rollbacks: How often it was rolled back.
-            validation: Share of the measurements that judged it, where some were held out.
+            validation: Fraction of the measurements that were held out for validation.
         """
         parts = [self.value if found else f"{self.value} No step was good; this is a cheap estimate."]
         if rollbacks:
             parts.append(f"Rolled back {rollbacks} time{'s' if rollbacks > 1 else ''}.")
         if validation is not None:
-            parts.append(f"{100 * validation:.2g} % of the measurements judged the image and are not in it.")
+            parts.append(f"{100 * validation:.2g} % of the measurements were held out and are not in the image.")
         return " ".join(parts)
 
 
@@ -54,9 +54,9 @@ class Step:
     iterate: torch.Tensor
     """The step's own f_theta(z), `(1, C, H, W)`."""
     energy: float
-    """E in nats a measurement; 0.5 is what noise alone has."""
+    """E in nats per measurement; 0.5 at the noise level."""
     prior: float
-    """lambda R in nats a measurement."""
+    """lambda R in nats per measurement."""
     validation_error: float | None
     """Mean squared error of `image` on the held-out measurements, where some are."""
     chosen: int
@@ -74,9 +74,9 @@ class TracePoint:
     step: int
     """Counted from 1."""
     energy: float
-    """E in nats a measurement."""
+    """E in nats per measurement."""
     prior: float
-    """lambda R in nats a measurement."""
+    """lambda R in nats per measurement."""
     score: float | None
     """The stopping rule's statistic."""
 
@@ -165,7 +165,7 @@ class Result:
     held_out: float = 0.0
     """Share of the measurements that took no part in the image."""
     fusion: FusionWeights | None = None
-    """How much each prior was believed, where candidates competed."""
+    """The stacking weights of a fusion."""
     uncertainty: Uncertainty | None = None
     """How far off each pixel is, where `restore_with_uncertainty` found out."""
     checkpoint: dict[str, Any] | None = field(default=None, repr=False)

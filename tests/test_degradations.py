@@ -162,6 +162,6 @@ def test_synthetic_camera_noise_covers_that_of_real_cameras(photograph: torch.Te
 def test_shares_are_checked() -> None:
     from hybridprior.errors import ConfigError
 
-    with pytest.raises(ConfigError, match="shares"):
+    with pytest.raises(ConfigError, match="fractions"):
         TrainConfig(camera=0.7, jpeg=0.5)
     assert math.isclose(TrainConfig(camera=0.4, jpeg=0.2).camera, 0.4)

@@ -1,4 +1,4 @@
-"""The oracle: what the best step was, told by the ground truth. It is a callback, and no stopping rule ever sees it."""
+"""The oracle: the best step by the ground truth. It is a callback, and no stopping rule uses it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Canvas:
         self.overlap = overlap
 
     def add(self, box: Box, tile: torch.Tensor) -> None:
-        """Add a tile, weighed by its window.
+        """Add a tile, weighted by its window.
 
         Args:
             box: Where it lies.

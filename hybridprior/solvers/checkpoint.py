@@ -1,6 +1,6 @@
-"""What a run remembers: the state that it goes back to after an accident, and all that it needs to go on another day.
+"""What a run saves: the last good state, and the checkpoint that it continues from.
 
-Theta, the optimiser's memory, the average and R's memory belong together; a saved run has the random numbers, the rule,
+Theta, the optimiser's state, the EMA and R's state belong together; a saved run has the random numbers, the rule,
 the guard and the trace besides, and goes on to the same bits.
 """
 
@@ -106,7 +106,7 @@ class CheckpointedRun:
     def _roll_back(self, energy: float) -> None:
         """Go back to the last kept theta, with a slightly shorter step."""
         self.divergence.count()
-        log.warning("step %d: E = %.3g nats a measurement; rolled back", self.step, energy)
+        log.warning("step %d: E = %.3g nats per measurement; rolled back", self.step, energy)
         self.graphed_step = None
         self.generator.load_state_dict(self.last_good_state["theta"])
         if self.last_good_state["average"] is not None and self.average is not None:
@@ -125,9 +125,9 @@ class CheckpointedRun:
         """Return what R remembers of the steps so far."""
         return self.regulariser.run_state()
 
-    def _load_regulariser_state(self, memory: Mapping[str, Any]) -> None:
+    def _load_regulariser_state(self, state: Mapping[str, Any]) -> None:
         """Take over what `_regulariser_state` returned."""
-        self.regulariser.load_run_state(memory)
+        self.regulariser.load_run_state(state)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the run needs to go on to the same bits; `torch.load(weights_only=True)` reads it."""

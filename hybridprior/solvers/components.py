@@ -84,13 +84,13 @@ def build_components(
         if isinstance(regulariser, Regulariser)
         else build_regulariser(r.name, r.options, config.weights)
     )
-    judge = (
+    stopper = (
         copy.deepcopy(stopping) if isinstance(stopping, StoppingRule) else build_stopping_rule(rule.name, rule.options)
     )
     denoiser = next((each for each in prior.modules() if isinstance(each, Denoiser)), None)
-    parts = {"generator": network, "regulariser": prior, "stopping rule": judge}
+    parts = {"generator": network, "regulariser": prior, "stopping rule": stopper}
     hashes = {f"{name}'s parameters": identity_of(value) for name, value in parts.items()}
-    return Components(network, prior, judge, denoiser, hashes)
+    return Components(network, prior, stopper, denoiser, hashes)
 
 
 def with_names(config: RestoreConfig) -> RestoreConfig:
@@ -136,7 +136,7 @@ def with_denoiser(config: RestoreConfig, denoiser: object, sigma: tuple[float, f
     terms, given = config.regulariser.name.split("+"), config.regulariser.options
     having = [term for term in terms if "denoiser" in _fields(REGULARISERS.find(term))]
     if not having:
-        raise ConfigError(f"The regulariser '{config.regulariser.name}' asks no denoiser; use 'denoiser' or 'score'.")
+        raise ConfigError(f"The regulariser '{config.regulariser.name}' has no denoiser; use 'denoiser' or 'score'.")
     if len(terms) == 1:
         return dataclasses.replace(config, regulariser=Component(terms[0], {**given, **options}))
     nested = {**given, **{term: {**given.get(term, {}), **options} for term in having}}

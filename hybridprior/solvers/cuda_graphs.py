@@ -1,8 +1,8 @@
-"""f_theta and its gradient as CUDA graphs, so that a GPU is asked once for the hundreds of small kernels of a step.
+"""f_theta and its gradient as CUDA graphs, so that the hundreds of small kernels of a step are launched at once.
 
-A network for one image is small for a GPU: asked kernel by kernel, it waits for the processor most of the time. What
-is recorded here is f_theta(z) and its adjoint, with theta and the gradients where they are in memory; A, E, R, the
-jitter and the optimiser stay as free as they were. Nguyen et al., "Accelerating PyTorch with CUDA Graphs", 2021.
+A network for one image is small for a GPU: launched kernel by kernel, it waits for the processor most of the time. What
+is recorded here is f_theta(z) and its adjoint, with theta and the gradients where they are in memory; A, E, R,
+the noise on z and the optimiser are not recorded. Nguyen et al., "Accelerating PyTorch with CUDA Graphs", 2021.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _eager(generator: Generator, precision: Precision, z: torch.Tensor, *, cache
 
 
 class Recording(Generic[T]):
-    """Work on a GPU that is recorded once and asked for again and again; its results are always in the same place."""
+    """Work on a GPU that is recorded once and replayed many times; its results are always in the same place."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Recording(Generic[T]):
         after: Recording[torch.Tensor] | None = None,
         beside: Recording[torch.Tensor] | None = None,
     ) -> None:
-        """Rehearse and record.
+        """Warm up and record.
 
         Args:
             work: What to do, with tensors that stay where they are.
@@ -122,7 +122,7 @@ class GraphedGenerator:
     """
 
     def __init__(self, generator: Generator, z: torch.Tensor, precision: Precision) -> None:
-        """Rehearse and record.
+        """Warm up and record.
 
         Args:
             generator: f_theta, on a GPU.
@@ -132,7 +132,7 @@ class GraphedGenerator:
         Raises:
             RuntimeError: Something in f_theta cannot be recorded.
         """
-        # What autocast remembers of a rehearsal would be missing in the recording.
+        # What autocast caches in the warm-up would be missing in the recording.
         self.f = functools.partial(_eager, generator, precision, cached=False)
         self.theta = [p for p in generator.parameters() if p.requires_grad]
         self.z, self.anchor = z.clone(), torch.zeros((), device=z.device, requires_grad=True)
@@ -182,7 +182,7 @@ class _Replayed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None]:  # type: ignore[override]
-        """Put theta's gradients where the optimiser looks for them."""
+        """Put theta's gradients where the optimiser reads them."""
         graphed = ctx.graphed
         if ctx.number != graphed.calls:
             raise RuntimeError("The network was evaluated again, and only its last image has a gradient.")

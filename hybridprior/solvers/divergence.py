@@ -1,7 +1,7 @@
-"""The guard of a run: which steps are accidents, and how much shorter the steps get after one.
+"""Divergence of a run: which steps diverged, and the factor of the learning rate after them.
 
 An untrained network now and then loses in one step what it had learned in hundreds ("blow up", the paper's code calls
-it, and goes back). E that is not finite, or that leaps up to several times its running average, is such an accident.
+it, and goes back). E that is not finite, or that leaps up to several times its running average, is a divergence.
 """
 
 from __future__ import annotations
@@ -15,35 +15,36 @@ from hybridprior.config import SolverConfig
 __all__ = ["DivergenceMonitor"]
 
 WARMUP_STEPS = 20
-"""Steps before a leap of E counts as an accident."""
+"""Steps before a sudden increase of E counts as divergence."""
 
 LR_FACTOR = 0.9
-"""What each accident multiplies the learning rate by, so that it is not repeated."""
+"""Factor of the learning rate after each divergence."""
 
 
 class DivergenceMonitor:
-    """What is usual of a run, and the accidents it has had."""
+    """The running average of E, and the divergences so far."""
 
     def __init__(self, config: SolverConfig) -> None:
         """Start with no step seen.
 
         Args:
-            config: What counts as a leap, how often a state is kept, how many accidents in a row end the run.
+            config: The factor of E that is a divergence, the steps between two saved states, and the divergences in
+                a row that end the run.
         """
         self.config = config
         self.divergences, self.consecutive = 0, 0
         """All of them, and those since a state was last kept."""
         self.energy_average = math.inf
-        """Running average of E, in nats a measurement."""
+        """Running average of E, in nats per measurement."""
 
     @property
     def given_up(self) -> bool:
-        """Whether there were too many accidents in a row."""
+        """Whether there were too many divergences in a row."""
         return self.consecutive > self.config.rollbacks
 
     @property
     def lr_factor(self) -> float:
-        """What the step size of the kept state is to be multiplied by, after the accidents since."""
+        """What the step size of the kept state is to be multiplied by, after the divergences since."""
         return LR_FACTOR**self.consecutive
 
     def is_divergence(self, step: int, energy: float) -> bool:
@@ -51,13 +52,13 @@ class DivergenceMonitor:
 
         Args:
             step: Counted from 1.
-            energy: E in nats a measurement.
+            energy: E in nats per measurement.
         """
         leaps = step > WARMUP_STEPS and energy > self.config.collapse * self.energy_average
         return leaps or not math.isfinite(energy)
 
     def count(self) -> None:
-        """Note an accident."""
+        """Count a divergence."""
         self.divergences, self.consecutive = self.divergences + 1, self.consecutive + 1
 
     def accept(self, step: int, energy: float) -> bool:
@@ -65,7 +66,7 @@ class DivergenceMonitor:
 
         Args:
             step: Counted from 1.
-            energy: E in nats a measurement.
+            energy: E in nats per measurement.
         """
         self.energy_average = energy if self.energy_average == math.inf else 0.95 * self.energy_average + 0.05 * energy
         keep = step % self.config.keep_every == 0 and energy <= 2 * self.energy_average

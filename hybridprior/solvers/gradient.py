@@ -1,6 +1,6 @@
 """The one loop: min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)), for any choice of parts.
 
-Each step adds fresh noise to z ("jitter"), takes a step of Adam or Muon, and averages the iterates exponentially, as
+Each step adds new noise to z, takes a step of Adam or Muon, and averages the iterates exponentially, as
 the published Deep Image Prior does (Ulyanov et al., IJCV 2020, section "Technical details"). The objective is divided
 by the number of measurements, so that figures of different images compare. A step that is not finite, or whose E
 leaps up, is rolled back.
@@ -215,7 +215,7 @@ class GradientSolver(CheckpointedRun):
                 self.state.add(iterate, decay)
             validation, average = self.validation, self.average
             return iterate, energy, prior, None if validation is None or average is None else validation.misfit(average)
-        # Once the stride is taken theta is another, of which nobody knows yet how good it is.
+        # After the recorded step theta has changed, and its E is not known yet.
         before = self._theta() if self.step % self.config.solver.keep_every == 0 else self.last_good_state
         iterate, energy, error = self.graphed_step(self.network.input_noise(), 0.0 if self.average is None else decay)
         self.state.average = self.graphed_step.average

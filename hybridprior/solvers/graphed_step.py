@@ -1,4 +1,4 @@
-"""A whole step of the loop without R, asked of a GPU in four recordings, so that a processor can serve many images.
+"""A whole step of the loop without R as four CUDA graphs, so that one processor core serves many images.
 
 f_theta(z) and theta's gradient are those of `capture`; between them comes E with its gradient, and after them the
 optimiser's step, the average of the iterates and its error on held-out measurements. What the loop then needs to know,
@@ -86,12 +86,12 @@ class GraphedStep:
         optimiser: torch.optim.Optimizer,
         average: torch.Tensor | None,
     ) -> None:
-        """Rehearse and record, and leave theta and the optimiser as they were.
+        """Warm up and record, and leave theta and the optimiser as they were.
 
         Args:
             f_theta: The recorded network.
             problem: E.
-            validation: The measurements that judge the average, if any.
+            validation: The validation measurements, if any.
             optimiser: How theta descends.
             average: That of the iterates so far, if any.
 
@@ -111,7 +111,7 @@ class GraphedStep:
             restore()
 
     def _energy(self) -> torch.Tensor:
-        """Write E a measurement, and its gradient to where the network looks for it."""
+        """Write E a measurement, and its gradient to where the network reads it."""
         x = self.f_theta.forward_graph.made.detach().requires_grad_()
         energy = self.problem.energy(self.problem.crop(x)) / self.problem.count
         (gradient,) = torch.autograd.grad(energy, x)
@@ -148,22 +148,22 @@ class GraphedStep:
 
 
 def _restoring(optimiser: torch.optim.Optimizer, average: torch.Tensor) -> functools.partial[None]:
-    """Return what takes theta, the optimiser's memory and the average back, in place, to where they are now."""
+    """Return what takes theta, the optimiser's state and the average back, in place, to where they are now."""
     theta = [p for group in optimiser.param_groups for p in group["params"]]
     saved = [(tensor, tensor.detach().clone()) for tensor in (average, *theta)]
-    memory = {p: {name: value.clone() for name, value in optimiser.state.get(p, {}).items()} for p in theta}
-    return functools.partial(_restore, optimiser, saved, memory)
+    moments = {p: {name: value.clone() for name, value in optimiser.state.get(p, {}).items()} for p in theta}
+    return functools.partial(_restore, optimiser, saved, moments)
 
 
 @torch.no_grad()
 def _restore(
     optimiser: torch.optim.Optimizer,
     saved: list[tuple[torch.Tensor, torch.Tensor]],
-    memory: dict[torch.Tensor, dict[str, torch.Tensor]],
+    moments: dict[torch.Tensor, dict[str, torch.Tensor]],
 ) -> None:
     for tensor, value in saved:
         tensor.copy_(value)
-    for p, before in memory.items():
+    for p, before in moments.items():
         for name, value in optimiser.state.get(p, {}).items():
             # What the optimiser had not yet begun to remember begins with zeros.
             value.copy_(before[name]) if name in before else value.zero_()

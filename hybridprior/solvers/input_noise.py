@@ -1,4 +1,4 @@
-"""Jitter: fresh noise on z at each step, so that theta cannot learn by heart what one z says of each pixel.
+"""Noise that is added to z at each step, so that theta cannot fit each pixel to one z.
 
 z + s n with n ~ N(0, 1) drawn anew, s the paper's "noise-based regularisation" (Ulyanov et al., IJCV 2020, section
 "Technical details").

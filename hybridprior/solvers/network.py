@@ -42,7 +42,7 @@ class Network:
             generator: f_theta; it is moved.
             problem: The measurements; the shape of the image.
             config: The noise on z, and the seed.
-            precision: The arithmetic that was asked for.
+            precision: The requested arithmetic.
         """
         device = problem.y.device
         layout = torch.channels_last if precision.channels_last else torch.contiguous_format

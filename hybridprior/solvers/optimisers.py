@@ -96,7 +96,7 @@ class Muon(torch.optim.Adam):
         assert p.grad is not None
         state = self.state[p]
         if not state:
-            # Adam's loading of states asks each of them for its step.
+            # Adam's load_state_dict reads the step of each.
             state.update(step=torch.zeros(()), momentum=torch.zeros_like(p))
         momentum: torch.Tensor = state["momentum"].mul_(MOMENTUM).add_(p.grad)
         return p.grad + MOMENTUM * momentum

@@ -73,7 +73,7 @@ class PlugAndPlaySolver(SplittingSolver):
         v = self._split(theta, self.step, math.sqrt(weight) if denoising else 1.0)
         mu = weight * self.penalty(self.step) / self.sigma_k**2
         if not denoising:
-            near = v if self.dual is None else v - self.dual
+            near = v if self.offset is None else v - self.offset
             self.generator.theta.data = self.proximal(near, mu, start=theta)
         with torch.no_grad():
             energy = float(self.problem.energy(v)) / self.problem.count

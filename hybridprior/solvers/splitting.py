@@ -23,7 +23,7 @@ from hybridprior.solvers.gradient import GradientSolver
 
 __all__ = ["SplittingSolver"]
 
-SPLIT = ("clean", "dual", "sigma_k")
+SPLIT = ("clean", "offset", "sigma_k")
 """What the splitting remembers: v, u and sigma_k."""
 
 
@@ -60,7 +60,7 @@ class SplittingSolver(GradientSolver):
             raise ConfigError("This regulariser enters by its gradient only; use solver='gradient'.")
         super().__init__(problem, components, config=config, precision=precision, started=started)
         self.clean: torch.Tensor | None = None
-        self.dual: torch.Tensor | None = None
+        self.offset: torch.Tensor | None = None
         self.sigma_k = math.inf
         split = config.splitting
         self.penalty = Schedule(split.penalty, split.penalty_end or split.penalty, config.solver.max_steps)
@@ -73,25 +73,25 @@ class SplittingSolver(GradientSolver):
         return self._distance(x)
 
     def _split(self, x: torch.Tensor, step: int, scale: float = 1.0) -> torch.Tensor:
-        """Renew v, and u where there are duals; return v."""
-        if self.dual is None:
-            self.dual = torch.zeros_like(x)
+        """Renew v, and u in ADMM; return v."""
+        if self.offset is None:
+            self.offset = torch.zeros_like(x)
         if self.config.splitting.admm and self.clean is not None:
-            self.dual = self.dual + x - self.clean
-        self.clean, self.sigma_k = self.regulariser.split(x + self.dual, step, scale)
+            self.offset = self.offset + x - self.clean
+        self.clean, self.sigma_k = self.regulariser.split(x + self.offset, step, scale)
         return self.clean
 
     def _distance(self, x: torch.Tensor) -> torch.Tensor:
         """Return |x - v + u|^2 / (2 sigma_k^2)."""
-        assert self.clean is not None and self.dual is not None
-        return (x - self.clean + self.dual).square().sum() / (2 * self.sigma_k**2)
+        assert self.clean is not None and self.offset is not None
+        return (x - self.clean + self.offset).square().sum() / (2 * self.sigma_k**2)
 
     def _regulariser_state(self) -> dict[str, Any]:
         split = {name: getattr(self, name, None) for name in SPLIT}
         copies = {name: value.clone() if torch.is_tensor(value) else value for name, value in split.items()}
         return {"regulariser": super()._regulariser_state(), "split": copies}
 
-    def _load_regulariser_state(self, memory: Mapping[str, Any]) -> None:
-        super()._load_regulariser_state(memory["regulariser"])
+    def _load_regulariser_state(self, state: Mapping[str, Any]) -> None:
+        super()._load_regulariser_state(state["regulariser"])
         for name in SPLIT:
-            setattr(self, name, memory["split"][name])
+            setattr(self, name, state["split"][name])

@@ -1,7 +1,7 @@
 """Large images tile by tile: each tile is a problem of its own, and neighbours fade into each other.
 
 The gradient of E needs every feature map of f_theta at once, so that memory grows with the pixels. Tiles overlap, and
-are weighed by windows that fall to 0 at their inner borders and add up to 1. They share the noise level, theta's start
+are weighted by windows that fall to 0 at their inner borders and add up to 1. They share the noise level, theta's start
 and the rule, which each of them applies on its own.
 """
 
@@ -72,12 +72,12 @@ def restore_tiles(
     initial = problem.operator.initial_estimate(problem.y).cpu()
     with interruptible() as interrupted:
         for number in range(len(done), len(boxes)):
-            told = [_numbered(callback, number + 1, len(boxes)) for callback in callbacks]
+            numbered = [_numbered(callback, number + 1, len(boxes)) for callback in callbacks]
             part = _tile(problem, boxes[number])
             if part is None:
                 done.append(boxes[number].of(initial).clone())
                 continue
-            result, pending = solve(part, told, pending), None
+            result, pending = solve(part, numbered, pending), None
             results.append(result)
             places.append(boxes[number])
             if result.status is Status.INTERRUPTED:
@@ -209,13 +209,15 @@ def _joined(
 
 
 def _with_fusion_weights(whole: Result, places: Sequence[Box], results: Sequence[Result]) -> Result:
-    """Return the result with the evidence of all tiles, where each has its own."""
+    """Return the result with the stacking weights of all tiles, where each has its own."""
     found = [(box, result.fusion) for box, result in zip(places, results, strict=True) if result.fusion is not None]
     if not found or len(found) < len(results):
         return whole
     fusion_weights = join(found, whole.image.shape, whole.config.tiles.overlap)
     said = (
-        "Nothing can judge where the noise of neighbours is correlated" if fusion_weights.kind == "none" else "Believed"
+        "The noise is correlated, no measurements are independent"
+        if fusion_weights.kind == "none"
+        else "Stacking weights"
     )
     message = f"{whole.message} {said}: {fusion_weights.shares} (tile by tile)."
     return dataclasses.replace(whole, fusion=fusion_weights, message=message)

@@ -153,7 +153,7 @@ def test_failures_of_a_batch_are_lines_of_json_too(hprior, small: Path) -> None:
         (["--reg", "denoiser+tv", "--weight", "tw=1"], ["weighted regulariser", "Did you mean 'tv'"]),
         (["--reg", "denoiser+tv", "--weight", "tv=-1"], ["0 or more"]),
         (["--reg", "tv+tv"], ["twice"]),
-        (["--reg", "tv", "--denoiser", "shipped"], ["asks no denoiser"]),
+        (["--reg", "tv", "--denoiser", "shipped"], ["has no denoiser"]),
         (["--reg", "tv", "--solver", "splitting"], ["gradient"]),
         (["--reg", "denoiser", "--solver", "magic"], ["solver", "splitting"]),
     ],

@@ -109,7 +109,7 @@ def test_a_weight_for_each_term_and_a_denoiser_by_name(crop: torch.Tensor) -> No
         "sigma_end": 0.1,
     }
     assert type(result.config).from_json(result.config.to_json()) == result.config
-    with pytest.raises(ConfigError, match="asks no denoiser"):
+    with pytest.raises(ConfigError, match="has no denoiser"):
         restore(crop, sigma=0.1, regulariser="tv", denoiser="shipped")
     with pytest.raises(ConfigError, match="as an object"):
         restore(crop, sigma=0.1, regulariser=RED(), denoiser="shipped")

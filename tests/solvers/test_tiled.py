@@ -222,7 +222,7 @@ def test_tiles_are_fused_each_by_itself_and_have_one_map() -> None:
     assert whole.fusion.map.shape == (len(whole.fusion.names), 64, 160)
     torch.testing.assert_close(whole.fusion.map.sum(0), torch.ones(64, 160))
     torch.testing.assert_close(torch.tensor(whole.fusion.weights), whole.fusion.map.mean((1, 2)))
-    assert "In 3 tiles of 64 x 64" in whole.message and f"Believed: {whole.fusion.shares}" in whole.message
+    assert "In 3 tiles of 64 x 64" in whole.message and f"Stacking weights: {whole.fusion.shares}" in whole.message
     part = restore(y, callbacks=[_ctrl_c((2, 3), 4)], **options)
     assert part.status is Status.INTERRUPTED and part.fusion is None
     buffer = io.BytesIO()
@@ -253,7 +253,7 @@ def test_a_candidate_that_a_tile_does_not_have_weighs_nothing_there() -> None:
     assert (found.gain, found.gain_standard_error) == pytest.approx((2.0, 0.25))
 
 
-@pytest.mark.parametrize(("kind", "said"), [("map", "Believed"), ("none", "Nothing can judge")])
+@pytest.mark.parametrize(("kind", "said"), [("map", "Stacking weights"), ("none", "The noise is correlated")])
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_between_two_tiles_there_is_no_evidence_of_the_whole(interrupted: bool, kind: str, said: str) -> None:
     y = torch.rand(1, 3, 64, 160, generator=torch.Generator().manual_seed(1))

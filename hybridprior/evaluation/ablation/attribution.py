@@ -151,8 +151,8 @@ def _averaged(shares: Sequence[Share]) -> Share:
         drawn = torch.randint(len(shares), (RESAMPLES, len(shares)), generator=stream(0, "bootstrap"))
         bounds = figures[drawn].mean(1).quantile(torch.tensor(BOUNDS, dtype=torch.float64), 0)
         low, high = (dict(zip(names, bound.tolist(), strict=True)) for bound in bounds)
-    spreads = [share.seed_spread for share in shares if share.seed_spread is not None]
-    spread = mean(spreads) if spreads else None
+    seed_spreads = [share.seed_spread for share in shares if share.seed_spread is not None]
+    spread = mean(seed_spreads) if seed_spreads else None
     return dataclasses.replace(
         shares[0], image="mean", **found, seed_spread=spread, images=len(shares), low=low, high=high
     )

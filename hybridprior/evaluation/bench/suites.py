@@ -1,4 +1,4 @@
-"""The suites: which images, how they are degraded, and how they are judged.
+"""The suites: which images, how they are degraded, and how the results are compared.
 
 A result is two numbers: at the step that the rule chose without ground truth, which is the result, and at the best
 step of all, the oracle.
@@ -52,7 +52,7 @@ class Suite:
     multiple: int = 1
     """The ground truth is cropped to multiples of this."""
     grey: bool = False
-    """Whether colour images are judged in grey."""
+    """Whether colour images are compared in grey."""
 
 
 SUITES = {
@@ -94,7 +94,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One restoration, judged."""
+    """One restoration and its figures."""
 
     row: Row
     """Its figures."""
@@ -181,7 +181,7 @@ def measure(
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
 ) -> Trial:
-    """Degrade an image, restore it once, and judge the result.
+    """Degrade an image, restore it once, and compare the result with the truth.
 
     Args:
         image: Its name.
@@ -195,7 +195,7 @@ def measure(
         callbacks: More callbacks.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed.
+        KeyboardInterrupt: An interrupt (Ctrl-C).
     """
     y, operator = degrade(truth, how)
     sigma = None if how.nominal_sigma is None else sigma_factor * how.nominal_sigma
@@ -213,7 +213,7 @@ def measure(
 
 
 def _row(image: str, result: Result, oracle: Oracle, baseline: float) -> Row:
-    truth, judged = oracle.truth, metrics.psnr_for_task(result.image, oracle.truth, oracle.task)
+    truth, value = oracle.truth, metrics.psnr_for_task(result.image, oracle.truth, oracle.task)
     followed = oracle.step > 0 and result.fusion is None  # it sees neither tiles nor a fusion
     return Row(
         suite=oracle.task,
@@ -221,7 +221,7 @@ def _row(image: str, result: Result, oracle: Oracle, baseline: float) -> Row:
         size=f"{truth.shape[-1]}x{truth.shape[-2]}",
         channels=truth.shape[1],
         seed=result.config.seed,
-        psnr=judged,
+        psnr=value,
         oracle_psnr=oracle.psnr if followed else None,
         ssim=metrics.ssim(result.image, truth),
         baseline_psnr=baseline,
