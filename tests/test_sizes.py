@@ -12,13 +12,8 @@ from source_tree import ROOT
 FILE_LINES, FUNCTION_LINES, ATTRIBUTES = 280, 40, 12
 EXEMPT = ("cli/commands/", "hybridprior/generators/cuda/kernels/")
 
-# What is still too large. This set only gets smaller.
-TOO_LARGE: set[str] = {
-    "hybridprior/evaluation/report/restored.py",
-    "hybridprior/io/files.py",
-    "hybridprior/restoration.py::restore",
-    "tests/evaluation/test_ablation.py",
-}
+# `restore()` lists every choice in its signature, as the verbs do.
+EXEMPT_FUNCTION = "hybridprior/restoration.py::restore"
 
 
 def _files() -> list[Path]:
@@ -52,4 +47,4 @@ def _too_large(path: Path) -> Iterator[str]:
 
 def test_sizes() -> None:
     found = {name for path in _files() for name in _too_large(path)}
-    assert not found - TOO_LARGE, "These files, functions or classes are too large; split them."
+    assert not found - {EXEMPT_FUNCTION}, "These files, functions or classes are too large; split them."

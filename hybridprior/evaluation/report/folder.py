@@ -8,7 +8,8 @@ from pathlib import Path
 from hybridprior.errors import InputError
 from hybridprior.evaluation.report.ablation import from_ablation, is_ablation
 from hybridprior.evaluation.report.page import Page
-from hybridprior.evaluation.report.restored import find_sidecars, from_sidecars
+from hybridprior.evaluation.report.restored import from_sidecars
+from hybridprior.evaluation.report.sidecars import find_sidecars
 
 __all__ = ["from_folder"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from hybridprior.evaluation.record import Figures, RunRecord
 from hybridprior.evaluation.report.embed import Album, embed
 from hybridprior.evaluation.report.page import Page, Run, Scene, Shown
 from hybridprior.evaluation.report.runs import component_names, group_of, recipe, role, run_of
+from hybridprior.evaluation.report.sidecars import Sidecar, read_sidecar
 from hybridprior.evaluation.report.summary import trimmed
 from hybridprior.evaluation.tables import Column, Table
 from hybridprior.evaluation.values import number, word
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from hybridprior.result import Result
 
-__all__ = ["Sidecar", "find_sidecars", "from_result", "from_sidecar", "from_sidecars"]
+__all__ = ["from_result", "from_sidecar", "from_sidecars"]
 
 DEGRADED, TRUTH = "degraded", "truth"
 
@@ -46,75 +47,6 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Sidecar:
-    """A record of `hprior restore`, and the file of the result."""
-
-    result: Path
-    """The restored image; it may be missing."""
-    record: RunRecord
-    """The record."""
-
-    @property
-    def task(self) -> str:
-        """The task: "denoise", "sr", "inpaint"."""
-        return word(self.record.inner("request").get("task"))
-
-    @property
-    def parts(self) -> str:
-        """Generator, regulariser and weight as text; "unchanged" if the image was not restored."""
-        config = self.record.config
-        return recipe(*component_names(self.record), config.get("weight")) if config else "unchanged"
-
-    def beside(self, text: object, results: Sequence[Path]) -> Path:
-        """Return the path of a file in the record: as it is written, or by its name near the result.
-
-        Args:
-            text: The path in the record, relative to the folder of the restoration.
-            results: Files that are results, which are not returned.
-        """
-        named = Path(word(text))
-        near = self.result.parent
-        for path in (named, near / named, near.parent / named, near / named.name, near.parent / named.name):
-            if path.is_file() and path.resolve() not in results:
-                return path
-        return named
-
-    def truth(self, results: Sequence[Path]) -> Path | None:
-        """Return the ground truth of the restoration, if there is one.
-
-        Args:
-            results: Files that are results, which are not returned.
-        """
-        given = self.record.inner("request").get("reference")
-        if not word(given):
-            return None
-        if not Path(word(given)).is_dir():
-            return self.beside(given, results)
-        stem = Path(self.record.word("input")).stem
-        found = sorted(path for path in Path(word(given)).rglob("*") if path.stem == stem)
-        return found[0] if found else Path(word(given)) / stem
-
-
-def find_sidecars(folder: Path) -> list[Sidecar]:
-    """Return the records of `hprior restore` in a folder and its subfolders, sorted by name.
-
-    Args:
-        folder: The folder.
-    """
-    from hybridprior.io.files import SUFFIXES
-
-    likely = [path for path in sorted(folder.rglob("*.json")) if Path(path.stem).suffix.lower() in SUFFIXES]
-    return [sidecar for path in likely if (sidecar := _sidecar(path))]
-
-
-def _sidecar(path: Path) -> Sidecar | None:
-    record = RunRecord.read(path)
-    if record is None or not record.word("output") or not (record.config or record.inner("request")):
-        return None
-    return Sidecar(path.with_suffix(""), record)
-
-
 def from_sidecar(path: str | os.PathLike[str]) -> Page:
     """Return the page about one restored image.
 
@@ -125,7 +57,7 @@ def from_sidecar(path: str | os.PathLike[str]) -> Page:
         InputError: The file is not a sidecar, or cannot be read.
     """
     file = Path(path)
-    sidecar = _sidecar(file)
+    sidecar = read_sidecar(file)
     if sidecar is None:
         raise InputError(f"'{file}' is not the sidecar of a restored image. Give the file OUT.json of a result OUT.")
     return from_sidecars([sidecar], title=sidecar.result.name, folder=file.parent)
