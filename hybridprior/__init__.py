@@ -27,6 +27,7 @@ _WHERE = {
     "Jpeg": "operators",
     "Laplace": "fidelities",
     "Mask": "operators",
+    "NoiseModel": "noise_model",
     "Operator": "operators",
     "OutputError": "errors",
     "Component": "config",
@@ -49,6 +50,7 @@ _WHERE = {
     "Crop": "operators",
     "ablate": "evaluation.ablation",
     "diagnose": "analysis.diagnosis",
+    "estimate_noise": "analysis.estimate",
     "estimate_sigma": "analysis.noise",
     "load_denoiser": "denoisers",
     "make_psf": "operators.kernels",
@@ -74,6 +76,7 @@ __all__ = [
     "Jpeg",
     "Laplace",
     "Mask",
+    "NoiseModel",
     "Operator",
     "OutputError",
     "Component",
@@ -96,6 +99,7 @@ __all__ = [
     "Crop",
     "ablate",
     "diagnose",
+    "estimate_noise",
     "estimate_sigma",
     "load_denoiser",
     "make_psf",
@@ -109,6 +113,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from hybridprior.analysis.diagnosis import Diagnosis, diagnose
+    from hybridprior.analysis.estimate import estimate_noise
     from hybridprior.analysis.noise import estimate_sigma
     from hybridprior.config import Component, RestoreConfig, SolverConfig, SplittingConfig
     from hybridprior.denoisers import load_denoiser
@@ -117,6 +122,7 @@ if TYPE_CHECKING:
     from hybridprior.fidelities import Gaussian, Huber, Laplace, Poisson
     from hybridprior.generators import Generator
     from hybridprior.io.files import read_image, write_image
+    from hybridprior.noise_model import NoiseModel
     from hybridprior.operators import BayerMosaic, Blur, Compose, Crop, Downsample, Identity, Jpeg, Mask, Operator
     from hybridprior.operators.kernels import make_psf
     from hybridprior.overrides import Overrides

@@ -113,6 +113,10 @@ def preset(name: str, task: str) -> RestoreConfig:
 
     Raises:
         ConfigError: No such preset, or none for this task.
+
+    Example:
+        >>> preset("fast", "sr").solver.max_steps
+        400
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)

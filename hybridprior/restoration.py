@@ -104,6 +104,13 @@ def restore(
         InputError: An image that cannot be restored: NaN, nothing measured.
         WeightsError: Weights that are missing, corrupt, unsafe or of another network.
         ShapeError: Shapes that do not fit together.
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> y = 0.5 + 0.1 * torch.randn(1, 3, 32, 32, generator=rng)
+        >>> result = restore(y, generator="pixels", regulariser="denoiser")
+        >>> float((result.image - 0.5).std()) < 0.03
+        True
     """
     overrides = Overrides(
         generator=generator,

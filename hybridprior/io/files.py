@@ -62,6 +62,15 @@ def read_image(path: str | os.PathLike[str], *, finite: bool = True) -> ImageDat
 
     Raises:
         InputError: No such file, not an image, truncated, far too large, or with numbers that are no intensities.
+
+    Example:
+        >>> import tempfile
+        >>> from hybridprior.data import demo_image
+        >>> image = read_image(demo_image())
+        >>> image.pixels.shape
+        torch.Size([1, 3, 192, 256])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/copy.png", image)
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -111,6 +120,13 @@ def write_image(path: str | os.PathLike[str], image: ImageData) -> None:
     Raises:
         OutputError: An unknown suffix, or a place that cannot be written.
         ShapeError: Channels that the format does not have.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/grey.png", ImageData(torch.full((1, 1, 8, 8), 0.5)))
+        ...     read_image(f"{folder}/grey.png").pixels.shape
+        torch.Size([1, 1, 8, 8])
     """
     path = Path(path)
     kind = check_format(path, image.pixels.shape)
