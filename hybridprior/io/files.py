@@ -52,7 +52,7 @@ DEPTHS = {"PNG": ("uint8", "uint16"), "TIFF": ("uint8", "uint16", "float32")}
 
 
 def read_image(path: str | os.PathLike[str], *, finite: bool = True) -> ImageData:
-    """Return the image in a file, upright, its alpha apart.
+    """Return the image in a file, upright, with a separate alpha channel.
 
     Palettes become colours, CMYK becomes RGB. Of a file with several frames the first is read, and a warning logged.
 
@@ -108,10 +108,9 @@ def read_image(path: str | os.PathLike[str], *, finite: bool = True) -> ImageDat
 
 
 def write_image(path: str | os.PathLike[str], image: ImageData) -> None:
-    """Write an image, whole or not at all.
+    """Write an image completely or not at all.
 
-    The suffix decides the format; the image's depth is kept where the format has it, and the next lower one used
-    else.
+    The suffix decides the format; the image's depth is kept where the format has it, else the next lower depth.
 
     Args:
         path: A name that ends in one of `SUFFIXES`.
@@ -168,7 +167,7 @@ def check_format(path: Path, shape: Sequence[int]) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file by way of a temporary one beside it, so that no half of it is ever seen.
+    """Write a temporary file in the same folder and rename it, so that no partial file is left.
 
     Args:
         path: Where to; its folder must exist.
@@ -228,7 +227,7 @@ def _encoded(array: np.ndarray, kind: str, image: ImageData, alpha: bool) -> byt
 
 
 def _fitting(exif: bytes | None, kind: str) -> bytes | None:
-    """Return as much of an EXIF block as a file of `kind` holds."""
+    """Return the part of an EXIF block that a file of `kind` can hold."""
     if exif is not None and kind == "TIFF":
         return words_of(exif)
     if exif is not None and kind == "JPEG" and len(exif) > MOST_EXIF:

@@ -1,6 +1,6 @@
-"""Images in memory: tensors, arrays and Pillow's, turned into one form.
+"""Images in memory: tensors, arrays and Pillow images, converted to one form.
 
-The depth of an image is its type's and never guessed from its brightest pixel.
+The depth of an image is that of its data type.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ DEVIATIONS = 6
 
 @dataclass(frozen=True)
 class ImageData:
-    """An image with what its file says about it."""
+    """An image with the metadata of its file."""
 
     pixels: torch.Tensor
     """`(1, C, H, W)` float32, [0, 1] for integer files, upright."""
@@ -122,7 +122,7 @@ def to_pil(x: torch.Tensor) -> Image.Image:
 
 
 def from_pillow(pil: Image.Image) -> ImageData:
-    """Return what Pillow has opened as an image."""
+    """Return an image that Pillow opened."""
     pil.load()  # before its EXIF is looked at: Pillow turns a TIFF upright by itself
     orientation = int(pil.getexif().get(ORIENTATION, 1) or 1)
     exif, icc = upright_exif(pil), pil.info.get("icc_profile")
@@ -205,7 +205,7 @@ def _upright(theirs: Image.Exif, *, words_only: bool) -> bytes | None:
 
 
 def plausible(tensor: torch.Tensor, sigma: float = 0.0) -> None:
-    """Raise `InputError` for numbers that cannot be meant as intensities in [0, 1].
+    """Raise `InputError` for numbers that are not intensities in [0, 1].
 
     Args:
         tensor: Of any shape; what is not finite is not looked at.

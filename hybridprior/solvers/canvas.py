@@ -1,4 +1,4 @@
-"""The canvas: tiles that overlap, each under a window that falls off towards its neighbours."""
+"""The canvas: the weighted sum of overlapping tiles, with windows that decrease towards the neighbouring tiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Canvas:
     """The weighted sum of tiles."""
 
     def __init__(self, shape: Sequence[int], overlap: int) -> None:
-        """Start with nothing.
+        """Start with an empty image.
 
         Args:
             shape: `(B, C, H, W)` of the whole.
@@ -55,7 +55,7 @@ class Canvas:
 
 
 def _ramp(length: int, overlap: int, before: bool, after: bool) -> torch.Tensor:
-    """Return a window over a stretch that falls off where it has neighbours, never to 0."""
+    """Return a window that decreases towards the neighbours of a tile, but not to 0."""
     rise = torch.sin((torch.arange(length) + 0.5).div(overlap).clamp(max=1) * math.pi / 2) ** 2
     one = torch.ones(length)
     return (rise if before else one) * (rise.flip(0) if after else one)

@@ -1,7 +1,7 @@
 """What a run saves: the last good state, and the checkpoint that it continues from.
 
-Theta, the optimiser's state, the EMA and R's state belong together; a saved run has the random numbers, the rule,
-the guard and the trace besides, and goes on to the same bits.
+Theta, the optimiser's state, the EMA and R's state belong together; a checkpoint also has the random numbers, the rule,
+the divergence monitor and the trace, and the run continues to the same bits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointedRun:
-    """A run's parts and where it is; the loop itself is `GradientSolver`'s."""
+    """The components and the state of a run. `GradientSolver` has the loop."""
 
     problem: Problem
     components: Components
@@ -50,7 +50,7 @@ class CheckpointedRun:
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
-        """How theta moves."""
+        """The optimiser of theta."""
         return self.state.optimiser
 
     @property
@@ -100,11 +100,11 @@ class CheckpointedRun:
 
     @property
     def last_good_state(self) -> dict[str, Any]:
-        """The state that a divergence goes back to."""
+        """The state that is restored after a divergence."""
         return self.state.last_good_state
 
     def _roll_back(self, energy: float) -> None:
-        """Go back to the last kept theta, with a slightly shorter step."""
+        """Restore the last good state, with a lower learning rate."""
         self.divergence.count()
         log.warning("step %d: E = %.3g nats per measurement; rolled back", self.step, energy)
         self.graphed_step = None
@@ -117,20 +117,20 @@ class CheckpointedRun:
             group["lr"] *= self.divergence.lr_factor
 
     def _theta(self) -> dict[str, Any]:
-        """Return a copy of where the run is, as far as steps change it."""
+        """Return a copy of the state that steps change."""
         theta, adam = dict(self.generator.state_dict()), self.optimiser.state_dict()
         return snapshot({"theta": theta, "adam": adam, "average": self.average, "prior": self._regulariser_state()})
 
     def _regulariser_state(self) -> dict[str, Any]:
-        """Return what R remembers of the steps so far."""
+        """Return the state of R."""
         return self.regulariser.run_state()
 
     def _load_regulariser_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `_regulariser_state` returned."""
+        """Load a state that `_regulariser_state` returned."""
         self.regulariser.load_run_state(state)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything the run needs to go on to the same bits; `torch.load(weights_only=True)` reads it."""
+        """Return what the run needs to continue to the same bits; `torch.load(weights_only=True)` reads it."""
         return {
             **self._theta(),
             **self.state.state_dict(),
@@ -144,7 +144,7 @@ class CheckpointedRun:
         return {**fingerprint(self.problem, self.config, parts), **self.components.identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the state of a run of the same problem and configuration.
+        """Load the state of a run of the same problem and configuration.
 
         Raises:
             ConfigError: It is the state of another image or configuration.

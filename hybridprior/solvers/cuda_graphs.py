@@ -1,7 +1,7 @@
 """f_theta and its gradient as CUDA graphs, so that the hundreds of small kernels of a step are launched at once.
 
 A network for one image is small for a GPU: launched kernel by kernel, it waits for the processor most of the time. What
-is recorded here is f_theta(z) and its adjoint, with theta and the gradients where they are in memory; A, E, R,
+is recorded here is f_theta(z) and its adjoint, with theta and the gradients at fixed addresses; A, E, R,
 the noise on z and the optimiser are not recorded. Nguyen et al., "Accelerating PyTorch with CUDA Graphs", 2021.
 """
 
@@ -70,7 +70,7 @@ def _eager(generator: Generator, precision: Precision, z: torch.Tensor, *, cache
 
 
 class Recording(Generic[T]):
-    """Work on a GPU that is recorded once and replayed many times; its results are always in the same place."""
+    """GPU operations that are recorded once and replayed many times, with outputs at fixed addresses."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Recording(Generic[T]):
             self.made = work()
 
     def __call__(self) -> T:
-        """Do the work, and return what it makes."""
+        """Replay the graph, and return its output."""
         self.graph.replay()
         return self.made
 
@@ -152,7 +152,7 @@ class GraphedGenerator:
         return self.x.detach()
 
     def _backward(self, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return theta's gradients, laid out in memory as theta is, which a fused optimiser takes for granted."""
+        """Return theta's gradients, laid out in memory as theta is, as a fused optimiser requires."""
         found = torch.autograd.grad(self.x, self.theta, gradient, allow_unused=True)
         return tuple(
             g if g is None or g.stride() == p.stride() else torch.empty_like(p).copy_(g)

@@ -1,7 +1,7 @@
 """Divergence of a run: which steps diverged, and the factor of the learning rate after them.
 
-An untrained network now and then loses in one step what it had learned in hundreds ("blow up", the paper's code calls
-it, and goes back). E that is not finite, or that leaps up to several times its running average, is a divergence.
+The optimisation of an untrained network diverges in single steps; the paper's code restores an earlier state then. E
+that is not finite, or that is several times its running average, is a divergence.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class DivergenceMonitor:
     """The running average of E, and the divergences so far."""
 
     def __init__(self, config: SolverConfig) -> None:
-        """Start with no step seen.
+        """Start with an empty average.
 
         Args:
             config: The factor of E that is a divergence, the steps between two saved states, and the divergences in
@@ -44,11 +44,11 @@ class DivergenceMonitor:
 
     @property
     def lr_factor(self) -> float:
-        """What the step size of the kept state is to be multiplied by, after the divergences since."""
+        """Factor of the learning rate of the saved state, after the divergences since."""
         return LR_FACTOR**self.consecutive
 
     def is_divergence(self, step: int, energy: float) -> bool:
-        """Return whether a step is one, by its E.
+        """Return whether a step diverged, by its E.
 
         Args:
             step: Counted from 1.
@@ -62,7 +62,7 @@ class DivergenceMonitor:
         self.divergences, self.consecutive = self.divergences + 1, self.consecutive + 1
 
     def accept(self, step: int, energy: float) -> bool:
-        """Note a good step; return whether its state is one to go back to.
+        """Update the average with a good step; return whether its state is to be saved.
 
         Args:
             step: Counted from 1.
@@ -75,19 +75,19 @@ class DivergenceMonitor:
         return keep
 
     def mark_good(self) -> None:
-        """Note that a state is kept to go back to."""
+        """Count a saved state."""
         self.consecutive = 0
 
     def reset(self) -> None:
-        """Forget what was usual: other measurements come."""
+        """Reset the average, before other measurements are used."""
         self.energy_average, self.consecutive = math.inf, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was seen."""
+        """Return the average and the counts."""
         return {"divergences": self.divergences, "consecutive": self.consecutive, "energy_average": self.energy_average}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what another guard has seen."""
+        """Load a state that `state_dict` returned."""
         self.divergences, self.consecutive, self.energy_average = (
             state["divergences"],
             state["consecutive"],

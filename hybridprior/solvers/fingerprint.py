@@ -1,4 +1,4 @@
-"""The saved state of a run: what it must agree on with the run that takes it over, and copies of it."""
+"""The fingerprint of a checkpoint, which must agree with that of the run that loads it, and copies of states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["agree", "copied", "fingerprint", "snapshot"]
 
 
 def fingerprint(problem: Problem, config: RestoreConfig, parts: Mapping[str, object]) -> dict[str, Any]:
-    """Return what a saved state must agree on: the configuration, the noise, what counts, and A of a random image.
+    """Return the fingerprint: the configuration, the noise, the weights, and A of a random image.
 
     Args:
         problem: What the run solves.
@@ -41,7 +41,7 @@ def fingerprint(problem: Problem, config: RestoreConfig, parts: Mapping[str, obj
 
 
 def agree(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Raise where two fingerprints differ.
+    """Raise `ConfigError` where two fingerprints differ.
 
     Args:
         theirs: The saved state's.
@@ -72,7 +72,7 @@ def copied(value: Any, device: torch.device) -> Any:
 
 
 def snapshot(values: dict[str, Any]) -> dict[str, Any]:
-    """Return nested values with every tensor copied where it is, a few hundred of them in a few kernels.
+    """Return nested values with every tensor copied on its device, by few kernels.
 
     Args:
         values: Tensors, mappings, lists, and what does not change.
@@ -88,7 +88,7 @@ def snapshot(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _emptied(value: Any, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Any:
-    """Return the values with room for copies of the tensors, and note which belongs to which."""
+    """Return the values with empty tensors in place of the tensors, and the pairs of both."""
     if isinstance(value, torch.Tensor):
         pairs.append((torch.empty_like(value, requires_grad=False), value.detach()))
         return pairs[-1][0]

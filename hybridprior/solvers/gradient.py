@@ -1,4 +1,4 @@
-"""The one loop: min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)), for any choice of parts.
+"""Gradient descent: min over theta of E(A f_theta(z); y) + lambda R(f_theta(z)), for any choice of parts.
 
 Each step adds new noise to z, takes a step of Adam or Muon, and averages the iterates exponentially, as
 the published Deep Image Prior does (Ulyanov et al., IJCV 2020, section "Technical details"). The objective is divided
@@ -37,7 +37,7 @@ __all__ = ["Callback", "GradientSolver", "as_callbacks"]
 
 @SOLVERS.register("gradient")
 class GradientSolver(CheckpointedRun):
-    """One run of the loop, from its first step or from a saved state."""
+    """One run, from the first step or from a checkpoint."""
 
     Config: type = SolverConfig
 
@@ -55,7 +55,7 @@ class GradientSolver(CheckpointedRun):
         validation: Problem | None = None,
         keep_best: bool = False,
     ) -> None:
-        """Put the parts on the problem's device and draw z.
+        """Put the components on the problem's device and draw z.
 
         Args:
             problem: What to solve.
@@ -113,7 +113,7 @@ class GradientSolver(CheckpointedRun):
         return self._result(status)
 
     def take_last(self) -> torch.Tensor:
-        """Take the last step for the best, and return its average."""
+        """Choose the last step as the best, and return its EMA."""
         assert self.average is not None
         self.state.choose()
         self.state.keep(self._theta())
@@ -169,7 +169,7 @@ class GradientSolver(CheckpointedRun):
         return found
 
     def _start_from(self, checkpoint: Mapping[str, Any], *, only_theta: bool) -> None:
-        """Take over a state that `best_theta` or `continue_from` gave."""
+        """Load a state that `best_theta` or `continue_from` returned."""
         self.generator.load_state_dict(checkpoint["theta"])
         if not only_theta:
             average = checkpoint["average"]
@@ -177,7 +177,7 @@ class GradientSolver(CheckpointedRun):
             self.state.average = None if average is None else average.clone()
 
     def _advance(self) -> tuple[Step | None, bool]:
-        """Take one step; return what it showed (None if it was rolled back) and whether the rule says stop."""
+        """Take one step; return its record (None if it was rolled back) and whether the rule stops the run."""
         self.state.step += 1
         # Departs from the paper, whose average lags behind at first: the window grows with the run up to the paper's.
         decay = min(self.config.solver.ema_decay, self.step / (self.step + 10))
@@ -229,7 +229,7 @@ class GradientSolver(CheckpointedRun):
         return iterate, energy, 0.0, error
 
     def _descend(self) -> tuple[torch.Tensor | None, float, float]:
-        """Take a gradient step on theta; return the iterate it started from, E and lambda R, each a measurement."""
+        """Take a gradient step on theta; return the iterate it started from, E and lambda R, each per measurement."""
         x = self.problem.crop(self.f_theta(self.network.input_noise()))
         energy = self.problem.energy(x) / self.problem.count
         value = float(energy.detach())

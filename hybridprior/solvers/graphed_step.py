@@ -47,7 +47,7 @@ class Recordable(Protocol):
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
-        """How theta descends."""
+        """The optimiser of theta."""
 
     @property
     def average(self) -> torch.Tensor | None:
@@ -76,7 +76,7 @@ def graphed_step_of(run: Recordable) -> GraphedStep | None:
 
 
 class GraphedStep:
-    """Steps of one problem, one optimiser and one average, which stay where they are in memory."""
+    """Steps of one problem, one optimiser and one EMA, whose tensors keep their addresses."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class GraphedStep:
             f_theta: The recorded network.
             problem: E.
             validation: The validation measurements, if any.
-            optimiser: How theta descends.
+            optimiser: The optimiser of theta.
             average: That of the iterates so far, if any.
 
         Raises:
@@ -111,7 +111,7 @@ class GraphedStep:
             restore()
 
     def _energy(self) -> torch.Tensor:
-        """Write E a measurement, and its gradient to where the network reads it."""
+        """Write E per measurement, and its gradient to where the network reads it."""
         x = self.f_theta.forward_graph.made.detach().requires_grad_()
         energy = self.problem.energy(self.problem.crop(x)) / self.problem.count
         (gradient,) = torch.autograd.grad(energy, x)
@@ -120,7 +120,7 @@ class GraphedStep:
         return self.found
 
     def _update(self) -> torch.Tensor:
-        """Move theta by its gradient, average, and write the average's error."""
+        """Update theta and the EMA, and write the error of the EMA."""
         for p, gradient in zip(self.f_theta.theta, self.f_theta.backward_graph.made, strict=True):
             p.grad = gradient
         self.optimiser.step()
@@ -131,7 +131,7 @@ class GraphedStep:
 
     @torch.no_grad()
     def __call__(self, z: torch.Tensor, decay: float) -> tuple[torch.Tensor, float, float | None]:
-        """Take a step; return the iterate that it started from, E a measurement, and the average's held-out error.
+        """Take a step; return the iterate that it started from, E per measurement, and the validation error of the EMA.
 
         Args:
             z: The network's input.
@@ -148,7 +148,7 @@ class GraphedStep:
 
 
 def _restoring(optimiser: torch.optim.Optimizer, average: torch.Tensor) -> functools.partial[None]:
-    """Return what takes theta, the optimiser's state and the average back, in place, to where they are now."""
+    """Return a function that restores theta, the optimiser's state and the EMA in place."""
     theta = [p for group in optimiser.param_groups for p in group["params"]]
     saved = [(tensor, tensor.detach().clone()) for tensor in (average, *theta)]
     moments = {p: {name: value.clone() for name, value in optimiser.state.get(p, {}).items()} for p in theta}

@@ -14,10 +14,10 @@ __all__ = ["InputNoise"]
 
 
 class InputNoise:
-    """z with fresh noise, again and again."""
+    """z with new noise at each call."""
 
     def __init__(self, z: torch.Tensor, s: float, *, seed: int) -> None:
-        """Make room for the noise.
+        """Allocate the noise.
 
         Args:
             z: The generator's input, mostly `(1, D, H, W)`, on its device.

@@ -1,4 +1,4 @@
-"""How theta descends: by Adam, as Deep Image Prior has it, or by Muon, which needs a fraction of the steps.
+"""The optimisers of theta: Adam, as in Deep Image Prior, and Muon, which needs fewer steps.
 
 Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024) replaces the momentum
 M = U S V^T of a convolution, taken as a matrix with a row for each output channel, by about U V^T: five rounds of
@@ -103,12 +103,12 @@ class Muon(torch.optim.Adam):
 
 
 def _kind(device: torch.device, precision: Precision) -> dict[str, bool]:
-    """Return how Adam is to be carried out: in one kernel, and so that a CUDA graph can hold it."""
+    """Return the implementation of Adam: fused in one kernel, and capturable by a CUDA graph."""
     return {"fused": device.type != "mps", "capturable": precision.graphs and device.type == "cuda"}
 
 
 def _of_this_kind(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-    """Return a saved state, perhaps another machine's, as one of how Adam is carried out here."""
+    """Return a saved state, converted to the implementation of Adam on this machine."""
     ours = ("fused", "capturable")
     pairs = zip(state["param_groups"], optimiser.param_groups, strict=True)
     return {**state, "param_groups": [{**theirs, **{name: own[name] for name in ours}} for theirs, own in pairs]}

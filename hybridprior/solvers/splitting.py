@@ -29,7 +29,7 @@ SPLIT = ("clean", "offset", "sigma_k")
 
 @SOLVERS.register("splitting")
 class SplittingSolver(GradientSolver):
-    """The loop with R entering by splitting."""
+    """Gradient descent with R by splitting."""
 
     Config: type = SplittingConfig
 
@@ -44,7 +44,7 @@ class SplittingSolver(GradientSolver):
         precision: Precision,
         started: float | None = None,
     ) -> None:
-        """Put the components together, as `GradientSolver` does.
+        """Build the solver as `GradientSolver` does.
 
         Args:
             problem: What to solve.

@@ -25,7 +25,7 @@ NUMBERS = ("step", "chosen", "average", "best", "last_good_state", "seconds", "b
 
 @dataclass(eq=False)
 class SolverState:
-    """What steps change."""
+    """The values that steps change."""
 
     generator: Generator
     """Has theta."""
@@ -64,13 +64,13 @@ class SolverState:
         self.average = iterate.clone() if self.average is None else self.average.lerp_(iterate, 1 - decay)
 
     def choose(self) -> None:
-        """Take the EMA of this step for the best image."""
+        """Choose the EMA of this step as the best image."""
         assert self.average is not None
         self.chosen = self.step
         self.best = self.average.clone() if self.best is None else self.best.copy_(self.average)
 
     def keep(self, theta: dict[str, Any]) -> None:
-        """Keep a state to continue from.
+        """Save a state to continue from.
 
         Args:
             theta: The state of this step.
@@ -91,7 +91,7 @@ class SolverState:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the fields of another state, with theta and the optimiser.
+        """Load the fields of another state, with theta and the optimiser.
 
         Args:
             state: A checkpoint, whose tensors are on the device and belong to this state.

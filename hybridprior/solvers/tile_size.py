@@ -42,7 +42,7 @@ def settle_tiles(
     precision: Precision,
     checkpoint: Mapping[str, Any] | None = None,
 ) -> RestoreConfig:
-    """Return the configuration with the side of the tiles settled: 0 where the image is solved whole.
+    """Return the configuration with the side of the tiles: 0 where the image is not divided.
 
     Args:
         config: Its tiles' side is settled by the free memory if it is 0.
@@ -77,7 +77,7 @@ def longest_side(generator: Generator, shape: Sequence[int], device: torch.devic
 
 
 def _bytes_a_pixel(generator: Generator, shape: Sequence[int], bf16: bool) -> float:
-    """Return the memory of a step: what the gradient keeps of a small image, and what comes on top."""
+    """Return the memory of a step per pixel, measured on a small image."""
     probe = copy.deepcopy(generator).cpu()
     small = probe.padded((1, shape[1], PROBE, PROBE))
     z = probe.input(small, stream(0, "memory"))

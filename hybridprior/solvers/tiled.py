@@ -1,4 +1,4 @@
-"""Large images tile by tile: each tile is a problem of its own, and neighbours fade into each other.
+"""Large images tile by tile: each tile is a problem of its own, and overlapping tiles are blended.
 
 The gradient of E needs every feature map of f_theta at once, so that memory grows with the pixels. Tiles overlap, and
 are weighted by windows that fall to 0 at their inner borders and add up to 1. They share the noise level, theta's start
@@ -102,7 +102,7 @@ def restore_tiles(
 def _checkpoint(
     done: Sequence[torch.Tensor], results: Sequence[Result], side: int, mark: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what an interrupted run continues from: finished tiles, and the state of the one that was begun."""
+    """Return what an interrupted run continues from: finished tiles, and the state of the unfinished one."""
     last = results[-1]
     finished = results[:-1] if last.checkpoint is not None else results
     return {
@@ -117,7 +117,7 @@ def _checkpoint(
 def _begun(
     checkpoint: Mapping[str, Any] | None, problem: Problem, config: RestoreConfig, identity: Mapping[str, str]
 ) -> tuple[list[torch.Tensor], list[Result], Mapping[str, Any] | None]:
-    """Return the tiles that an interrupted run had finished, what is known of each, and the state of the one begun."""
+    """Return the finished tiles of an interrupted run, the record of each, and the state of the unfinished one."""
     if checkpoint is None:
         return [], [], None
     if checkpoint.keys() != {"tiles", "results", "run", "side", "mark"}:
@@ -127,7 +127,7 @@ def _begun(
 
 
 def _noted(result: Result) -> dict[str, Any]:
-    """Return what is to be known of a finished tile besides its image, as plain values."""
+    """Return the record of a finished tile without its image, as plain values."""
     return {
         "status": result.status.name,
         "trace": [dataclasses.astuple(point) for point in result.trace],
@@ -152,7 +152,7 @@ def _loaded(note: Mapping[str, Any], config: RestoreConfig) -> Result:
 
 
 def _stretches(length: int, config: TileConfig, multiple: int) -> list[tuple[int, int]]:
-    """Return (start, length) of evenly spread stretches that cover a side."""
+    """Return (start, length) of evenly spaced intervals that cover a side."""
     side = config.side // multiple * multiple
     if not side or length <= side:
         return [(0, length)]
@@ -163,7 +163,7 @@ def _stretches(length: int, config: TileConfig, multiple: int) -> list[tuple[int
 
 
 def _tile(problem: Problem, box: Box) -> Problem | None:
-    """Return the problem of a part, or None where it lies in a hole, with a single measurement at most."""
+    """Return the problem of a part, or None where at most one pixel was measured."""
     try:
         tile = problem.tile(box)
     except InputError:

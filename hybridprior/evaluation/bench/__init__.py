@@ -1,4 +1,4 @@
-"""Published figures beside ours: the suites of `hprior bench`."""
+"""The suites of `hprior bench`, with published figures."""
 
 from hybridprior.evaluation.bench.report import gains, markdown, side_by_side
 from hybridprior.evaluation.bench.speed import Cost, comparison, cost, draw_curves, measured_peak
