@@ -203,7 +203,7 @@ def test_a_table_is_copied_as_markdown_and_as_latex(driver: webdriver.Chrome, cl
     elif clipboard == "refused":
         driver.execute_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
     markdown, latex = driver.find_elements(By.CSS_SELECTOR, "button.copy")[:2]
-    for button, start in ((markdown, "| degradation | parts | n |"), (latex, "\\begin{tabular}{llrrrrrr}")):
+    for button, start in ((markdown, "| degradation | parts | n |"), (latex, "\\begin{table}")):
         driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", button)
         button.click()
         WebDriverWait(driver, 30).until(lambda _, button=button: button.text == "Copied")
