@@ -46,6 +46,9 @@ NOISY_CORRELATED = 3.0 / 255
 FLATTEST = 0.4
 """Standard deviation in the flattest patches, in units of sigma, at the least: a drawing has patches without noise."""
 
+CAMERA_QUALITY = 70
+"""The JPEG quality from which noise that is as large as the error of JPEG is taken for that of a camera."""
+
 UNIFORM = 0.6
 """Evenness of the flattest patches, at full or half size, above which they show noise that is not white."""
 
@@ -127,7 +130,9 @@ def diagnose(
     noise = estimate_noise(y)
     sigma, correlation, error = _errors(y, steps, noise)
     sigmas, edges = channel_sigmas(y), blockiness(y)
-    task, reason = _decide(sigma, sigma * _share(y) > error, error, quality)
+    # The denoiser for noise that is not white removes the errors of JPEG as well.
+    larger = sigma * _share(y) > error or (sigma == noise.sigma and not noise.is_white)
+    task, reason = _decide(sigma, larger, error, quality)
     warnings = _warnings(task, sigmas, correlation, edges, quality)
     return Diagnosis(sigma, sigmas, correlation, quality, error, edges, task, reason, warnings, noise)
 
@@ -143,7 +148,8 @@ def _errors(y: torch.Tensor, steps: torch.Tensor | None, noise: NoiseModel) -> t
     else:
         before, error = losses(y, steps)
         sigma = max(sigma, before / _share(y) if even else 0.0)
-    if not noise.is_white and noise.sigma > NOISY_CORRELATED and noise.sigma > math.sqrt(2) * error:
+    factor = 1.0 if steps is None or quality_of(steps) >= CAMERA_QUALITY else math.sqrt(2)
+    if not noise.is_white and noise.sigma > max(NOISY_CORRELATED, factor * error):
         evenness = max(left.evenness, grain(F.avg_pool2d(y, 2)).evenness) if min(y.shape[-2:]) > 1 else 0.0
         if evenness > UNIFORM:
             return noise.sigma, noise.correlation[0], error
